@@ -1,0 +1,5 @@
+"""`python -m umadapt`."""
+
+from umadapt.cli import entry
+
+entry()

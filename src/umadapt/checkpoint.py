@@ -1,0 +1,215 @@
+"""Run folders: config.json, model.safetensors, state.pt, samples/, README.md, each written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import io
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from umadapt.config import ModelSpec
+from umadapt.data.folder import write_bytes, write_json
+from umadapt.errors import UserError
+from umadapt.nets.model import UMAdapt
+
+FORMAT = 1
+PACKAGES = ("umadapt", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
+# Arguments that change neither the weights nor their meaning: a run may be continued with others.
+FREE = {"out", "device", "save_every", "stage"}
+
+
+class RunFolder:
+    """One run on disk.
+
+    Args:
+        path: the folder; made when it is missing.
+        config: what the run is: "variant", "domain", "model", "command", "source", "target". Versions are added.
+
+    Raises:
+        UserError: the folder holds another run, or one with other arguments (the difference is shown).
+    """
+
+    def __init__(self, path: Path, config: dict[str, Any]):
+        self.path = path
+        config = json.loads(json.dumps(config, default=str))
+        if (path / "config.json").exists():
+            self.config = read_config(path)
+            refuse_changes(path, self.config["command"], config["command"])
+        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"{path} exists and is no run folder; give --out a new or an empty folder")
+        else:
+            self.config = {"format": FORMAT, **config, "git": git_commit(), "packages": versions(), "done": []}
+            self.write_config()
+
+    def write_config(self) -> None:
+        write_json(self.path / "config.json", self.config)
+
+    def done(self, stage: str) -> bool:
+        return stage in self.config["done"]
+
+    def finish(self, stage: str, model: UMAdapt) -> None:
+        """Write the weights and note that a stage is complete. Weights first: a kill between repeats the last step."""
+        self.save_model(model)
+        if stage not in self.config["done"]:
+            self.config["done"].append(stage)
+        self.write_config()
+        (self.path / "README.md").write_text(run_readme(self.config))
+
+    def save_model(self, model: UMAdapt) -> None:
+        meta = {"format": "pt", "umadapt": self.config["packages"]["umadapt"]}
+        write_bytes(self.path / "model.safetensors", safetensors.torch.save(weights(model), meta))
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Write state.pt: all that is needed to go on, weights included, so that one rename decides."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_bytes(self.path / "state.pt", buffer.getvalue())
+
+    def load_state(self, stage: str) -> dict[str, Any] | None:
+        """The saved state if it is one of `stage`."""
+        path = self.path / "state.pt"
+        if not path.exists():
+            return None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged zip raises many kinds
+            raise UserError(f"{path} is damaged ({error}); delete it to repeat the stage from its start") from error
+        return state if state["stage"] == stage else None
+
+
+def weights(model: UMAdapt) -> dict[str, Tensor]:
+    """The state dict without what the domains share: the target trunk keeps its BatchNorm statistics alone."""
+    shared = {f"encoder.trunks.target.{name}" for name, _ in model.encoder.trunks["source"].named_parameters()}
+    return {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if k not in shared}
+
+
+def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor]) -> None:
+    """Fill a model; adds its target domain when the weights have one.
+
+    Raises:
+        UserError: names or shapes differ.
+    """
+    if "target" not in model.encoder.branches and any(k.startswith("encoder.branches.target.") for k in tensors):
+        model.encoder.add_target()
+    have = set(weights(model))
+    if have != set(tensors):
+        odd = sorted(have ^ set(tensors))
+        raise UserError(f"the weights do not fit the model: {len(odd)} names differ, such as {odd[0]}")
+    try:
+        model.load_state_dict(dict(tensors), strict=False)
+    except RuntimeError as error:
+        raise UserError(f"the weights do not fit the model: {str(error).splitlines()[-1].strip()}") from error
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """RUN/config.json.
+
+    Raises:
+        UserError: no run folder, a damaged file, or one of a newer format.
+    """
+    path = run / "config.json"
+    if not path.exists():
+        raise UserError(f"{run} is no run folder (it has no config.json); `umadapt train --out {run}` makes one")
+    try:
+        config = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if config.get("format", 0) > FORMAT:
+        raise UserError(f"{path} has format {config['format']}, this umadapt reads up to {FORMAT}: update umadapt")
+    return config
+
+
+def load_model(run: Path, device: str = "auto") -> tuple[UMAdapt, dict[str, Any]]:
+    """A run's model in eval mode, and its config.
+
+    Raises:
+        UserError: no run, not yet trained, or damaged.
+    """
+    config = read_config(run)
+    path = run / "model.safetensors"
+    if not path.exists():
+        raise UserError(f"{run} has no weights yet: its training was stopped early; repeat the command that began it")
+    try:
+        tensors = safetensors.torch.load_file(str(path))
+    except Exception as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    model = UMAdapt(ModelSpec.from_json(config["model"]))
+    load_weights(model, tensors)
+    model.freeze(model)
+    return model.eval().to(pick_device(device)), config
+
+
+def pick_device(name: str) -> torch.device:
+    """ "auto" is the GPU where there is one.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name!r} is not to be had here ({str(error).splitlines()[0]}); try cpu") from error
+    return device
+
+
+def refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raise a UserError that shows which arguments differ from those that a run was begun with."""
+    changed = [k for k in sorted({*old, *new} - FREE) if old.get(k) != new.get(k)]
+    if changed:
+        shown = "; ".join(f"{k} was {old.get(k)!r}, now {new.get(k)!r}" for k in changed)
+        raise UserError(f"{path} was begun with other arguments: {shown}\nrepeat them, or give another --out")
+
+
+def transfer_key(model: UMAdapt) -> str:
+    """SHA-256 of the stage-1 transfer nets: runs with the same key have comparable energies."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.transfers.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that the result depends on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def git_commit() -> str | None:
+    """The commit of the source tree that this package runs from, or None outside one."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def run_readme(config: dict[str, Any]) -> str:
+    spec = config["model"]
+    h, w = spec["size"]
+    return (
+        f"# umadapt run: {config['variant']}\n\n"
+        f"{spec['backbone']} at {h}x{w}; tasks {', '.join(spec['tasks'])}; {len(spec['classes'])} classes.\n"
+        f"Stages done: {', '.join(config['done'])}. Source: {config['source']}. Target: {config['target']}.\n\n"
+        "```\numadapt predict THIS_FOLDER PHOTO --out OUT\n"
+        "umadapt evaluate THIS_FOLDER --data DATA:SPLIT\n```\n"
+        f"Made with umadapt {config['packages']['umadapt']}, torch {config['packages']['torch']}"
+        f"{', commit ' + config['git'] if config['git'] else ''}.\n"
+    )
+
+
+def command_dict(config: Any) -> dict[str, Any]:
+    """A command's arguments as JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str))

@@ -1,0 +1,71 @@
+"""The command line: one table, one level. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from umadapt import config
+from umadapt.errors import UserError
+
+COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
+    "render": (config.Render, "umadapt.scenes.render"),
+    "check": (config.Check, "umadapt.data.check"),
+    "train": (config.Train, "umadapt.train"),
+    "adapt": (config.Adapt, "umadapt.adapt"),
+    "evaluate": (config.Evaluate, "umadapt.evaluate"),
+    "score": (config.Score, "umadapt.score"),
+    "predict": (config.Predict, "umadapt.predict"),
+    "report": (config.Report, "umadapt.report"),
+}
+
+
+def usage() -> str:
+    """The help of the command line as a whole."""
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  {name:<{width}}  {(arguments.__doc__ or '').strip()}" for name, (arguments, _) in COMMANDS.items()]
+    return (
+        "usage: umadapt COMMAND [ARGUMENTS]\n\n"
+        "Labelled synthetic images and a folder of unlabelled photos in, one network for depth, segmentation and\n"
+        "surface normals on those photos out.\n\ncommands:\n" + "\n".join(lines) + "\n\n"
+        "umadapt COMMAND --help shows the arguments of a command; umadapt --version the version."
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code: 0 done, 1 bad data found, 2 a mistake of the user, 130 stopped."""
+    command, *rest = arguments or ["--help"]
+    if command in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if command == "--version":
+        from importlib.metadata import version
+
+        print(f"umadapt {version('umadapt')}")
+        return 0
+    if command not in COMMANDS:
+        print(f"umadapt: no command {command!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    kind, module = COMMANDS[command]
+    try:
+        parsed = tyro.cli(kind, args=rest, prog=f"umadapt {command}")
+        return importlib.import_module(module).run(parsed)
+    except UserError as error:
+        print(f"umadapt {command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"umadapt {command}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `umadapt … | head` closed the pipe: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as stop:  # from the parser: 0 after --help, 2 after a mistake
+        return int(stop.code or 0)
+
+
+def entry() -> None:
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,219 @@
+"""Every command's arguments as a frozen dataclass. Light to import: the command line's `--help` needs nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional, UseAppendAction
+from tyro.constructors import PrimitiveConstructorSpec
+
+from umadapt.errors import UserError
+
+Graph = dict[str, tuple[str, ...]]  # task -> the tasks that its transfer net reads
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`228x304` -> (228, 304), height first."""
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text.strip())
+    if not match or not all(32 <= int(side) <= 8192 for side in match.groups()):
+        raise ValueError(f"a size is HEIGHTxWIDTH in pixels, each from 32 to 8192, such as 228x304; found {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """`depth,normals` -> ("depth", "normals")."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_graph(edges: tuple[str, ...]) -> Graph:
+    """("seg<-depth,normals", "depth<-seg") -> {"seg": ("depth", "normals"), "depth": ("seg",)}."""
+    graph: Graph = {}
+    for edge in edges:
+        target, arrow, inputs = edge.partition("<-")
+        if not arrow or not parse_names(inputs):
+            raise UserError(f'a transfer is written "seg<-depth,normals"; found {edge!r}')
+        graph[target.strip()] = parse_names(inputs)
+    return graph
+
+
+def _one_word(metavar: str, parse: Any, show: Any) -> Any:
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda args: parse(args[0]),
+        is_instance=lambda x: isinstance(x, tuple),
+        str_from_instance=lambda x: [show(x)],
+    )
+
+
+Size = Annotated[tuple[int, int], _one_word("HxW", parse_size, lambda s: f"{s[0]}x{s[1]}")]
+Names = Annotated[tuple[str, ...], _one_word("A,B,…", parse_names, ",".join)]
+JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that is needed to rebuild a network; stored as "model" in a run's config.json."""
+
+    backbone: str = "resnet50"
+    backbone_kwargs: dict[str, Any] = field(default_factory=dict)
+    size: tuple[int, int] = (228, 304)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    tasks: tuple[str, ...] = ("depth", "normals", "seg")
+    graph: Graph = field(default_factory=lambda: {"seg": ("depth", "normals"), "depth": ("seg",)})
+    classes: tuple[str, ...] = ()
+    class_frequencies: tuple[float, ...] = ()  # shares of the labelled source pixels, one a class
+    class_weights: Literal["none", "sqrt", "median"] = "sqrt"
+    ignore: int = 255
+    depth_scale_m: float = 10.0  # network units of depth: metres / depth_scale_m
+    depth_head: Literal["softplus", "relu"] = "softplus"
+    width: float = 1.0
+    transfer_width: float = 1.0
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> ModelSpec:
+        """Rebuild from what `dataclasses.asdict` and JSON made of it (lists become tuples again)."""
+        known = {f.name for f in dataclasses.fields(ModelSpec)}
+        fixed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+        if "graph" in fixed:
+            fixed["graph"] = {k: tuple(v) for k, v in fixed["graph"].items()}
+        return ModelSpec(**fixed)
+
+
+@dataclass(frozen=True)
+class Render:
+    """Make a labelled synthetic data set: rooms with furniture, image, depth, normals and seg."""
+
+    out: Positional[Path]  # folder to write (an unfinished one is continued)
+    views: int = 200  # number of images
+    size: Size = (228, 304)  # image size in pixels, height x width
+    style: Literal["synthetic", "photo"] = "synthetic"  # plain render, or textures, light and a camera model
+    seed: int = 0  # which rooms; the same seed gives the same files on any number of workers
+    spp: int = 16  # samples a pixel
+    views_per_room: int = 4  # cameras in each room
+    workers: int = 0  # processes; 0 = one a core
+    engine: Literal["auto", "llvm", "scalar"] = "auto"  # Mitsuba's engine; auto = the fastest that works here
+
+
+@dataclass(frozen=True)
+class Check:
+    """Validate a data folder: ranges, invalid share, class histogram; exit code 1 with one line per bad file."""
+
+    data: Positional[str]  # DATA or DATA:SPLIT
+    sheet: Path | None = None  # contact sheet PNG to write; default DATA/check.png
+    json: JsonFile = None  # write the findings here too
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train on labelled source data: transfer nets, the base model (Algorithm 1), the contour decoder."""
+
+    source: str  # labelled data, DATA or DATA:SPLIT
+    out: Path  # run folder (an unfinished run is continued)
+    stage: Literal["all", "transfer", "base", "contour"] = "all"  # run one stage alone, or all in order
+    tasks: Names = ("depth", "normals", "seg")  # tasks to learn
+    transfer: UseAppendAction[tuple[str, ...]] = ()  # edges such as "seg<-depth,normals"; default: the paper's graph
+    backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
+    weights: str = "imagenet"  # imagenet (downloaded), none (random), or a .safetensors file
+    size: Size = (228, 304)  # network input in pixels, height x width
+    width: float = 1.0  # width factor of the decoders; 1 = the paper's
+    transfer_width: float = 1.0  # width factor of the transfer nets; 1 = the paper's
+    depth_scale_m: float = 10.0  # metres of one network unit of depth (10 indoors, 80 outdoors)
+    depth_head: Literal["softplus", "relu"] = "softplus"  # last non-linearity of depth
+    class_weights: Literal["none", "sqrt", "median"] = "sqrt"  # weights of classes in the seg loss, from source labels
+    alpha: float = 10.0  # weight of the distillation term in Algorithm 1
+    optimiser: Literal["per-task", "joint"] = "per-task"  # one Adam a task, each with a fresh forward; or one for all
+    transfer_steps: int = 20_000  # steps of stage transfer
+    base_steps: int = 40_000  # steps of stage base (each takes one turn a task)
+    contour_steps: int = 5_000  # steps of stage contour
+    batch: int = 16  # images a step
+    lr: float = 1e-4  # learning rate of stages transfer and base
+    contour_lr: float = 1e-3  # learning rate of stage contour
+    clip: float = 10.0  # largest gradient norm of a turn
+    holdout: float = 0.1  # share of the source kept for measuring, from the end of the list of ids
+    save_every: int = 500  # steps between checkpoints
+    seed: int = 0  # of weights, order and augmentation
+    device: str = "auto"  # auto, cpu, cuda
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """Adapt a trained run to unlabelled photos (Algorithm 2)."""
+
+    run: Positional[Path]  # a run folder made by train
+    target: str  # a folder of photos, or DATA:SPLIT
+    out: Path  # run folder to write (an unfinished one is continued)
+    method: Literal["noadv", "noadv-1", "adv", "adabn"] = "noadv"  # what to minimise
+    source: str | None = None  # labelled data, read by adv alone; default: the one that RUN was trained on
+    statistics: Literal["source", "res5", "encoder"] = (
+        "encoder"  # BatchNorm statistics re-estimated on the photos first
+    )
+    bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
+    steps: int = 1_000  # target steps
+    batch: int = 16  # images a step
+    lr: float = 1e-5  # learning rate of Res-5
+    energy_weight: float = 1.0  # weight of the cross-task energy
+    ccr: float = 10.0  # lambda, weight of the contour loss
+    prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
+    gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
+    critic_every: int = 5  # adv: m, target steps between updates of the transfer nets
+    critic_lr: float = 1e-5  # adv: learning rate of the transfer nets
+    energy: Literal["hinge", "literal"] = "hinge"  # adv: bounded energy (EBGAN), or real - fake as printed in the paper
+    margin: float = 2.0  # adv: hinge margin in units of the energy of real tuples at the start
+    real_tuples: Literal["truth", "pred"] = "truth"  # adv: inputs of real tuples, ground truth or source predictions
+    clip: float = 10.0  # largest gradient norm of a turn
+    save_every: int = 200  # steps between checkpoints
+    seed: int = 0  # of order and augmentation
+    device: str = "auto"  # auto, cpu, cuda
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a run, or a folder of predictions, against labels under a named protocol."""
+
+    run: Annotated[Positional[Path | None], tyro.conf.arg(metavar="RUN")] = None  # run folder
+    predictions: Path | None = None  # measure this folder of predictions (as `predict` writes it) instead of a run
+    data: str = ""  # labelled data, DATA or DATA:SPLIT
+    protocol: Literal["raw", "nyud", "nyud_full"] = "raw"  # crop, caps and pooling
+    normals_from_depth: bool = False  # make normals ground truth from depth and camera
+    batch: int = 8  # images at once
+    device: str = "auto"  # auto, cpu, cuda
+    json: JsonFile = None  # write the metrics here too
+
+
+@dataclass(frozen=True)
+class Score:
+    """Rank runs on photos without labels: cross-task energy of their stage-1 transfer nets, entropy, diversity."""
+
+    runs: Positional[tuple[Path, ...]]  # run folders that share their transfer nets
+    photos: str  # a folder of photos, or DATA:SPLIT
+    batch: int = 8  # images at once
+    device: str = "auto"  # auto, cpu, cuda
+    json: JsonFile = None  # write the scores here too
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict every task on photos of any size; with trust maps from the cross-task disagreement."""
+
+    run: Positional[Path]  # run folder
+    photos: Positional[tuple[Path, ...]]  # photo files or folders of photos
+    out: Path  # folder to write, in the folder format
+    device: str = "auto"  # auto, cpu, cuda
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write one self-contained HTML page: the ladder of variants, curves, pictures side by side."""
+
+    runs: Positional[tuple[Path, ...]]  # run folders, each evaluated before
+    out: Path = Path("report.html")  # page to write
+    pictures: int = 6  # photos shown side by side
+    device: str = "auto"  # auto, cpu, cuda
+    json: JsonFile = None  # write the evaluations of the runs here, keyed by variant

@@ -1,0 +1,256 @@
+"""Resizing that knows what a label is, and random views of a sample.
+
+A sample is a dict of tensors: "image" float32 (3, H, W) in [0, 1], and any of "depth" float32 (1, H, W) metres,
+0 = missing; "normals" float32 (3, H, W) unit, 0 = missing; "seg" int64 (H, W), 255 = ignore.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Sample = dict[str, Tensor]
+IGNORE = 255
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How far a random view may go. OURS throughout: the paper names only scale, colour and flip as Eigen et al.
+
+    Ranges `x` of factors are uniform in [1 - x, 1 + x]; `p_*` are probabilities.
+    """
+
+    scale: tuple[float, float] = (1.0, 1.4)  # zoom; Eigen et al. use up to 1.5
+    flip: float = 0.5  # probability of a mirror image
+    brightness: float = 0.3  # factor on all channels
+    contrast: float = 0.3  # factor on the distance from the mean grey
+    saturation: float = 0.3  # factor on the distance from the pixel's own grey
+    hue_deg: float = 9.0  # rotation about the grey axis, either way
+    gamma: float = 0.25  # exponent in [1 / (1 + x), 1 + x]
+    white_balance: float = 0.1  # factor on each channel
+    p_grey: float = 0.05  # grey picture
+    p_blur: float = 0.1  # Gaussian blur
+    blur_px: float = 1.5  # its largest sigma
+    p_noise: float = 0.1  # Gaussian noise
+    noise: float = 0.03  # its largest sigma
+    strength: float = 1.0  # multiplies every colour range and probability (not scale and flip); 0 = colours as they are
+
+
+def to_sample(arrays: Mapping[str, np.ndarray | None], ignore: int = IGNORE) -> Sample:
+    """What `Folder.read` gives -> a sample; absent labels are left out, seg id `ignore` becomes 255."""
+    sample: Sample = {}
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        x = torch.from_numpy(np.ascontiguousarray(array))
+        if name == "image":
+            sample[name] = x.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        elif name == "normals":
+            sample[name] = x.permute(2, 0, 1).contiguous()
+        elif name == "depth":
+            sample[name] = x[None]
+        else:
+            seg = x.long()
+            sample[name] = seg if ignore == IGNORE else seg.masked_fill_(seg == ignore, IGNORE)
+    return sample
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Resizing
+
+
+def resize_image(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., C, H, W) float -> (..., C, h, w), antialiased bilinear: the one resize of photos everywhere."""
+    if x.shape[-2:] == size:
+        return x
+    flat = x.reshape(-1, 1, *x.shape[-2:]) if x.dim() < 3 else x.reshape(-1, *x.shape[-3:])
+    small = F.interpolate(flat, size=size, mode="bilinear", antialias=True, align_corners=False)
+    return small.reshape(*x.shape[:-2], *size)
+
+
+def _resize_valid(x: Tensor, valid: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Sum of the valid pixels' weighted values (..., C, h, w), and the valid share of the weight (..., 1, h, w)."""
+    both = resize_image(torch.cat([x * valid, valid.to(x.dtype)], dim=-3), size)
+    return both[..., :-1, :, :], both[..., -1:, :, :]
+
+
+def resize_depth(depth_m: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., 1, H, W) -> (..., 1, h, w): mean of the valid pixels where they hold half of the weight or more, else 0."""
+    if depth_m.shape[-2:] == size:
+        return depth_m
+    total, share = _resize_valid(depth_m, depth_m > 0, size)
+    return torch.where(share >= 0.5, total / share.clamp_min(0.5), 0.0)
+
+
+def resize_normals(normals: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., 3, H, W) -> (..., 3, h, w): mean of the valid pixels, made unit again; 0 where half is missing."""
+    if normals.shape[-2:] == size:
+        return normals
+    total, share = _resize_valid(normals, (normals != 0).any(dim=-3, keepdim=True), size)
+    length = total.norm(dim=-3, keepdim=True)
+    # Opposite normals cancel: below a thousandth of the weight their mean has no direction.
+    return torch.where((share >= 0.5) & (length > 1e-3), total / length.clamp_min(1e-3), 0.0)
+
+
+def resize_seg(seg: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., H, W) integers -> (..., h, w): the pixel under each new pixel's centre (torch's "nearest-exact")."""
+    if seg.shape[-2:] == size:
+        return seg
+    (height, width), (h, w) = seg.shape[-2:], size
+    rows = (2 * torch.arange(h, device=seg.device) + 1) * height // (2 * h)  # floor((i + 0.5) H / h) in integers
+    columns = (2 * torch.arange(w, device=seg.device) + 1) * width // (2 * w)
+    return seg[..., rows[:, None], columns]
+
+
+RESIZE = {"image": resize_image, "depth": resize_depth, "normals": resize_normals, "seg": resize_seg}
+
+
+def resize_sample(sample: Sample, size: tuple[int, int]) -> Sample:
+    """Every entry to `size`, each in its own way."""
+    return {name: RESIZE[name](x, size) for name, x in sample.items()}
+
+
+def resize_labels(sample: Sample, grid: tuple[int, int]) -> Sample:
+    """Labels to `grid` (the network's output), the image untouched."""
+    return {name: x if name == "image" else RESIZE[name](x, grid) for name, x in sample.items()}
+
+
+def fit_size(photo_hw: tuple[int, int], net_hw: tuple[int, int]) -> tuple[int, int]:
+    """The size a photo is predicted at: the network's when the aspect ratios differ by 5 % at most, else as many
+    pixels at the photo's own aspect, sides multiples of 32.
+
+    >>> fit_size((480, 640), (228, 304)), fit_size((640, 480), (228, 304))
+    ((228, 304), (320, 224))
+    """
+    (photo_h, photo_w), (net_h, net_w) = photo_hw, net_hw
+    if abs(math.log((photo_w * net_h) / (photo_h * net_w))) <= math.log(1.05):
+        return net_h, net_w
+    pixels, aspect = net_h * net_w, photo_w / photo_h
+    h, w = (max(32, 32 * round(side / 32)) for side in (math.sqrt(pixels / aspect), math.sqrt(pixels * aspect)))
+    return h, w
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Random views
+
+
+def crop_window(photo_hw: tuple[int, int], size: tuple[int, int], s: float) -> tuple[int, int]:
+    """Height and width in photo pixels of the largest window with the aspect of `size`, divided by s."""
+    (height, width), (h, w) = photo_hw, size
+    unit = min(height / h, width / w) / s
+    return max(1, min(height, round(h * unit))), max(1, min(width, round(w * unit)))
+
+
+def scale_crop(
+    sample: Sample, s: float, top: int, left: int, size: tuple[int, int], grid: tuple[int, int] | None = None
+) -> Sample:
+    """Zoom by s >= 1 and crop, in one resampling: the window `crop_window(…, s)` at (top, left) resized to `size`,
+    or for labels to `grid` (the network's output) when it is given.
+
+    What looks s times larger is s times nearer to the same camera: depth is divided by s, and normals turn to
+    normalise(n_x, n_y, s n_z) (Eigen & Fergus, ICCV 2015, sec. 4.3).
+    """
+    h, w = crop_window(_height_width(sample), size, s)
+    to = {"image": size}
+    out = {
+        name: RESIZE[name](x[..., top : top + h, left : left + w], to.get(name, grid or size))
+        for name, x in sample.items()
+    }
+    if "depth" in out:
+        out["depth"] = out["depth"] / s
+    if "normals" in out and s != 1:
+        turned = out["normals"] * out["normals"].new_tensor([1.0, 1.0, s]).view(3, 1, 1)
+        out["normals"] = F.normalize(turned, dim=-3)  # 0 stays 0
+    return out
+
+
+def _height_width(sample: Sample) -> tuple[int, int]:
+    height, width = next(iter(sample.values())).shape[-2:]
+    return height, width
+
+
+def hflip(sample: Sample) -> Sample:
+    """The mirror image; n_x changes its sign."""
+    out = {name: x.flip(-1) for name, x in sample.items()}
+    if "normals" in out:
+        out["normals"] = out["normals"] * out["normals"].new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
+    return out
+
+
+def _colour_matrix(rng: np.random.Generator, recipe: Augment) -> np.ndarray:
+    """(3, 3): brightness, white balance, saturation and hue are all linear in RGB, so one product does them."""
+
+    def factor(spread: float) -> float:
+        return max(0.0, 1 + recipe.strength * spread * rng.uniform(-1, 1))
+
+    grey = np.tile(LUMA, (3, 1))  # every channel = luma
+    balance = np.diag([factor(recipe.white_balance) for _ in range(3)])
+    keep = 0.0 if rng.random() < recipe.strength * recipe.p_grey else factor(recipe.saturation)
+    saturate = grey + keep * (np.eye(3) - grey)
+    angle = math.radians(recipe.strength * recipe.hue_deg) * rng.uniform(-1, 1)
+    axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)  # Rodrigues about (1, 1, 1) / sqrt(3)
+    rotate = np.eye(3) + math.sin(angle) * axis + (1 - math.cos(angle)) * axis @ axis
+    return factor(recipe.brightness) * saturate @ rotate @ balance
+
+
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    radius = max(1, math.ceil(2.5 * sigma))
+    x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    kernel = (kernel / kernel.sum())[None, None]
+    padded = F.pad(image[:, None], (radius,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel[..., None, :]), kernel[..., :, None])[:, 0]
+
+
+def color_jitter(image: Tensor, rng: np.random.Generator, recipe: Augment | None = None) -> Tensor:
+    """(3, H, W) in [0, 1] -> the same scene under other light and another camera, in [0, 1]."""
+    recipe = recipe or Augment()
+    matrix = torch.from_numpy(_colour_matrix(rng, recipe)).to(image)
+    contrast = max(0.0, 1 + recipe.strength * recipe.contrast * rng.uniform(-1, 1))
+    gamma = (1 + recipe.strength * recipe.gamma) ** rng.uniform(-1, 1)
+    if recipe.strength == 0:
+        return image
+    mean_grey = image.new_tensor(LUMA) @ matrix @ image.mean(dim=(-2, -1))
+    offset = ((1 - contrast) * mean_grey).expand(3)[:, None]
+    # (3, H W): colours and contrast are one affine map
+    out = torch.addmm(offset, contrast * matrix, image.reshape(3, -1)).view_as(image).clamp_(0, 1)
+    if recipe.gamma:
+        out.pow_(gamma)
+    if rng.random() < recipe.strength * recipe.p_blur:
+        out = _blur(out, rng.uniform(0.2, 1) * recipe.blur_px)
+    if rng.random() < recipe.strength * recipe.p_noise:
+        noise = torch.from_numpy(rng.standard_normal(out.shape, dtype=np.float32)).to(out)
+        out = out.add_(noise, alpha=rng.uniform(0, 1) * recipe.strength * recipe.noise).clamp_(0, 1)
+    return out
+
+
+def augment(
+    sample: Sample,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    recipe: Augment | None = None,
+    grid: tuple[int, int] | None = None,
+) -> Sample:
+    """A random view of a sample, with or without labels or image, at the network's input `size`, labels at `grid`
+    when it is given; random by `rng` alone.
+
+    A photo of another aspect ratio is cropped to the network's: an augmented batch needs one size.
+    """
+    recipe = recipe or Augment()
+    height, width = _height_width(sample)
+    s = rng.uniform(*recipe.scale)
+    h, w = crop_window((height, width), size, s)
+    top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+    sample = scale_crop(sample, s, top, left, size, grid)
+    if rng.random() < recipe.flip:
+        sample = hflip(sample)
+    if "image" not in sample:
+        return sample
+    return {**sample, "image": color_jitter(sample["image"], rng, recipe)}

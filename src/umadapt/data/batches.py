@@ -1,0 +1,177 @@
+"""Batches by number: which samples step k sees, and how they are augmented, follows from the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from umadapt.data.augment import (
+    IGNORE,
+    Augment,
+    Sample,
+    augment,
+    fit_size,
+    resize_image,
+    resize_labels,
+    resize_sample,
+    to_sample,
+)
+from umadapt.data.contours import soft_contours
+from umadapt.data.folder import Folder
+from umadapt.errors import UserError
+
+CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory
+DETAIL = 2  # larger photos are shrunk to this multiple of the network's size before augmentation
+
+
+class Batches:
+    """`batches(k)` is the k-th batch of an endless shuffled pass over a folder.
+
+    A batch holds "ids" (list of B names), "image" (B, 3, H, W) in [0, 1], on the output grid the labels in reader's
+    units: "depth" (B, 1, h, w) metres, "normals" (B, 3, h, w), "seg" (B, h, w) int64, and "contour" (B, 1, h, w).
+
+    Args:
+        folder: where samples come from.
+        ids: which of them.
+        size: network input (H, W).
+        grid: network output (h, w).
+        tasks: labels to read; an image that lacks one gets a map that is missing everywhere.
+        batch: samples in each batch.
+        seed: of order and augmentation.
+        recipe: augmentation, or None for whole images as they are.
+        images: read the images too; without them only labels are decoded.
+        contours: add soft contour maps of the augmented images.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        ids: Sequence[str],
+        size: tuple[int, int],
+        grid: tuple[int, int],
+        *,
+        tasks: Sequence[str] = (),
+        batch: int = 16,
+        seed: int = 0,
+        recipe: Augment | None = None,
+        images: bool = True,
+        contours: bool = False,
+    ):
+        self.folder, self.ids, self.tasks, self.batch, self.seed = folder, tuple(ids), tuple(tasks), batch, seed
+        self.size, self.grid, self.recipe = size, grid, recipe
+        self.images, self.contours = images, contours
+        self.cache: dict[str, Sample] = {}
+        self.cached_bytes = 0
+        self.orders: dict[int, np.ndarray] = {}
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        numbers = range(step * self.batch, (step + 1) * self.batch)
+        names = [self.pick(number) for number in numbers]
+        with torch.no_grad():
+            samples = [self.make(name, number) for name, number in zip(names, numbers, strict=True)]
+            out: dict[str, Any] = {k: torch.stack([s[k] for s in samples]) for k in samples[0]}
+            if self.contours:
+                out["contour"] = soft_contours(out["image"], self.grid)
+        return {"ids": names, **out}
+
+    def pick(self, number: int) -> str:
+        """The id of the sample with this number: a fresh permutation each time through the set."""
+        epoch, place = divmod(number, len(self.ids))
+        if epoch not in self.orders:
+            self.orders = {epoch: np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.ids))}
+        return self.ids[self.orders[epoch][place]]
+
+    def make(self, name: str, number: int) -> Sample:
+        """One augmented sample."""
+        sample = {k: from_compact(k, v) for k, v in self.load(name).items()}
+        if self.recipe is None:
+            return resize_labels(
+                sample | {k: resize_image(v, self.size) for k, v in sample.items() if k == "image"}, self.grid
+            )
+        return augment(sample, self.size, np.random.default_rng((self.seed, 2, number)), self.recipe, self.grid)
+
+    def load(self, name: str) -> Sample:
+        """The decoded sample in compact types, from memory where it fits."""
+        if name in self.cache:
+            return self.cache[name]
+        sample = read_sample(self.folder, name, self.tasks, images=self.images)
+        limit = (self.size[0] * DETAIL, self.size[1] * DETAIL)
+        height, width = next(iter(sample.values())).shape[-2:]
+        if height > 1.5 * limit[0] and width > 1.5 * limit[1]:
+            sample = resize_sample(sample, fit_size((height, width), limit))
+        compact = {k: to_compact(k, v) for k, v in sample.items()}
+        size = sum(v.numel() * v.element_size() for v in compact.values())
+        if self.cached_bytes + size <= CACHE_BYTES:
+            self.cached_bytes += size
+            self.cache[name] = compact
+        return compact
+
+
+def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool = True) -> Sample:
+    """Read an image and its labels as tensors; a label file that is missing becomes a map of missing pixels."""
+    arrays = folder.read(name, tasks) if images else {task: folder.read_label(task, name) for task in tasks}
+    sample = to_sample(arrays, folder.ignore)
+    if not sample:
+        raise UserError(f"{folder.root}: {name} has none of the labels {', '.join(tasks)}")
+    h, w = next(iter(sample.values())).shape[-2:]
+    for task in tasks:
+        if task not in sample:
+            shape = {"depth": (1, h, w), "normals": (3, h, w), "seg": (h, w)}[task]
+            sample[task] = torch.full(shape, IGNORE) if task == "seg" else torch.zeros(shape)
+    return sample
+
+
+def to_compact(key: str, x: torch.Tensor) -> torch.Tensor:
+    """A quarter of the memory: images as bytes, normals in half precision (2^-11, a fortieth of a degree)."""
+    if key == "image":
+        return (x * 255).round().to(torch.uint8)
+    return x.to({"depth": torch.float32, "normals": torch.float16, "seg": torch.uint8}[key])
+
+
+def from_compact(key: str, x: torch.Tensor) -> torch.Tensor:
+    return x.float() / 255 if key == "image" else x.long() if key == "seg" else x.float()
+
+
+def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(train, held out): the last `share` of the ids. Neighbours often show one room, so they stay together."""
+    count = round(len(ids) * share)
+    if count == 0:
+        return tuple(ids), ()
+    return tuple(ids[:-count]), tuple(ids[-count:])
+
+
+def whole_images(folder: Folder, ids: Sequence[str], size: tuple[int, int], batch: int) -> Any:
+    """Batches (B, 3, H, W) of all photos once, in order, whole and unaugmented; decoded ahead in a thread."""
+
+    def read(name: str) -> torch.Tensor:
+        image = torch.from_numpy(folder.read_image(name)).permute(2, 0, 1).float() / 255
+        return resize_image(image, size)
+
+    with ThreadPoolExecutor(2) as pool:
+        for start in range(0, len(ids), batch):
+            yield torch.stack(list(pool.map(read, ids[start : start + batch])))
+
+
+def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
+    """Share of each class among the labelled pixels.
+
+    Raises:
+        UserError: no pixel is labelled.
+    """
+    counts = np.zeros(256, dtype=np.int64)
+
+    def count(name: str) -> np.ndarray:
+        seg = folder.read_seg(name)
+        return np.zeros(256, dtype=np.int64) if seg is None else np.bincount(seg.ravel(), minlength=256)
+
+    with ThreadPoolExecutor(2) as pool:
+        for part in pool.map(count, ids):
+            counts += part
+    counts = counts[: len(folder.classes)]
+    if not counts.sum():
+        raise UserError(f"{folder.root} has no labelled pixel in seg; leave seg out of --tasks, or check the labels")
+    return tuple(float(x) for x in counts / counts.sum())

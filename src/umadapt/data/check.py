@@ -1,0 +1,257 @@
+"""`umadapt check DATA`: read every file once, say what is wrong and what the labels look like."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from umadapt import config, viz
+from umadapt.data.folder import TASKS, Folder, hxw, read_label_bytes, write_image, write_json
+from umadapt.data.normals import normals_from_depth
+from umadapt.errors import UserError
+
+VIEWS = 6  # of the contact sheet and of the comparison of normals with depth
+SAMPLES = 1000  # values a file gives to the percentiles
+NOT_UNIT = 0.05  # a stored normal's length may be this far from 1; rounding to bytes makes 0.007
+DISAGREE_DEG = 30.0  # OURS: true normals are within 10 to 20 degrees of plane fits; a flipped axis makes 40 and more
+
+
+@dataclass
+class View:
+    """What one id's files hold."""
+
+    size: str = ""
+    errors: list[str] = field(default_factory=list)
+    samples: dict[str, np.ndarray] = field(default_factory=dict)  # task -> (n,) metres, or (n, 3) normals
+    pixels: dict[str, int] = field(default_factory=dict)  # task -> pixels read
+    missing: dict[str, int] = field(default_factory=dict)  # task -> pixels without a label
+    not_unit: int = 0  # normals
+    histogram: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))  # seg
+
+
+def _thin(values: np.ndarray) -> np.ndarray:
+    return values[:: max(1, len(values) // SAMPLES)]
+
+
+def _look(folder: Folder, task: str, id: str, view: View) -> np.ndarray | None:
+    """Read one label into `view`. Raises UserError when it is bad."""
+    if task == "seg":
+        label = folder.read_seg(id)
+        if label is None:
+            return None
+        view.histogram = np.bincount(label.ravel(), minlength=256)
+        missing = int(view.histogram[folder.ignore])
+    elif task == "depth":
+        label = folder.read_depth(id)
+        if label is None:
+            return None
+        known = label > 0
+        missing = label.size - int(np.count_nonzero(known))
+        view.samples[task] = _thin(label[known])
+    else:
+        path = folder.label_path(task, id)
+        if path is None:
+            return None
+        label = read_label_bytes(path, task)
+        known = label.any(axis=-1)
+        missing = known.size - int(np.count_nonzero(known))
+        vectors = label[known].astype(np.float32) / 127.5 - 1  # (n, 3)
+        lengths = np.sqrt(np.einsum("nc,nc->n", vectors, vectors))
+        view.not_unit = int(np.count_nonzero(np.abs(lengths - 1) > NOT_UNIT))
+        view.samples[task] = _thin(vectors)
+    view.pixels[task], view.missing[task] = label.shape[0] * label.shape[1], missing
+    return label
+
+
+def _inspect(folder: Folder, id: str) -> View:
+    """Read every file of one id."""
+    view = View()
+    if folder.has("image", id):
+        try:
+            view.size = hxw(folder.read_image(id))
+        except UserError as error:
+            view.errors.append(str(error))
+    for task in folder.tasks:
+        try:
+            label = _look(folder, task, id, view)
+        except UserError as error:
+            view.errors.append(str(error))
+            continue
+        if label is not None and view.size and hxw(label) != view.size:
+            path = folder.label_path(task, id)
+            view.errors.append(f"{path}: found {hxw(label)}, expected {view.size} as the image")
+    return view
+
+
+def _inspect_all(folder: Folder) -> list[View]:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        try:
+            found = pool.map(lambda id: _inspect(folder, id), folder.ids)
+            return list(tqdm(found, total=len(folder.ids), desc="check", unit="view", disable=None, leave=False))
+        except BaseException:  # Ctrl-C must not wait for the files in the queue
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _summary(folder: Folder, task: str, views: list[View]) -> dict[str, Any]:
+    """The findings of one task over all views, as they go into the JSON."""
+    read = [view for view in views if task in view.pixels]
+    pixels = sum(view.pixels[task] for view in read)
+    result: dict[str, Any] = {
+        "files": sum(folder.has(task, id) for id in folder.ids),
+        "read": len(read),
+        "missing": sum(view.missing[task] for view in read) / max(1, pixels),
+        "empty": [id for id, v in zip(folder.ids, views, strict=True) if v.missing.get(task) == v.pixels.get(task, -1)],
+    }
+    if task == "seg":
+        counts = np.sum([view.histogram for view in read], axis=0) if read else np.zeros(256, np.int64)
+        counts[folder.ignore] = 0
+        names = {i: folder.classes[i] if i < len(folder.classes) else f"class {i}" for i in np.flatnonzero(counts)}
+        order = sorted(names, key=lambda i: -counts[i])
+        result["classes"] = {names[i]: float(counts[i] / counts.sum()) for i in order}
+        return result
+    values = np.concatenate([view.samples[task] for view in read]) if read else np.zeros(0)
+    if len(values):
+        low, middle, high = np.percentile(values, (5, 50, 95), axis=0).tolist()
+        result["percentiles"] = {"5": low, "50": middle, "95": high}
+    if task == "depth":
+        result["beyond_max"] = float(np.mean(values > folder.depth_max_m)) if len(values) else 0.0
+    else:
+        result["not_unit"] = sum(view.not_unit for view in read) / max(1, pixels)
+    return result
+
+
+def _describe(folder: Folder, task: str, found: dict[str, Any]) -> list[str]:
+    """Lines for people."""
+    head = f"{task:8}{found['read']} of {len(folder.ids)} views, {found['missing']:.1%} of pixels missing"
+    at = found.get("percentiles")
+    if task == "depth" and at:
+        spread = f"5/50/95 %: {at['5']:.2f} / {at['50']:.2f} / {at['95']:.2f} m"
+        return [f"{head}; {spread}; {found['beyond_max']:.1%} beyond {folder.depth_max_m:g} m"]
+    if task == "normals" and at:
+        axes = [f"{axis} {at['5'][i]:+.2f} / {at['50'][i]:+.2f} / {at['95'][i]:+.2f}" for i, axis in enumerate("xyz")]
+        return [f"{head}; {found['not_unit']:.1%} not unit; 5/50/95 %: {', '.join(axes)}"]
+    shares = [f"{name} {share:.1%}" for name, share in found.get("classes", {}).items()]
+    lines = [", ".join(shares[i : i + 8]) for i in range(0, len(shares), 8)]
+    return [f"{head}; {len(shares)} classes"] + [f"        {line}" for line in lines]
+
+
+def _pick(folder: Folder, views: list[View], *tasks: str) -> list[str]:
+    """Up to VIEWS ids without an error that have all of `tasks`, evenly spread."""
+    sound = [id for id, view in zip(folder.ids, views, strict=True) if not view.errors]
+    good = [id for id in sound if all(folder.has(task, id) for task in tasks)]
+    return [good[i] for i in sorted(set(np.linspace(0, len(good) - 1, VIEWS).astype(int)))] if good else []
+
+
+def _compare_normals(folder: Folder, ids: list[str]) -> str | None:
+    """A warning when stored normals disagree with those of depth and camera; names the flip that would explain it."""
+    if folder.camera is None:
+        return None
+    stored, fitted = [], []
+    for id in ids:
+        depth_m, normals = folder.read_depth(id), folder.read_normals(id)
+        if depth_m is None or normals is None:
+            continue
+        plane = normals_from_depth(depth_m, folder.camera)
+        both = plane.any(axis=-1) & normals.any(axis=-1)
+        stored.append(_thin(normals[both]))
+        fitted.append(_thin(plane[both]))
+    a, b = (np.concatenate(vectors) if vectors else np.zeros((0, 3)) for vectors in (stored, fitted))
+    if not len(a):
+        return None
+    angles = {}
+    for signs in itertools.product((1, -1), repeat=3):
+        cosine = np.clip((a * signs * b).sum(axis=-1), -1, 1)
+        angles[signs] = float(np.median(np.degrees(np.arccos(cosine))))
+    if angles[1, 1, 1] <= DISAGREE_DEG:
+        return None
+    best = min(angles, key=lambda signs: angles[signs])
+    flipped = " and ".join(axis for axis, sign in zip("xyz", best, strict=True) if sign < 0)
+    hint = f"; they look flipped in {flipped}" if flipped and angles[best] < DISAGREE_DEG else ""
+    return f"normals disagree with depth and camera by {angles[1, 1, 1]:.0f} degrees (median of {len(ids)} views){hint}"
+
+
+def _warnings(folder: Folder, views: list[View], tasks: dict[str, Any]) -> list[str]:
+    found = []
+    for task, summary in tasks.items():
+        if summary["empty"]:
+            found.append(f"{task}: {len(summary['empty'])} files hold no label, such as {summary['empty'][0]}.png")
+        if summary.get("not_unit", 0) > 0.01:
+            found.append(f"normals: {summary['not_unit']:.1%} are not unit vectors; expected value / 127.5 - 1")
+        if summary.get("beyond_max", 0) > 0.05:
+            found.append(f"depth: {summary['beyond_max']:.0%} lie beyond max_m = {folder.depth_max_m:g} m")
+    if "seg" in folder.tasks and not folder.classes:
+        found.append("seg: dataset.json names no classes, so that ids cannot be checked")
+    disagreement = _compare_normals(folder, _pick(folder, views, "depth", "normals"))
+    return [*found, disagreement] if disagreement else found
+
+
+def _sheet(folder: Folder, views: list[View], far_m: float) -> np.ndarray:
+    columns = [c for c in ("image", *folder.tasks) if any(folder.has(c, id) for id in folder.ids)]
+    colours = viz.palette(len(folder.classes) or 255)
+    show = {
+        "depth": lambda x: viz.depth_to_rgb(x, far_m),
+        "normals": viz.normals_to_rgb,
+        "seg": lambda x: viz.seg_to_rgb(x, colours),
+    }
+    blank = np.full((3, 4, 3), 255, np.uint8)
+    rows = []
+    for id in _pick(folder, views):
+        row = []
+        for column in columns:
+            if not folder.has(column, id):
+                row.append(blank)
+            else:
+                row.append(show[column](folder.read_label(column, id)) if column in show else folder.read_image(id))
+        rows.append(row)
+    return viz.contact_sheet(rows, columns)
+
+
+def _write_sheet(folder: Folder, views: list[View], asked: Path | None, far_m: float) -> str:
+    """Write the contact sheet; a line on where it is, or why not."""
+    if asked is None and folder.photos_in_root:
+        return "no contact sheet: it would count as a photo in this folder; use --sheet FILE"
+    # The mode too: an administrator may write where the owner has said that nobody should.
+    if asked is None and not (os.access(folder.root, os.W_OK) and folder.root.stat().st_mode & 0o222):
+        return f"no contact sheet: {folder.root} is read-only; use --sheet FILE"
+    path = asked or folder.root / "check.png"
+    write_image(path, _sheet(folder, views, far_m))
+    return f"contact sheet: {path}"
+
+
+def run(config: config.Check) -> int:
+    """Print the findings; 0, or 1 when any file is bad. Raises UserError when DATA itself cannot be understood."""
+    folder = Folder(config.data)
+    views = _inspect_all(folder)
+    tasks = {task: _summary(folder, task, views) for task in TASKS if task in folder.tasks}
+    inside = f"{folder.root}{os.sep}"
+    bad = [error.removeprefix(inside) for view in views for error in view.errors]
+    bad += [f"{t}: every pixel of every file is missing" for t, s in tasks.items() if s["read"] and s["missing"] == 1]
+    warnings = _warnings(folder, views, tasks)
+    sizes = Counter(view.size for view in views if view.size)
+
+    images = sum(folder.has("image", id) for id in folder.ids)
+    listed = ", ".join(f"{size} ({n})" for size, n in sizes.most_common(3)) + (", …" if len(sizes) > 3 else "")
+    print(f"{folder.name}{f':{folder.split}' if folder.split else ''}: {len(folder.ids)} ids")
+    print(f"image   {images} of {len(folder.ids)} views" + (f"; sizes {listed}" if listed else ""))
+    for task, found in tasks.items():
+        print("\n".join(_describe(folder, task, found)))
+    for line in warnings:
+        print(f"warning: {line}")
+    for line in bad:
+        print(line)
+    far_m = tasks.get("depth", {}).get("percentiles", {}).get("95", folder.depth_max_m)
+    print(_write_sheet(folder, views, config.sheet, far_m))
+    print(f"bad: {len(bad)}" if bad else "all files are good")
+    if config.json:
+        findings = {"data": config.data, "name": folder.name, "n": len(folder.ids), "images": images, "sizes": sizes}
+        write_json(config.json, {**findings, "tasks": tasks, "warnings": warnings, "bad": bad})
+    return 1 if bad else 0

@@ -1,0 +1,181 @@
+"""Single files of the folder format: photos in, labels in and out, every write whole or not at all. numpy and PIL."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from umadapt.errors import UserError
+
+PHOTO_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+# What a label file must be: the PIL modes that hold it losslessly, and its name for people.
+LABEL_MODES = {
+    "depth": (("I;16", "I;16B", "I"), "16-bit grey"),
+    "normals": (("RGB",), "8-bit RGB"),
+    "seg": (("L", "P"), "8-bit grey or palette"),
+}
+MODE_NAMES = {"1": "1-bit", "L": "8-bit grey", "P": "palette", "LA": "grey with alpha", "RGB": "8-bit RGB"}
+MODE_NAMES |= {"RGBA": "8-bit RGB with alpha", "I;16": "16-bit grey", "I": "32-bit integer", "F": "32-bit float"}
+
+
+def hxw(array: np.ndarray) -> str:
+    """The size of (H, W, ...) as people write it here: `480x640`."""
+    return f"{array.shape[0]}x{array.shape[1]}"
+
+
+# --- Writing
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a whole file or nothing: a temporary name in the same folder, then renamed. Makes the folder.
+
+    Raises UserError naming the file when the disk is full or the folder is not writable.
+    """
+    path = Path(path)
+    temporary = path.parent / f".tmp-{os.getpid()}-{threading.get_ident()}"  # short: `path.name` may be at the limit
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _write_pil(path: str | Path, image: Image.Image, quality: int = 90) -> None:
+    suffix = Path(path).suffix.lower()
+    if suffix not in PHOTO_FORMATS:
+        raise UserError(f"{path}: cannot write a picture of type {suffix!r}; expected .png or .jpg")
+    buffer = io.BytesIO()
+    image.save(buffer, PHOTO_FORMATS[suffix], quality=quality)
+    write_bytes(path, buffer.getvalue())
+
+
+def write_image(path: str | Path, rgb: np.ndarray, quality: int = 90) -> None:
+    """Write (H, W, 3) uint8 RGB; the format follows the name; `quality` is that of JPEG and WebP."""
+    _write_pil(path, Image.fromarray(np.ascontiguousarray(rgb)), quality)
+
+
+def write_depth(path: str | Path, depth_m: np.ndarray, scale_m: float = 0.001) -> None:
+    """Write (H, W) metres, planar z, as a 16-bit PNG; NaN, infinity, <= 0 and what overflows become 0, missing."""
+    with np.errstate(over="ignore"):
+        steps = np.round(np.asarray(depth_m, np.float64) / scale_m)
+    valid = (steps > 0) & (steps <= 65535)  # False for NaN
+    _write_pil(path, Image.fromarray(np.where(valid, steps, 0).astype(np.uint16)))
+
+
+def write_normals(path: str | Path, normals: np.ndarray) -> None:
+    """Write (H, W, 3) normals of any length; zero and non-finite vectors become bytes (0, 0, 0), missing.
+
+    A normal that is present never takes those bytes: they would decode to (-1, -1, -1), which no unit vector is near.
+    """
+    vectors = np.asarray(normals, np.float64)
+    largest = np.abs(vectors).max(axis=-1, keepdims=True)
+    valid = np.isfinite(largest) & (largest > 0)
+    vectors = np.divide(vectors, largest, out=np.ones_like(vectors), where=valid)  # first: squares may overflow
+    unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    _write_pil(path, Image.fromarray(np.where(valid, np.round((unit + 1) * 127.5), 0).astype(np.uint8)))
+
+
+def write_seg(path: str | Path, seg: np.ndarray) -> None:
+    """Write (H, W) uint8 class ids."""
+    _write_pil(path, Image.fromarray(np.ascontiguousarray(seg)))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: arrays and tuples as lists, paths as text, NaN and infinity as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_json(path: str | Path, data: Any) -> None:
+    """Write JSON, indented; NaN and infinity become null, because JSON has no word for them."""
+    write_bytes(path, (json.dumps(_plain(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+# --- Reading
+
+
+def _decode(path: Path) -> Image.Image:
+    """Open and decode a picture wholly. Raises UserError naming the file."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except Image.UnidentifiedImageError as error:
+        size = path.stat().st_size if path.is_file() else 0
+        raise UserError(f"{path}: not a picture, or its start is damaged ({size} bytes)") from error
+    except Exception as error:  # a decoder may raise anything on a damaged file (OSError, SyntaxError, struct.error, …)
+        raise UserError(f"{path}: truncated or damaged ({error})") from error
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """Read any picture as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
+
+    Grey is repeated, 16 bits are scaled to 8, alpha is composited on white. Raises UserError naming the file.
+    """
+    path = Path(path)
+    image = _decode(path)
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I") or image.mode == "F":
+            values = np.nan_to_num(np.asarray(image, np.float32))
+            white = 65535.0 if image.mode != "F" else (1.0 if values.max() <= 1 else 255.0)
+            grey = np.round(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=-1)
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return np.array(image.convert("RGB"))
+    except Exception as error:  # damaged EXIF, or a colour space that PIL cannot convert
+        raise UserError(f"{path}: {image.mode} picture cannot be read as RGB ({error})") from error
+
+
+def read_label_bytes(path: str | Path, task: str) -> np.ndarray:
+    """The stored numbers of a label file: depth (H, W) uint16, normals (H, W, 3) uint8, seg (H, W) uint8.
+
+    Raises UserError naming the file when it is damaged or of another kind.
+    """
+    path = Path(path)
+    modes, expected = LABEL_MODES[task]
+    image = _decode(path)
+    if image.mode not in modes:
+        found = MODE_NAMES.get(image.mode, f"mode {image.mode}")
+        raise UserError(f"{path}: found a picture in {found}, expected {task} as a PNG in {expected}")
+    stored = np.array(image)  # a copy: PIL's own memory is read-only
+    if image.mode == "I" and not 0 <= stored.min() <= stored.max() <= 65535:
+        raise UserError(f"{path}: found values {stored.min()} to {stored.max()}, expected {task} in 0 to 65535")
+    return stored.astype(np.uint16) if task == "depth" else stored
+
+
+def decode_normals(stored: np.ndarray) -> np.ndarray:
+    """Bytes (H, W, 3) uint8 -> (H, W, 3) float32 unit normals, 0 = missing."""
+    vectors = stored.astype(np.float32) / 127.5 - 1
+    unit = vectors / np.sqrt(np.einsum("hwc,hwc->hw", vectors, vectors))[..., None]  # 127.5 is no byte: never 0
+    return unit * stored.any(axis=-1, keepdims=True)

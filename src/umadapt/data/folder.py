@@ -1,0 +1,249 @@
+"""The folder format: one reader. numpy and PIL only, so that it imports fast; the writers stand in `files`.
+
+DATA/{dataset.json, image/ID.jpg|png, depth/ID.png, normals/ID.png, seg/ID.png, splits/NAME.txt}; a plain folder of
+photos is valid too, and so is one of labels alone (what `predict` writes). `DATA:NAME` addresses a split.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from umadapt.data.files import (
+    PHOTO_FORMATS,
+    decode_normals,
+    hxw,
+    read_label_bytes,
+    read_photo,
+    write_bytes,
+    write_depth,
+    write_image,
+    write_json,
+    write_normals,
+    write_seg,
+)
+from umadapt.errors import UserError
+
+__all__ = [
+    "TASKS",
+    "Camera",
+    "Folder",
+    "decode_normals",
+    "hxw",
+    "read_label_bytes",
+    "read_photo",
+    "split_address",
+    "write_bytes",
+    "write_depth",
+    "write_image",
+    "write_json",
+    "write_normals",
+    "write_seg",
+]
+
+TASKS = ("depth", "normals", "seg")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera in pixels of a width x height picture; pixel (i, j) is centred at (j + 0.5, i + 0.5)."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def scaled(self, height: int, width: int) -> Camera:
+        """The same camera for the picture resized to height x width (with half-pixel centres all is linear)."""
+        x, y = width / self.width, height / self.height
+        return Camera(self.fx * x, self.fy * y, self.cx * x, self.cy * y, width, height)
+
+    def matrix(self) -> np.ndarray:
+        """(3, 3) float64: camera coordinates (x right, y down, z forward) to pixels."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
+
+
+def split_address(address: str | Path) -> tuple[Path, str | None]:
+    """`DATA:NAME` -> (DATA, NAME); (DATA, None) without a split. A ':' inside a folder's own name is left alone."""
+    text = str(address)
+    head, _, tail = text.rpartition(":")
+    # A folder of exactly that name wins; `C:\photos` and `host:dir/photos` name no split.
+    if not head or not tail or "/" in tail or "\\" in tail or Path(text).exists():
+        return Path(text), None
+    return Path(head), tail
+
+
+def _list_files(folder: Path) -> list[str]:
+    """Names of the visible files in a folder, sorted; none when it does not exist."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror or error})") from error
+
+
+def _by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
+    """id -> file. Raises UserError when two files share an id."""
+    found: dict[str, Path] = {}
+    for name in _list_files(folder):
+        path = folder / name
+        if path.suffix.lower() in suffixes:
+            if path.stem in found:
+                twin = found[path.stem].name
+                raise UserError(f"{folder}: {twin} and {name} share the id {path.stem!r}; rename or remove one of them")
+            found[path.stem] = path
+    return found
+
+
+class Folder:
+    """A data folder or one split of it. The listing is made once; files are read on demand, by any thread.
+
+    Raises UserError, naming the file, for whatever is missing, damaged or not of the format.
+    """
+
+    def __init__(self, address: str | Path) -> None:
+        self.root, self.split = split_address(address)
+        if not self.root.is_dir():
+            found = "a file" if self.root.exists() else "no such folder"
+            raise UserError(f"{self.root}: {found}; expected a data folder or a folder of photos")
+        self._read_meta()
+        self._labels = {task: _by_stem(self.root / task, [".png"]) for task in TASKS}
+        inside = (self.root / "image").is_dir()
+        # Beside label folders, a picture directly in DATA is no photo (a contact sheet, say).
+        loose = not inside and not any(self._labels.values())
+        self._images = _by_stem(self.root / "image" if inside else self.root, PHOTO_FORMATS) if inside or loose else {}
+        self.photos_in_root = loose
+        known = sorted(self._images) or sorted(set().union(*self._labels.values()))
+        if not known:
+            raise UserError(self._nothing_found())
+        self.ids: tuple[str, ...] = tuple(known) if self.split is None else self._read_split(set(known))
+        self.tasks: tuple[str, ...] = tuple(t for t in TASKS if any(i in self._labels[t] for i in self.ids))
+
+    def _nothing_found(self) -> str:
+        place = self.root / "image" if (self.root / "image").is_dir() else self.root
+        kinds = Counter(Path(name).suffix.lower() or "(no suffix)" for name in _list_files(place))
+        found = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(3)) or "no files"
+        return f"{place}: found no photos ({found}); expected {' '.join(PHOTO_FORMATS)}"
+
+    def _read_meta(self) -> None:
+        path = self.root / "dataset.json"
+        self.meta: dict[str, Any] = {}
+        try:
+            if path.exists():
+                self.meta = json.loads(path.read_text("utf-8-sig"))
+            depth, seg = (self.meta.get("tasks", {}).get(task) or {} for task in ("depth", "seg"))
+            self.name = str(self.meta.get("name") or self.root.resolve().name)
+            self.classes: tuple[str, ...] = tuple(str(name) for name in seg.get("classes", ()))
+            self.ignore = int(seg.get("ignore", 255))
+            self.depth_scale_m = float(depth.get("scale_m", 0.001))
+            self.depth_max_m = float(depth.get("max_m", 10.0))
+            camera = self.meta.get("camera")
+            self.camera: Camera | None = None
+            if camera is not None:
+                sizes = {key: int(camera[key]) for key in ("width", "height")}
+                self.camera = Camera(**{k: float(camera[k]) for k in ("fx", "fy", "cx", "cy")}, **sizes)
+        except KeyError as error:
+            raise UserError(f"{path}: camera lacks {error}; expected fx, fy, cx, cy, width, height, or null") from error
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}: malformed ({error}); expected "
+                '{"name", "camera": {fx, fy, cx, cy, width, height} or null, "tasks": {…}} as in the format\'s page'
+            ) from error
+        positive = [self.depth_scale_m, self.depth_max_m]
+        if self.camera is not None:
+            positive += [self.camera.fx, self.camera.fy, self.camera.width, self.camera.height]
+        if not all(0 < value < float("inf") for value in positive):
+            raise UserError(f"{path}: scale_m, max_m, fx, fy, width and height must be positive; found {positive}")
+        if not 0 <= self.ignore <= 255 or isinstance(seg.get("classes"), str):
+            raise UserError(f"{path}: seg needs a list of classes, and ignore from 0 to 255; found {seg}")
+
+    def _read_split(self, known: set[str]) -> tuple[str, ...]:
+        path = self.root / "splits" / f"{self.split}.txt"
+        names = [Path(n).stem for n in _list_files(path.parent) if n.endswith(".txt")]
+        if self.split not in names:
+            have = ", ".join(names) or f"none (no {path.parent}/NAME.txt)"
+            raise UserError(f"{self.root}: no split {self.split!r}; it has: {have}")
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); expected text, one id a line") from error
+        ids = [line.strip() for line in lines if line.strip()]
+        repeated = [i for i, n in Counter(ids).items() if n > 1]
+        absent = [i for i in ids if i not in known]
+        if not ids:
+            raise UserError(f"{path}: empty; expected one id a line")
+        if repeated:
+            raise UserError(f"{path}: id {repeated[0]!r} is listed more than once ({len(repeated)} such ids)")
+        if absent:
+            hint = " (write ids without the suffix)" if Path(absent[0]).stem in known else ""
+            raise UserError(f"{path}: {len(absent)} of {len(ids)} ids have no image, such as {absent[0]!r}{hint}")
+        return tuple(ids)
+
+    def image_path(self, id: str) -> Path:
+        """The photo's file. Raises UserError when there is none."""
+        if id not in self._images:
+            raise UserError(f"{self.root}: no image with id {id!r}")
+        return self._images[id]
+
+    def label_path(self, task: str, id: str) -> Path | None:
+        """The label's file, None when absent."""
+        return self._labels[task].get(id)
+
+    def has(self, task: str, id: str) -> bool:
+        """Whether `task` ("image" too) has a file for this id."""
+        return id in (self._images if task == "image" else self._labels[task])
+
+    def read_image(self, id: str) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, upright."""
+        return read_photo(self.image_path(id))
+
+    def read_depth(self, id: str) -> np.ndarray | None:
+        """(H, W) float32 metres, planar z, 0 = missing; not capped at `depth_max_m`. None when the file is absent."""
+        path = self.label_path("depth", id)
+        return None if path is None else read_label_bytes(path, "depth") * np.float32(self.depth_scale_m)
+
+    def read_normals(self, id: str) -> np.ndarray | None:
+        """(H, W, 3) float32 unit normals, x right, y up, z towards the viewer, 0 = missing. None when absent."""
+        path = self.label_path("normals", id)
+        return None if path is None else decode_normals(read_label_bytes(path, "normals"))
+
+    def read_seg(self, id: str) -> np.ndarray | None:
+        """(H, W) uint8 class ids. None when absent. Raises UserError on an id that is neither a class nor `ignore`."""
+        path = self.label_path("seg", id)
+        if path is None:
+            return None
+        seg = read_label_bytes(path, "seg")
+        if self.classes:  # without names any id may be right
+            present = np.flatnonzero(np.bincount(seg.ravel(), minlength=256))
+            strange = [int(i) for i in present if i >= len(self.classes) and i != self.ignore]
+            if strange:
+                listed = ", ".join(map(str, strange[:8]))
+                expected = f"expected 0 to {len(self.classes) - 1}, or {self.ignore} for unlabelled"
+                raise UserError(f"{path}: unknown class ids {listed}; {expected}")
+        return seg
+
+    def read_label(self, task: str, id: str) -> np.ndarray | None:
+        """`read_depth`, `read_normals` or `read_seg`."""
+        return {"depth": self.read_depth, "normals": self.read_normals, "seg": self.read_seg}[task](id)
+
+    def read(self, id: str, tasks: Iterable[str]) -> dict[str, np.ndarray | None]:
+        """{"image": (H, W, 3) uint8, task: label or None when absent}. Raises UserError when sizes differ."""
+        image = self.read_image(id)
+        sample: dict[str, np.ndarray | None] = {"image": image}
+        for task in tasks:
+            label = sample[task] = self.read_label(task, id)
+            if label is not None and label.shape[:2] != image.shape[:2]:
+                photo = self.image_path(id)
+                raise UserError(f"{self.label_path(task, id)}: found {hxw(label)}, expected {hxw(image)} as {photo}")
+        return sample

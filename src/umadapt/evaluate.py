@@ -1,0 +1,148 @@
+"""Metrics under a named protocol: of a model on a labelled folder, or of a folder of predictions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from umadapt import config as configs
+from umadapt.checkpoint import load_model
+from umadapt.data.folder import Folder, write_json
+from umadapt.errors import UserError
+from umadapt.nets.model import UMAdapt
+from umadapt.photos import photo_batches, prefetch, run_model
+from umadapt.ruler import PROTOCOLS, Maps, Protocol, Ruler
+
+
+@torch.inference_mode()
+def evaluate(
+    model: UMAdapt,
+    domain: str,
+    folder: Folder,
+    protocol: Protocol | str,
+    *,
+    ids: Sequence[str] | None = None,
+    batch: int = 8,
+    normals_from_depth: bool = False,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Measure a model on a labelled folder.
+
+    Args:
+        model: in eval mode, on the device to use.
+        domain: "source" or "target": whose Res-5 branch and statistics.
+        folder: labelled data.
+        protocol: one of PROTOCOLS, or its name.
+        ids: photos to measure; default: all of the folder.
+        batch: photos at once; those of one fitted size go together, and the figures do not depend on it.
+        normals_from_depth: make normals ground truth from depth and camera.
+        progress: show a bar on stderr.
+
+    Returns:
+        the evaluation JSON of interfaces.md.
+
+    Raises:
+        UserError: see `Ruler`.
+    """
+    protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    ruler = Ruler(folder, protocol, tuple(model.tasks), model.spec.classes, normals_from_depth)
+    ids = folder.ids if ids is None else ids
+    for names, images, truths in photo_batches(folder, ids, model.spec.size, batch, ruler.read, progress):
+        predictions = run_model(model, images, domain)
+        physical = {task: model.tasks[task].to_physical(predictions[task]) for task in ruler.tasks}
+        for i, (name, truth) in enumerate(zip(names, truths, strict=True)):
+            ruler.update(name, {task: maps[i] for task, maps in physical.items()}, truth)
+    return ruler.result()
+
+
+def evaluate_predictions(
+    predictions: Folder,
+    folder: Folder,
+    protocol: Protocol | str,
+    *,
+    normals_from_depth: bool = False,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Measure a folder of predictions in the folder format (what `predict` writes) like `evaluate` does a model.
+
+    Maps of another size than the ground truth are resized (labels: nearest). Raises UserError when a task is
+    predicted for some photos of the data only: measuring a part would say nothing about the whole.
+    """
+    protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    tasks = [task for task in ("depth", "normals", "seg") if any(predictions.has(task, id) for id in folder.ids)]
+    if not tasks:
+        raise UserError(
+            f"{predictions.root} holds no predictions for the {len(folder.ids)} photos of {folder.root}. "
+            f"Expected files such as depth/{folder.ids[0]}.png; umadapt predict writes them"
+        )
+    ruler = Ruler(folder, protocol, tasks, predictions.classes or None, normals_from_depth)
+
+    def read(id: str) -> tuple[Maps, Maps]:
+        truth = ruler.read(id)
+        lacking = [task for task in truth if not predictions.has(task, id)]
+        if lacking:
+            raise UserError(f"{predictions.root} has no {lacking[0]}/{id}.png. Predict all photos of the data first")
+        return {task: _to_tensor(task, predictions.read_label(task, id)) for task in truth}, truth
+
+    for id, (prediction, truth) in prefetch(read, folder.ids, progress):
+        ruler.update(id, prediction, truth)
+    return ruler.result()
+
+
+def _to_tensor(task: str, label: np.ndarray | None) -> Tensor:
+    """A reader's label as a prediction: depth (1, h, w), normals (3, h, w), seg (h, w)."""
+    assert label is not None
+    tensor = torch.from_numpy(np.ascontiguousarray(label))
+    return {"depth": tensor.unsqueeze(0), "normals": tensor.movedim(-1, 0), "seg": tensor}[task]
+
+
+def run(config: configs.Evaluate) -> int:
+    """The command `evaluate`: prints a table, writes --json and RUN/evaluations/PROTOCOL-NAME-SPLIT.json."""
+    if not config.data:
+        raise UserError("no labelled data given; expected for example: umadapt evaluate RUN --data DATA:SPLIT")
+    if (config.run is None) == (config.predictions is None):
+        found = "neither" if config.run is None else "both"
+        raise UserError(f"expected either a RUN or --predictions DIR, found {found}")
+    folder = Folder(config.data)
+    address = f"{folder.root.resolve()}:{folder.split}" if folder.split else str(folder.root.resolve())
+    from_depth = config.normals_from_depth
+    if config.run is not None:
+        model, stored = load_model(config.run, config.device)
+        options = {"batch": config.batch, "normals_from_depth": from_depth}
+        result = evaluate(model, stored["domain"], folder, config.protocol, **options, progress=True)
+        result |= {"variant": stored["variant"], "data": address}
+        name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}")
+        write_json(config.run / "evaluations" / f"{name}.json", result)
+        what = f"{config.run} ({stored['variant']})"
+    else:
+        assert config.predictions is not None
+        result = evaluate_predictions(
+            Folder(config.predictions), folder, config.protocol, normals_from_depth=from_depth, progress=True
+        )
+        result |= {"data": address}
+        what = f"predictions in {config.predictions}"
+    if config.json is not None:
+        write_json(config.json, result)
+    print(f"{what} on {config.data}")
+    print(table(result, len(folder.classes)))
+    return 0
+
+
+def table(result: Mapping[str, Any], classes: int) -> str:
+    """The evaluation as aligned plain text: what was measured first, then one block a task."""
+    lines = [f"protocol {PROTOCOLS[result['protocol']].describe()}", f"images   {result['n']}"]
+    if "seg" in result:
+        lines.append(f"classes  {classes}, {len(result['seg']['iou'])} of them in the ground truth")
+    if "normals_from" in result:
+        lines.append(f"normals  ground truth made from {result['normals_from']}")
+    for task in ("depth", "normals", "seg"):
+        figures = {key: x for key, x in result.get(task, {}).items() if key != "iou"}
+        if figures:
+            lines += ["", f"{task:<8}" + "".join(f"{key:>11}" for key in figures)]
+            lines.append(" " * 8 + "".join(f"{x:>11.3f}" for x in figures.values()))
+    return "\n".join(lines)

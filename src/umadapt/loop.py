@@ -1,0 +1,229 @@
+"""The training loop: turns of optimisers over batches, with logging, checkpoints, resume and clean stops.
+
+All randomness of a step comes from (seed, stage, step), so that a run which was killed and goes on takes the same
+steps as one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from umadapt.checkpoint import RunFolder, load_weights, weights
+from umadapt.errors import UserError
+from umadapt.nets.model import UMAdapt
+from umadapt.track import Track
+
+Batch = dict[str, Any]  # "image", tasks, "contour": tensors with the sample first; "ids": list of names
+LOG_EVERY = 10  # steps between lines of the log; each costs one backward pass a term instead of one for all
+
+
+class Loss(NamedTuple):
+    """What a step minimises (the sum of `terms`) and what it only shows (`watch`)."""
+
+    terms: dict[str, Tensor]
+    watch: dict[str, Tensor] = {}  # noqa: RUF012
+
+
+@dataclass
+class Turn:
+    """One optimiser and its loss. The turns of a stage are taken one after the other, each with a fresh forward."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    loss: Callable[[Batch], Loss]
+    lr: float
+    every: int = 1  # taken only after each so many steps
+
+
+@dataclass
+class Stage:
+    """What the loop needs to know of a stage."""
+
+    name: str
+    turns: list[Turn]
+    batch: Callable[[int], Batch]  # step (from 0) -> batch on the CPU, a pure function
+    steps: int
+    prepare: Callable[[Batch], Batch] = lambda batch: batch  # once a step, before the turns: frozen parts
+    extra: dict[str, nn.Module] = field(default_factory=dict)  # modules beside the model that are trained too
+
+
+def fit(stage: Stage, model: UMAdapt, run: RunFolder, *, seed: int, clip: float, save_every: int) -> None:
+    """Run a stage to its end, from its last checkpoint when there is one.
+
+    Raises:
+        UserError: a loss or a gradient is not finite; names stage, turn, term and sample.
+        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after the checkpoint was written.
+    """
+    device = next(model.parameters()).device
+    optimisers = {turn.name: torch.optim.Adam(turn.parameters, lr=turn.lr) for turn in stage.turns}
+    state = run.load_state(stage.name)
+    first = restore(state, model, stage, optimisers) if state else 0
+    track = Track(run.path, stage.name, first, stage.steps)
+    saved = first
+
+    def save(step: int) -> None:
+        run.save_state(
+            {
+                "stage": stage.name,
+                "step": step,
+                "model": weights(model),
+                "extra": {name: module.state_dict() for name, module in stage.extra.items()},
+                "optimisers": {name: optimiser.state_dict() for name, optimiser in optimisers.items()},
+            }
+        )
+
+    try:
+        with stop_signals() as stop, Prefetch(stage.batch, first, stage.steps) as batches:
+            for step in range(first, stage.steps):
+                torch.manual_seed(step_seed(seed, stage.name, step))
+                batch = stage.prepare(to_device(next(batches), device))
+                watch = {}
+                for turn in stage.turns:
+                    if (step + 1) % turn.every == 0:
+                        detail = (step + 1) % LOG_EVERY == 0 or step == 0 or turn.every > 1
+                        watch |= take(
+                            turn, batch, optimisers[turn.name], clip, detail, f"stage {stage.name}, step {step + 1}"
+                        )
+                track.advance()
+                if watch:
+                    track.log(step + 1, watch)
+                if ((step + 1) % save_every == 0 and step + 1 < stage.steps) or stop.is_set():
+                    save(saved := step + 1)
+                if stop.is_set():
+                    track.say(f"stopped after step {saved} of {stage.steps}; the same command goes on from there")
+                    raise KeyboardInterrupt
+        run.finish(stage.name, model)
+    finally:
+        track.close()
+
+
+def take(
+    turn: Turn, batch: Batch, optimiser: torch.optim.Optimizer, clip: float, detail: bool, where: str
+) -> dict[str, float]:
+    """One update. With `detail`, differentiates term by term and returns all figures, else only checks them."""
+    optimiser.zero_grad(set_to_none=True)
+    terms, watch = turn.loss(batch)
+    total = torch.stack(list(terms.values())).sum()
+    if not torch.isfinite(total):
+        bad = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
+        raise UserError(f"{where}: the loss of {turn.name} is not finite ({bad}){blame(turn, batch)}; try a lower --lr")
+    values: dict[str, float] = {}
+    if detail:
+        for name, term in terms.items():
+            if term.requires_grad:
+                values[f"{turn.name}/{name}/grad"] = add_gradient(term, turn.parameters)
+    else:
+        total.backward()
+    try:
+        norm = nn.utils.clip_grad_norm_(turn.parameters, clip, error_if_nonfinite=True)
+    except RuntimeError as error:
+        raise UserError(f"{where}: a gradient of {turn.name} is not finite{blame(turn, batch)}") from error
+    optimiser.step()
+    if not detail:
+        return {}
+    values |= {f"{turn.name}/{name}": float(value.detach()) for name, value in {**terms, **watch}.items()}
+    return values | {f"{turn.name}/loss": float(total.detach()), f"{turn.name}/grad": float(norm)}
+
+
+def add_gradient(term: Tensor, parameters: list[nn.Parameter]) -> float:
+    """Add a term's gradient to what the parameters hold, and return its norm."""
+    grads = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+    for parameter, grad in zip(parameters, grads, strict=True):
+        if grad is not None:
+            parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+    present = [grad.norm() for grad in grads if grad is not None]
+    return float(torch.stack(present).norm()) if present else 0.0
+
+
+@torch.no_grad()
+def blame(turn: Turn, batch: Batch) -> str:
+    """Which samples of a batch make a turn's loss infinite, taken one by one."""
+    bad = []
+    for index, name in enumerate(batch["ids"]):
+        one = {k: v[index : index + 1] if isinstance(v, Tensor | list) else v for k, v in batch.items()}
+        try:
+            finite = all(bool(torch.isfinite(term)) for term in turn.loss(one).terms.values())
+        except ValueError:  # BatchNorm cannot train on one value a channel
+            return f"; samples {', '.join(batch['ids'])}"
+        if not finite:
+            bad.append(name)
+    return f"; samples {', '.join(bad or batch['ids'])}"
+
+
+def restore(state: Mapping[str, Any], model: UMAdapt, stage: Stage, optimisers: dict[str, torch.optim.Adam]) -> int:
+    """Fill model, extra modules and optimisers from a checkpoint; returns its step."""
+    load_weights(model, state["model"])
+    for name, module in stage.extra.items():
+        module.load_state_dict(state["extra"][name])
+    for name, optimiser in optimisers.items():
+        optimiser.load_state_dict(state["optimisers"][name])
+    return int(state["step"])
+
+
+def step_seed(seed: int, stage: str, step: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{stage}/{step}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    return {
+        k: v.to(device) if isinstance(v, Tensor) else to_device(v, device) if isinstance(v, dict) else v
+        for k, v in batch.items()
+    }
+
+
+class Prefetch:
+    """Batches first, first + 1, … last - 1, each made in a thread while the one before is used."""
+
+    def __init__(self, make: Callable[[int], Batch], first: int, last: int):
+        self.make, self.step, self.last = make, first, last
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self.future = self.pool.submit(make, first) if first < last else None
+
+    def __enter__(self) -> Prefetch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self.future is None:
+            raise StopIteration
+        batch = self.future.result()
+        self.step += 1
+        self.future = self.pool.submit(self.make, self.step) if self.step < self.last else None
+        return batch
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event, so that the step at hand ends whole; a second one stops at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,64 @@
+"""Layers that several networks share."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def scaled(channels: int, width: float) -> int:
+    """A layer's channels under a width factor: a multiple of 8, at least 8; width 1 leaves the paper's number."""
+    return channels if width == 1 else max(8, round(channels * width / 8) * 8)
+
+
+def conv(cin: int, cout: int, kernel: int, stride: int = 1, *, norm: bool = True) -> nn.Sequential:
+    """`Conv*` of Supp. Tables 1 and 2: convolution, BN, leaky ReLU(0.2); plain hidden `Conv` has no BN."""
+    layers: list[nn.Module] = [nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=not norm)]
+    if norm:
+        layers.append(nn.BatchNorm2d(cout))
+    return nn.Sequential(*layers, nn.LeakyReLU(0.2, inplace=True))
+
+
+def deconv(cin: int, cout: int) -> nn.Sequential:
+    """`Deconv*` of Supp. Table 2: transposed convolution to twice the size, BN, leaky ReLU(0.2)."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(cin, cout, 3, stride=2, padding=1, output_padding=1, bias=False),
+        nn.BatchNorm2d(cout),
+        nn.LeakyReLU(0.2, inplace=True),
+    )
+
+
+class UpProjection(nn.Module):
+    """Up-projection block of Laina et al. (3DV 2016, Figure 2c): twice the size, `cin` to `cout` channels.
+
+    The original unpools with zeros and applies two 5x5 convolutions, of which three products in four are with
+    zeros. The same map is one transposed 5x5 convolution with stride 2, shared by both branches.
+    """
+
+    def __init__(self, cin: int, cout: int):
+        super().__init__()
+        self.cout = cout
+        self.up = nn.ConvTranspose2d(cin, 2 * cout, 5, stride=2, padding=2, output_padding=1, bias=False)
+        self.up_norm = nn.BatchNorm2d(2 * cout)  # both branches: BN acts on each channel alone
+        self.conv = nn.Conv2d(cout, cout, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = self.up_norm(self.up(x))  # (B, 2 cout, 2H, 2W)
+        main, skip = both.split(self.cout, dim=1)
+        return F.relu(self.norm(self.conv(F.relu(main))) + skip)
+
+
+def initialise(net: nn.Module) -> None:
+    """He initialisation of every convolution (OURS: the papers' N(0, 0.01) stalls without pretrained weights)."""
+    for m in net.modules():
+        if isinstance(m, nn.Conv2d):
+            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
+        elif isinstance(m, nn.ConvTranspose2d):
+            # a stride-2 kernel meets each output with a quarter of its taps: fan-in is channels * k * k / 4
+            fan_in = m.in_channels * m.kernel_size[0] * m.kernel_size[1] / 4
+            nn.init.normal_(m.weight, std=(2 / fan_in) ** 0.5)
+        else:
+            continue
+        if m.bias is not None:
+            nn.init.zeros_(m.bias)

@@ -1,0 +1,128 @@
+"""The whole network: encoder, one decoder a task, contour decoder, transfer nets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from umadapt.config import ModelSpec
+from umadapt.nets.contour import ContourDecoder
+from umadapt.nets.decoder import Decoder
+from umadapt.nets.encoder import Encoder
+from umadapt.nets.transfer import TransferNet
+from umadapt.tasks import make_tasks
+
+Maps = dict[str, Tensor]  # task -> (B, C, h, w)
+
+
+class UMAdapt(nn.Module):
+    """UM-Adapt (ICCV 2019, Figure 2).
+
+    Images are (B, 3, H, W) floats in [0, 1]; normalisation is inside. Predictions are in network units on a grid of
+    sixteen times the Res-5c size (228x304 gives 128x160); `task.to_physical` makes metres of depth.
+
+    Raises:
+        ValueError: the spec names an unknown backbone or task, or its graph reads a task that it has not.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__()
+        self.spec = spec
+        self.tasks = make_tasks(spec)
+        self.graph = spec.graph
+        check_graph(spec)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
+        self.encoder = Encoder(spec.backbone, spec.backbone_kwargs)
+        c = self.encoder.channels
+        self.decoders = nn.ModuleDict({n: Decoder(c, t.channels, spec.width) for n, t in self.tasks.items()})
+        self.contour = ContourDecoder(c, spec.width)
+        self.transfers = nn.ModuleDict(
+            {
+                task: TransferNet(
+                    {name: self.tasks[name].channels for name in inputs},
+                    self.tasks[task].channels,
+                    spec.transfer_width,
+                )
+                for task, inputs in spec.graph.items()
+            }
+        )
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] to the backbone's statistics, channels last."""
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The output grid (h, w) for images of `size`: sixteen times the Res-5c size."""
+        mode, device = self.training, self.mean.device
+        h, w = self.eval().encoder(torch.zeros(1, 3, *size, device=device)).shape[-2:]
+        self.train(mode)
+        return 16 * h, 16 * w
+
+    def encode(self, images: Tensor, domain: str = "source") -> Tensor:
+        """Res-5c features (B, C, h/16, w/16)."""
+        return self.encoder(self.normalise(images), domain)
+
+    def decode(self, features: Tensor, tasks: tuple[str, ...] | None = None) -> Maps:
+        """Predictions of `tasks` (default: all) from Res-5c features."""
+        return {name: self.tasks[name].activate(self.decoders[name](features)) for name in tasks or self.tasks}
+
+    def forward(self, images: Tensor, domain: str = "source") -> Maps:
+        return self.decode(self.encode(images, domain))
+
+    def transfer(self, task: str, inputs: Mapping[str, Tensor], nets: nn.ModuleDict | None = None) -> Tensor:
+        """N->task(inputs): a prediction of `task` from encoded maps of the others.
+
+        Args:
+            inputs: task -> (B, C, h, w), as `Task.encode` or `Task.encode_truth` gives them.
+            nets: other transfer nets than the model's own (the adversary's copy).
+        """
+        net = (self.transfers if nets is None else nets)[task]
+        return self.tasks[task].activate(net({name: inputs[name] for name in self.graph[task]}))
+
+    def cross(self, predictions: Mapping[str, Tensor]) -> Maps:
+        """For each task with a transfer net: its prediction from the other tasks' predictions."""
+        encoded = {name: self.tasks[name].encode(map_) for name, map_ in predictions.items()}
+        return {task: self.transfer(task, encoded) for task in self.graph}
+
+    def freeze(self, *modules: nn.Module) -> None:
+        """Stop gradients into `modules` and keep them in eval mode, also through `.train()`."""
+        for module in modules:
+            module.requires_grad_(False)
+            for m in module.modules():
+                m.frozen = True  # type: ignore[assignment]
+        self.train(self.training)
+
+    def unfreeze(self, *modules: nn.Module) -> None:
+        """Undo `freeze`."""
+        for module in modules:
+            module.requires_grad_(True)
+            for m in module.modules():
+                m.frozen = False  # type: ignore[assignment]
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> UMAdapt:
+        super().train(mode)
+        for m in self.modules():
+            if getattr(m, "frozen", False):
+                m.training = False
+        return self
+
+
+def check_graph(spec: ModelSpec) -> None:
+    """Raise a ValueError unless every transfer reads and writes tasks of the model, and none reads itself."""
+    for task, inputs in spec.graph.items():
+        unknown = {task, *inputs} - set(spec.tasks)
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise ValueError(
+                f"transfer {task}<-{','.join(inputs)} needs {names}, but tasks are {', '.join(spec.tasks)}"
+            )
+        if task in inputs or len(set(inputs)) != len(inputs):
+            raise ValueError(f"transfer {task}<-{','.join(inputs)} reads {task} itself or the same task twice")

@@ -1,0 +1,52 @@
+"""Task-transfer network N->t: the map of one task from the maps of others (Supp. Table 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from umadapt.nets.blocks import conv, deconv, initialise, scaled
+
+
+class TransferNet(nn.Module):
+    """Encoder-decoder on task maps; its narrow middle is what keeps it from memorising (Section 3.3.2).
+
+    Args:
+        inputs: channels of each task that is read, in order.
+        cout: channels of the task that is written.
+        width: width factor of all hidden layers.
+    """
+
+    def __init__(self, inputs: Mapping[str, int], cout: int, width: float = 1.0):
+        super().__init__()
+
+        def c(channels: int) -> int:
+            return scaled(channels, width)
+
+        self.stems = nn.ModuleDict(
+            {  # C1, C2: one stem a task
+                task: nn.Sequential(conv(cin, c(64), 3, norm=False), conv(c(64), c(128), 3, stride=2))
+                for task, cin in inputs.items()
+            }
+        )
+        self.encoder = nn.Sequential(
+            conv(c(128) * len(inputs), c(256), 3, stride=2, norm=False),  # C3m
+            conv(c(256), c(512), 3, stride=2),  # the second row that is named C3m
+            conv(c(512), c(512), 3),  # C4m
+            conv(c(512), c(1024), 3, stride=2, norm=False),  # EN
+        )
+        self.decoder = nn.Sequential(
+            deconv(c(1024), c(512)),  # C5m
+            deconv(c(512), c(512)),  # C6m
+            deconv(c(512), c(256)),  # C7m
+            deconv(c(256), c(128)),  # C8m
+        )
+        self.head = nn.Conv2d(c(128), cout, 1)  # C9
+        initialise(self)
+
+    def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """(B, C_task, 16h, 16w) for each input task to (B, cout, 16h, 16w)."""
+        stems = [stem(maps[task]) for task, stem in self.stems.items()]
+        return self.head(self.decoder(self.encoder(torch.cat(stems, dim=1))))

@@ -1,0 +1,139 @@
+"""One self-contained page about one or more runs: the ladder of variants, curves, pictures side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from umadapt import config as configs
+from umadapt.checkpoint import read_config
+from umadapt.data.folder import write_bytes, write_json
+from umadapt.errors import UserError
+from umadapt.report_figures import collect_pictures, curves
+from umadapt.report_page import page
+from umadapt.track import read_metrics
+
+Evaluation = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the page knows of a run."""
+
+    path: Path
+    label: str  # the variant; with the run's name where two runs share it
+    config: dict[str, Any]
+    evaluations: tuple[Evaluation, ...]  # oldest first
+    written: tuple[int, ...]  # when, in nanoseconds
+    metrics: tuple[dict[str, Any], ...]  # lines of metrics.jsonl
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    def of(self, key: tuple[str, str]) -> Evaluation | None:
+        """The evaluation of (data, protocol)."""
+        return next((e for e in self.evaluations if key_of(e) == key), None)
+
+
+def key_of(evaluation: Evaluation) -> tuple[str, str]:
+    """Figures compare where this is the same: (data, protocol)."""
+    return str(evaluation.get("data", "")), str(evaluation["protocol"])
+
+
+def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
+    """Read run folders.
+
+    Raises:
+        UserError: no runs, no run folder, a damaged evaluation, or a run that was not evaluated.
+    """
+    if not paths:
+        raise UserError("no runs given; expected for example: umadapt report RUN1 RUN2 --out report.html")
+    found: list[RunRecord] = []
+    for path in paths:
+        config = read_config(path)
+        files = sorted((path / "evaluations").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        if not files:
+            raise UserError(f"{path} was not evaluated yet; type: umadapt evaluate {path} --data DATA:SPLIT")
+        evaluations = tuple(_read_evaluation(file) for file in files)
+        written = tuple(file.stat().st_mtime_ns for file in files)
+        found.append(RunRecord(path, config["variant"], config, evaluations, written, tuple(read_metrics(path))))
+    taken: set[str] = set()
+    for i, record in enumerate(found):
+        label = record.label
+        if label in taken:
+            label = f"{record.label} ({record.name})"
+        if label in taken:
+            label = f"{record.label} ({record.path})"
+        if label in taken:
+            raise UserError(f"{record.path} is given twice")
+        taken.add(label)
+        found[i] = dataclasses.replace(record, label=label)
+    return found
+
+
+def _read_evaluation(file: Path) -> Evaluation:
+    try:
+        evaluation = json.loads(file.read_text())
+        key_of(evaluation)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged ({error!r}); delete it and evaluate again") from error
+    return evaluation
+
+
+def entries(runs: Sequence[RunRecord]) -> dict[str, Any]:
+    """The --json of a report: {label: evaluation, …, "default": the method that `adapt` runs by default}.
+
+    A run's evaluation where each has just one; otherwise the one common to all runs that was written last.
+
+    Raises:
+        UserError: several evaluations, and none common to all.
+    """
+    if all(len(record.evaluations) == 1 for record in runs):
+        chosen = {record.label: record.evaluations[0] for record in runs}
+    else:
+        key = common(runs)
+        if key is None:
+            raise UserError(
+                "the runs have no evaluation in common. Evaluate all of them on the same data under one protocol: "
+                "umadapt evaluate RUN --data DATA:SPLIT --protocol P"
+            )
+        chosen = {record.label: record.of(key) for record in runs}
+    default = next(f.default for f in dataclasses.fields(configs.Adapt) if f.name == "method")
+    return {**chosen, "default": default}
+
+
+def common(runs: Sequence[RunRecord]) -> tuple[str, str] | None:
+    """(data, protocol) of the evaluation common to all runs that was written last; None when there is none."""
+    when: dict[tuple[str, str], int] = {}
+    for record in runs:
+        for evaluation, time in zip(record.evaluations, record.written, strict=True):
+            key = key_of(evaluation)
+            when[key] = max(time, when.get(key, 0))
+    shared = [key for key in when if all(record.of(key) for record in runs)]
+    return max(shared, key=lambda key: when[key]) if shared else None
+
+
+def run(config: configs.Report) -> int:
+    """The command `report`: writes the page and --json."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError('report draws its curves with matplotlib; type: pip install "umadapt[report]"')
+    runs = read_runs(config.runs)
+    if config.json is not None:
+        write_json(config.json, entries(runs))
+    address, _ = common(runs) or key_of(runs[0].evaluations[-1])
+    pictures = None
+    if config.pictures > 0:
+        try:
+            pictures = collect_pictures(runs, address, config.pictures, config.device)
+        except UserError as error:  # the page is worth having without its pictures
+            print(f"no pictures: {error}", file=sys.stderr)
+    write_bytes(config.out, page(runs, curves(runs), pictures).encode())
+    print(f"{config.out}: {len(runs)} runs")
+    return 0

@@ -1,0 +1,196 @@
+"""The figures of a report: training curves (SVG) and predictions side by side (PNG, JPEG)."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from umadapt import viz
+from umadapt.checkpoint import load_model
+from umadapt.data.folder import Folder
+from umadapt.photos import thumbnail, thumbnail_photo
+from umadapt.predict import predict_photo
+
+WIDTH = 288  # of a thumbnail in pixels
+POINTS = 200  # of a curve: more cannot be seen
+COLOURS = ("#3b82f6", "#f97316", "#10b981", "#d946ef", "#eab308", "#ef4444", "#06b6d4", "#8b8b8b")  # of the runs
+META = ("stage", "step", "seconds", "time")  # keys of a metrics line that are no figures
+
+
+class Record(Protocol):
+    """What is read of a run (see `report.RunRecord`)."""
+
+    @property
+    def path(self) -> Any: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def config(self) -> dict[str, Any]: ...
+    @property
+    def metrics(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Curves
+
+
+def curves(runs: Sequence[Record]) -> dict[str, dict[str, str]]:
+    """{stage: {figure: data URL of a small SVG with one smoothed line a run}}, in the order of the runs' logs."""
+    series: dict[str, dict[str, list[tuple[int, np.ndarray, np.ndarray]]]] = {}
+    for i, record in enumerate(runs):
+        values: dict[tuple[str, str], list[tuple[int, float]]] = {}
+        for line in record.metrics:
+            for name, value in line.items():
+                if name not in META and isinstance(value, int | float):
+                    values.setdefault((str(line["stage"]), name), []).append((int(line["step"]), float(value)))
+        for (stage, name), pairs in values.items():
+            steps, heights = np.array(pairs).T
+            series.setdefault(stage, {}).setdefault(name, []).append((i, steps, smooth(heights)))
+    return {
+        stage: {name: _plot(lines) for name, lines in figures.items() if any(len(x) > 1 for _, x, _ in lines)}
+        for stage, figures in series.items()
+    }
+
+
+def smooth(values: np.ndarray, share: float = 0.05) -> np.ndarray:
+    """(N,) to (N,): exponential moving average over about `share` of the run, unbiased at its start."""
+    keep = 1 - 1 / max(1.0, share * len(values))
+    out = np.empty(len(values))
+    total = weight = 0.0
+    for i, value in enumerate(values):
+        total, weight = keep * total + value, keep * weight + 1
+        out[i] = total / weight
+    return out
+
+
+def _plot(lines: Sequence[tuple[int, np.ndarray, np.ndarray]]) -> str:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    grey = "#8a8f98"  # readable on white and on black
+    figure = Figure(figsize=(3.4, 2.0), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    for i, steps, heights in lines:
+        chosen = np.unique(np.linspace(0, len(steps) - 1, POINTS).round().astype(int))
+        axes.plot(steps[chosen], heights[chosen], color=COLOURS[i % len(COLOURS)], linewidth=1.4)
+    everything = np.concatenate([heights for _, _, heights in lines])
+    finite = everything[np.isfinite(everything)]
+    if finite.size and finite.min() > 0 and finite.max() > 50 * finite.min():
+        axes.set_yscale("log")
+    axes.tick_params(colors=grey, labelsize=7)
+    axes.grid(color=grey, alpha=0.25, linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(grey)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "umadapt"}):  # the same page from the same runs
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return data_url("image/svg+xml", buffer.getvalue())
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pictures
+
+
+@dataclass
+class PhotoRow:
+    """One photo of the page: data URLs."""
+
+    id: str
+    photo: str
+    truth: dict[str, str]  # task -> picture
+    predictions: dict[str, dict[str, str]]  # label of the run -> task -> picture
+
+
+@dataclass
+class Pictures:
+    """All photos of the page, and the legend of the classes that are seen on them."""
+
+    address: str
+    tasks: tuple[str, ...]
+    rows: list[PhotoRow]
+    legend: list[tuple[str, str]]  # class name, #rrggbb
+
+
+def collect_pictures(runs: Sequence[Record], address: str, count: int, device: str) -> Pictures:
+    """Predict `count` photos spread over a split with every run, as the paper's Figure 4 shows them.
+
+    Depth has one colour scale for all pictures of a photo. One model is in memory at a time.
+
+    Raises:
+        UserError: the data or a run's weights are not there.
+    """
+    folder = Folder(address)
+    chosen = np.unique(np.linspace(0, len(folder.ids) - 1, min(count, len(folder.ids))).round().astype(int))
+    ids = [folder.ids[i] for i in chosen if folder.has("image", folder.ids[i])]
+    maps: dict[str, dict[str, dict[str, np.ndarray]]] = {id: {} for id in ids}  # id -> label -> task -> small map
+    tasks: list[str] = []
+    classes: tuple[str, ...] = folder.classes
+    for record in runs:
+        model, stored = load_model(record.path, device)
+        tasks += [task for task in model.tasks if task not in tasks]
+        classes = classes or model.spec.classes
+        for id in tqdm(ids, desc=record.label, unit="photo", file=sys.stderr, leave=False):
+            found = predict_photo(model, stored["domain"], folder.read_image(id))
+            maps[id][record.label] = {task: thumbnail(found[task], WIDTH) for task in model.tasks}
+    colours = viz.palette(len(classes))
+    seen: set[int] = set()
+    rows: list[PhotoRow] = []
+    for id in ids:
+        truth = {task: folder.read_label(task, id) for task in tasks}
+        small = {task: thumbnail(label, WIDTH) for task, label in truth.items() if label is not None}
+        depths = [m["depth"] for m in (small, *maps[id].values()) if "depth" in m]
+        # the truth decides the scale where it is; a wild prediction must not turn all others dark
+        reference = depths[0][depths[0] > 0] if depths else np.empty(0)
+        far = float(np.percentile(reference, 99)) if reference.size else 10.0
+        for one in (small, *maps[id].values()):
+            seen |= set(np.unique(one["seg"]).tolist()) if "seg" in one else set()
+        rows.append(
+            PhotoRow(
+                id,
+                jpeg(thumbnail_photo(folder.read_image(id), WIDTH)),
+                {task: picture(task, m, colours, far) for task, m in small.items()},
+                {
+                    label: {task: picture(task, m, colours, far) for task, m in found.items()}
+                    for label, found in maps[id].items()
+                },
+            )
+        )
+    legend = [(name, "#{:02x}{:02x}{:02x}".format(*colours[i])) for i, name in enumerate(classes) if i in seen]
+    return Pictures(address, tuple(tasks), rows, legend)
+
+
+def picture(task: str, map_: np.ndarray, colours: np.ndarray, far_m: float) -> str:
+    """A map as a data URL: depth from 0 to `far_m`, normals, or seg in `colours`."""
+    if task == "depth":
+        return jpeg(viz.depth_to_rgb(map_, far_m))
+    if task == "normals":
+        return jpeg(viz.normals_to_rgb(map_))
+    return png(viz.seg_to_rgb(map_, colours))
+
+
+def jpeg(rgb: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "JPEG", quality=85)
+    return data_url("image/jpeg", buffer.getvalue())
+
+
+def png(rgb: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG", optimize=True)
+    return data_url("image/png", buffer.getvalue())
+
+
+def data_url(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

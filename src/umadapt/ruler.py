@@ -1,0 +1,171 @@
+"""Named protocols, and ground truth beside predictions under one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from umadapt.data.augment import resize_seg
+from umadapt.data.folder import Folder, hxw
+from umadapt.data.normals import normals_from_depth
+from umadapt.errors import UserError
+from umadapt.tasks.metrics import DepthMeter, NormalsMeter, SegMeter
+from umadapt.tasks.resize import Window, resize_prediction
+
+Maps = dict[str, Tensor]  # task -> map
+Meters = DepthMeter | NormalsMeter | SegMeter
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured and how. Predictions are always resized to the ground truth, never the other way round."""
+
+    name: str
+    size: tuple[int, int] | None = None  # the only size of ground truth that the protocol knows, H, W
+    crop: Window | None = None  # top, bottom, left, right
+    depth_range_m: tuple[float, float] | None = None  # predictions are clipped to it, truth outside it is masked
+    never: tuple[int, ...] = ()  # class ids that are never predicted
+
+    def describe(self) -> str:
+        """One line for the table."""
+        crop = "crop [{}:{}, {}:{}]".format(*self.crop) if self.crop else "no crop"
+        at = f" at {self.size[0]}x{self.size[1]}" if self.size else ""
+        cap = "depth {:g} to {:g} m".format(*self.depth_range_m) if self.depth_range_m else "no depth cap"
+        never = f", class {', '.join(map(str, self.never))} never predicted" if self.never else ""
+        return f"{self.name}: {crop}{at}, {cap}{never}, errors pooled over all valid pixels"
+
+
+# interfaces.md, "Evaluation JSON"; the crop is that of Eigen et al. (NIPS 2014)
+_NYUD_FULL = Protocol("nyud_full", size=(480, 640), depth_range_m=(0.1, 10.0), never=(39,))
+PROTOCOLS = {
+    "raw": Protocol("raw"),
+    "nyud": Protocol("nyud", _NYUD_FULL.size, (45, 471, 41, 601), _NYUD_FULL.depth_range_m, _NYUD_FULL.never),
+    "nyud_full": _NYUD_FULL,
+}
+
+
+class Ruler:
+    """Ground truth of a folder beside predictions, one photo at a time, under one protocol.
+
+    Args:
+        folder: labelled data.
+        protocol: how to measure.
+        tasks: tasks of the predictions; those without ground truth are left out.
+        classes: class names of the predictions, or None where they name none.
+        from_depth: make normals ground truth from depth and camera, also where the folder has its own.
+
+    Raises:
+        UserError: class lists differ, no task is left, or there is nothing to make normals of.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        protocol: Protocol,
+        tasks: Sequence[str],
+        classes: Sequence[str] | None,
+        from_depth: bool = False,
+    ):
+        self.folder, self.protocol = folder, protocol
+        self.from_depth = from_depth and "normals" in tasks
+        if self.from_depth and ("depth" not in folder.tasks or folder.camera is None):
+            lack = "depth" if "depth" not in folder.tasks else "camera in dataset.json"
+            raise UserError(f"--normals-from-depth needs depth and a camera; {folder.root} has no {lack}")
+        there = {*folder.tasks, "normals"} if self.from_depth else folder.tasks
+        self.tasks = tuple(task for task in tasks if task in there)
+        if not self.tasks:
+            have, want = ", ".join(folder.tasks) or "nothing", ", ".join(tasks) or "nothing"
+            raise UserError(f"{folder.root} has labels of {have}, the predictions are of {want}: nothing to measure")
+        if "seg" in self.tasks and classes is not None:
+            _same_classes(tuple(classes), folder)
+        makers: dict[str, Callable[[], Meters]] = {
+            "depth": DepthMeter,
+            "normals": NormalsMeter,
+            "seg": lambda: SegMeter(folder.classes or classes or (), folder.ignore, protocol.never),
+        }
+        self.meters = {task: makers[task]() for task in self.tasks}
+        self.count = 0
+
+    def read(self, id: str) -> Maps:
+        """Ground truth of one photo, cropped: depth (H, W) metres, normals (3, H, W), seg (H, W) int64.
+
+        Called by the reader's threads. Raises UserError when the size is not the protocol's.
+        """
+        truth: Maps = {}
+        for task in self.tasks:
+            label = self._read_normals(id) if task == "normals" else self.folder.read_label(task, id)
+            if label is None:
+                continue
+            if self.protocol.size not in (None, label.shape[:2]):
+                raise UserError(
+                    f"protocol {self.protocol.name} measures {task} at {self.protocol.size[0]}x"
+                    f"{self.protocol.size[1]}, but {id!r} of {self.folder.root} is {hxw(label)}. "
+                    "Use --protocol raw for data of other sizes"
+                )
+            tensor = torch.from_numpy(np.ascontiguousarray(label))
+            truth[task] = tensor.permute(2, 0, 1) if task == "normals" else tensor
+        return truth
+
+    def _read_normals(self, id: str) -> np.ndarray | None:
+        if not self.from_depth:
+            return self.folder.read_normals(id)
+        depth = self.folder.read_depth(id)
+        assert self.folder.camera is not None
+        return None if depth is None else normals_from_depth(depth, self.folder.camera)
+
+    def update(self, id: str, prediction: Maps, truth: Maps) -> None:
+        """Add one photo: predictions (C, h, w) in physical units (seg also labels (h, w)) and what `read` gave.
+
+        Raises UserError naming the photo when a prediction is not finite.
+        """
+        for task, wanted in truth.items():
+            found = prediction[task]
+            if found.is_floating_point() and not bool(torch.isfinite(found).all()):
+                raise UserError(
+                    f"the prediction of {task} for {id!r} holds NaN or infinity. The training probably diverged: "
+                    "look at metrics.jsonl, and train again with a smaller --lr"
+                )
+            size = (wanted.shape[-2], wanted.shape[-1])
+            if found.is_floating_point():
+                resized = resize_prediction(task, found, size, self.protocol.never)
+            else:
+                resized = resize_seg(found, size)
+            if task == "depth" and self.protocol.depth_range_m is not None:
+                low, high = self.protocol.depth_range_m
+                resized = resized.clamp(low, high)
+                wanted = wanted.where((wanted >= low) & (wanted <= high), torch.zeros_like(wanted))
+            if self.protocol.crop is not None:
+                top, bottom, left, right = self.protocol.crop
+                resized, wanted = (x[..., top:bottom, left:right] for x in (resized, wanted))
+            self.meters[task].update(resized, wanted.to(resized.device))
+        self.count += 1
+
+    def result(self) -> dict[str, Any]:
+        """The evaluation JSON of interfaces.md. Raises UserError when no valid pixel was seen."""
+        figures = {task: meter.compute() for task, meter in self.meters.items()}
+        measured = {task: found for task, found in figures.items() if found}
+        if not measured:
+            raise UserError(f"no valid pixel of ground truth in {self.folder.root} under {self.protocol.name}")
+        result: dict[str, Any] = {"protocol": self.protocol.name, "n": self.count} | measured
+        if self.from_depth and "normals" in measured:
+            result["normals_from"] = "depth"
+        return result
+
+
+def _same_classes(classes: tuple[str, ...], folder: Folder) -> None:
+    if classes == folder.classes:
+        return
+    where = f"{folder.root / 'dataset.json'} lists {len(folder.classes)} classes, the predictions {len(classes)}"
+    pairs = enumerate(zip(classes, folder.classes, strict=False))
+    differing = [
+        f"id {i} is {theirs!r} in the data and {ours!r} in the predictions"
+        for i, (ours, theirs) in pairs
+        if ours != theirs
+    ]
+    detail = f" ({differing[0]})" if differing else ""
+    raise UserError(f"{where}{detail}. They must be the same names in the same order; map the labels of one of them")

@@ -1,0 +1,1 @@
+"""Procedural labelled rooms: layout and labels in numpy, images from Mitsuba 3."""

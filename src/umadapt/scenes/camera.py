@@ -1,0 +1,95 @@
+"""A simple camera applied to a linear render: what makes a photo differ from a rendered image.
+
+All functions take and return linear RGB (H, W, 3), 1 = sensor saturation, unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+Rng = np.random.Generator
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+
+
+def exposure_gain(linear: np.ndarray, key: float = 0.2) -> float:
+    """Gain that brings the image's typical luminance to `key`.
+
+    The mean of logarithms, with a floor, is what a lamp or a window in view hardly moves.
+    """
+    luminance = linear @ LUMINANCE
+    floor = 1e-3 * float(np.median(luminance)) + 1e-8
+    return key / float(np.exp(np.mean(np.log(np.maximum(luminance, floor)))))
+
+
+def white_balance_gains(linear: np.ndarray, strength: float) -> np.ndarray:
+    """(3,) gains that move the average colour of the unsaturated image towards grey; strength 0 = none, 1 = wholly."""
+    usable = linear.max(-1) < 1.0
+    mean = np.maximum(linear[usable].mean(0) if usable.any() else np.ones(3), 1e-6)
+    gains = (mean[1] / mean) ** strength
+    return gains / (gains @ LUMINANCE)
+
+
+def vignette(linear: np.ndarray, strength: float) -> np.ndarray:
+    """Darken towards the corners by `strength` (0..1) in them, growing with the fourth power of the field angle."""
+    h, w = linear.shape[:2]
+    y, x = np.meshgrid((np.arange(h) + 0.5) / h * 2 - 1, (np.arange(w) + 0.5) / w * 2 - 1, indexing="ij")
+    radius2 = (x * x + y * y) / 2
+    return linear * (1 - strength * (0.4 * radius2 + 0.6 * radius2**2))[..., None]
+
+
+def blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Gaussian blur with reflected borders; sigma in pixels."""
+    reach = max(1, int(np.ceil(3 * sigma_px)))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma_px, 1e-6)) ** 2)
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        pad = [(reach, reach) if a == axis else (0, 0) for a in range(3)]
+        padded, n = np.pad(image, pad, mode="reflect"), image.shape[axis]
+        image = sum(k * np.take(padded, np.arange(i, i + n), axis) for i, k in enumerate(kernel))
+    return image
+
+
+def sensor_noise(linear: np.ndarray, rng: Rng, electrons: float, read: float) -> np.ndarray:
+    """Shot noise of a full well of `electrons` (variance = signal) and read noise of standard deviation `read`."""
+    sigma = np.sqrt(np.maximum(linear, 0) / electrons + read**2)
+    return linear + sigma * rng.standard_normal(linear.shape)
+
+
+def srgb(linear: np.ndarray) -> np.ndarray:
+    """The sRGB transfer curve, [0, 1] -> [0, 1] (IEC 61966-2-1)."""
+    x = np.clip(linear, 0, 1)
+    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
+def shoulder(linear: np.ndarray, start: float = 0.6) -> np.ndarray:
+    """Compress highlights above `start` smoothly into [start, 1]; monotone, identity below."""
+    over = np.maximum(linear - start, 0)
+    room = 1 - start
+    return np.where(linear > start, start + room * (1 - np.exp(-over / room)), linear)
+
+
+def tone(linear: np.ndarray, contrast: float) -> np.ndarray:
+    """Linear -> display values in [0, 1]: shoulder, sRGB curve, an S-curve of that strength (0 = none)."""
+    x = srgb(shoulder(linear))
+    return x + contrast * (x * x * (3 - 2 * x) - x)
+
+
+def to_uint8(display: np.ndarray) -> np.ndarray:
+    """[0, 1] -> uint8, rounded."""
+    return np.round(np.clip(display, 0, 1) * 255).astype(np.uint8)
+
+
+def develop_plain(linear: np.ndarray) -> np.ndarray:
+    """Synthetic style: exposure and the standard curve, nothing else. Returns (H, W, 3) uint8."""
+    return to_uint8(srgb(shoulder(linear * exposure_gain(linear))))
+
+
+def develop_photo(linear: np.ndarray, rng: Rng) -> tuple[np.ndarray, int]:
+    """Photo style: the whole camera. Returns (H, W, 3) uint8 and the JPEG quality to store it with."""
+    scale = linear.shape[1] / 640  # blur is in pixels of a 640 pixels wide photo
+    x = linear * exposure_gain(linear, key=0.2 * 2 ** float(np.clip(rng.normal(0, 0.3), -0.5, 0.6)))
+    x = x * white_balance_gains(x, rng.uniform(0.4, 0.95)) * np.exp(rng.normal(0, 0.03, 3))
+    x = vignette(x, rng.uniform(0.05, 0.35))
+    x = blur(x, rng.uniform(0.6, 1.4) * scale)
+    x = sensor_noise(np.minimum(x, 4.0), rng, electrons=rng.uniform(800, 6000), read=rng.uniform(0.001, 0.006))
+    return to_uint8(tone(x, rng.uniform(0.0, 0.5))), int(rng.integers(60, 96))

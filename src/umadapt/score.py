@@ -1,0 +1,128 @@
+"""Ranking runs on photos without labels: how well do a run's predictions of the tasks agree with each other?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from umadapt import config as configs
+from umadapt.checkpoint import load_model, transfer_key
+from umadapt.data.folder import Folder, write_json
+from umadapt.errors import UserError
+from umadapt.nets.model import UMAdapt
+from umadapt.photos import photo_batches, run_model
+
+CAUTION = (
+    "Caution: low energy alone is no proof of good predictions. Maps that agree may agree on being wrong, and empty\n"
+    "scenes (all wall) have low energy. Compare with the energy of real tuples, and look at entropy and diversity."
+)
+
+
+@torch.inference_mode()
+def score(model: UMAdapt, domain: str, photos: Folder, *, batch: int = 8, progress: bool = False) -> dict[str, Any]:
+    """Label-free figures of a model on photos.
+
+    Args:
+        model: in eval mode, with at least one transfer net.
+        domain: "source" or "target".
+        photos: any folder with images.
+        batch: photos at once; the figures do not depend on it.
+        progress: show a bar on stderr.
+
+    Returns:
+        {"n": photos, "energy": {task: L_t(N->t(other tasks), prediction) of the stage-1 transfer nets},
+        "total": sum of these, "entropy": mean predictive entropy of seg in nats, "diversity": entropy of the mean
+        class distribution in nats (0 = one class everywhere)}; the last two where the model has seg.
+
+    Raises:
+        UserError: a prediction is not finite; the photo is named.
+    """
+    energies = dict.fromkeys(model.graph, 0.0)
+    entropy = 0.0
+    mass = torch.zeros(len(model.spec.classes), dtype=torch.float64)
+    for ids, images, _ in photo_batches(photos, photos.ids, model.spec.size, batch, lambda _: None, progress):
+        direct = run_model(model, images, domain)
+        cross = model.cross(direct)
+        for i, id in enumerate(ids):
+            for task in energies:
+                # one photo at a time: the BerHu threshold of depth depends on all that shares its batch
+                value = float(model.tasks[task].energy(cross[task][i : i + 1], direct[task][i : i + 1]))
+                if value != value or value == float("inf"):
+                    raise UserError(f"the energy of {task} for {id!r} is {value}: the run's predictions diverged")
+                energies[task] += value
+        if "seg" in direct:
+            mean_entropy, mean_mass = class_entropy(direct["seg"])
+            entropy += float(mean_entropy.sum())
+            mass += mean_mass.sum(0).double().cpu()
+    n = len(photos.ids)
+    result: dict[str, Any] = {"n": n, "energy": {task: value / n for task, value in energies.items()}}
+    result["total"] = sum(result["energy"].values())
+    if "seg" in model.tasks:
+        result["entropy"] = entropy / n
+        result["diversity"] = float(torch.special.entr(mass / n).sum())
+    return result
+
+
+def class_entropy(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, C, h, w) logits to the mean over pixels of the entropy (B,), in nats, and of the probabilities (B, C)."""
+    log_p = logits.log_softmax(1)
+    p = log_p.exp()
+    return -(p * log_p).sum(1).mean((1, 2)), p.mean((2, 3))
+
+
+def run(config: configs.Score) -> int:
+    """The command `score`: prints the runs by total energy, lowest first, and writes --json."""
+    if not config.runs:
+        raise UserError("no runs given; expected for example: umadapt score RUN1 RUN2 --photos PHOTOS")
+    photos = Folder(config.photos)
+    if not photos.has("image", photos.ids[0]):
+        raise UserError(f"{photos.root} holds labels alone; expected photos")
+    rows: list[dict[str, Any]] = []
+    first = ""
+    for path in config.runs:
+        model, stored = load_model(path, config.device)
+        if not model.graph:
+            raise UserError(f"{path} has no transfer nets, so there is no cross-task energy to score")
+        key = transfer_key(model)
+        first = first or key
+        if key != first:
+            raise UserError(
+                f"{path} and {config.runs[0]} have different transfer nets, so their energies do not compare. "
+                "Score runs that were adapted from the same base run"
+            )
+        found = score(model, stored["domain"], photos, batch=config.batch, progress=True)
+        rows.append({"run": str(path), "variant": stored["variant"], **found, "real": real_energy(stored)})
+    rows.sort(key=lambda row: row["total"])
+    print(f"{len(photos.ids)} photos of {config.photos}; lowest energy first\n")
+    print(table(rows))
+    print("\n" + CAUTION)
+    if config.json is not None:
+        write_json(config.json, {"photos": config.photos, "transfers": first, "ranking": rows})
+    return 0
+
+
+def real_energy(stored: Mapping[str, Any]) -> dict[str, float]:
+    """Energy of real tuples as a run's transfer stage measured it, by task: held-out source where there is one."""
+    report: Mapping[str, Mapping[str, Any]] = stored.get("transfer_report") or {}
+    parts = {task: by_part.get("heldout") or by_part.get("source") or {} for task, by_part in report.items()}
+    return {task: float(figures["energy"]) for task, figures in parts.items() if figures.get("energy") is not None}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Aligned plain text: one line a run, and the energy of real tuples below."""
+    tasks = list(rows[0]["energy"])
+    head = ["", "total", *tasks] + [key for key in ("entropy", "diversity") if key in rows[0]]
+    lines = [head]
+    for row in rows:
+        figures = [row["total"], *row["energy"].values()] + [row[key] for key in head[2 + len(tasks) :]]
+        lines.append([f"{row['run']} ({row['variant']})", *(f"{x:.4f}" for x in figures)])
+    real = rows[0]["real"]
+    if real:
+        known = [f"{real[task]:.4f}" if task in real else "-" for task in tasks]
+        total = f"{sum(real.values()):.4f}" if all(task in real for task in tasks) else "-"
+        lines.append(["real tuples of the source", total, *known])
+    wide = max(len(line[0]) for line in lines)
+    return "\n".join(line[0].ljust(wide) + "".join(f"{cell:>11}" for cell in line[1:]) for line in lines)

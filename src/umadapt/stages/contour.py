@@ -1,0 +1,30 @@
+"""Stage 3: the contour decoder on frozen M_s features (Section 3.2); frozen for good afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from umadapt.loop import Batch, Loss, Stage, Turn
+from umadapt.nets.model import UMAdapt
+
+
+def losses(model: UMAdapt, batch: Batch) -> Loss:
+    """L_CCR(Y^_con, GT_con), mean squared error."""
+    return Loss({"ccr": F.mse_loss(model.contour(batch["features"]), batch["contour"])})
+
+
+def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:
+    model.freeze(model)
+    model.unfreeze(model.contour)
+
+    @torch.no_grad()
+    def encode(batch: Batch) -> Batch:
+        features: Tensor = model.encode(batch["image"], "source")
+        return {**batch, "features": features}
+
+    turn = Turn("contour", list(model.contour.parameters()), lambda b: losses(model, b), lr)
+    return Stage("contour", [turn], batch, steps, prepare=encode)

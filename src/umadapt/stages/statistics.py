@@ -1,0 +1,35 @@
+"""AdaBN (Li et al., Pattern Recognition 2018): BatchNorm statistics re-estimated on the target photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from umadapt.nets.model import UMAdapt
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+@torch.no_grad()
+def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str) -> None:
+    """Replace the target domain's BatchNorm statistics by averages over `images`, batches of (B, 3, H, W).
+
+    Args:
+        which: "res5" (the target branch alone), "encoder" (its trunk as well) or "source" (none: do nothing).
+    """
+    parts = {"source": [], "res5": [model.encoder.branches], "encoder": [model.encoder.trunks, model.encoder.branches]}
+    norms = [m for part in parts[which] for m in part["target"].modules() if isinstance(m, BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over all batches
+        norm.training = True
+    for batch in images:
+        model.encode(batch.to(model.mean.device), "target")
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.training = False

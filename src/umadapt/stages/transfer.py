@@ -1,0 +1,62 @@
+"""Stage 1: train each transfer net N->t on source label maps alone (Section 3.1.1), then freeze it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from umadapt.loop import Batch, Loss, Stage, Turn
+from umadapt.nets.model import Maps, UMAdapt
+
+
+def truth(model: UMAdapt, batch: Batch) -> Maps:
+    """A batch's labels in network units."""
+    return {name: task.prepare(batch[name]) for name, task in model.tasks.items() if name in batch}
+
+
+def losses(model: UMAdapt, batch: Batch, task: str) -> Loss:
+    """L_t(N->t(O_s), Y_s) on ground truth."""
+    maps = truth(model, batch)
+    inputs = {name: model.tasks[name].encode_truth(maps[name]) for name in model.graph[task]}
+    return Loss({"transfer": model.tasks[task].loss(model.transfer(task, inputs), maps[task])})
+
+
+def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:
+    """One Adam a net."""
+    model.freeze(model)
+    model.unfreeze(model.transfers)
+    turns = [
+        Turn(task, list(model.transfers[task].parameters()), lambda b, t=task: losses(model, b, t), lr)
+        for task in model.graph
+    ]
+    return Stage("transfer", turns, batch, steps)
+
+
+@torch.no_grad()
+def measure(model: UMAdapt, batches: Iterable[Batch]) -> dict[str, dict[str, float]]:
+    """Energy and accuracy of the frozen nets on real tuples: task -> {"energy": ..., "rel" or "pacc": ...}.
+
+    A transfer net is only worth its training, so every run states this of its source and of held-out source.
+    """
+    model.eval()
+    sums: dict[str, dict[str, float]] = {task: {} for task in model.graph}
+    count = 0
+    for batch in batches:
+        maps = truth(model, batch)
+        inputs = {name: hard(model, name, maps[name]) for name in maps}
+        for task in model.graph:
+            prediction = model.transfer(task, inputs)
+            figures = model.tasks[task].accuracy(prediction, maps[task])
+            figures["energy"] = float(model.tasks[task].loss(prediction, maps[task]))
+            for name, value in figures.items():
+                sums[task][name] = sums[task].get(name, 0.0) + value * len(batch["ids"])
+        count += len(batch["ids"])
+    return {task: {name: value / count for name, value in figures.items()} for task, figures in sums.items()}
+
+
+def hard(model: UMAdapt, task: str, map_: Tensor) -> Tensor:
+    """Ground truth as a transfer net reads it, without pseudo-softmax: a batch of one is all one-hot."""
+    return torch.cat([model.tasks[task].encode_truth(one.unsqueeze(0)) for one in map_])

@@ -1,0 +1,57 @@
+"""Surface normals: unit vectors in the camera frame (x right, y up, z towards the viewer), 0 = missing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from umadapt.tasks.base import masked_mean
+from umadapt.tasks.metrics import NormalsMeter
+
+
+class Normals:
+    """Surface normals under the cosine loss.
+
+    The paper's "inverse of element-wise dot product" read literally is singular at right angles; its Table 6 reports
+    1 - |cos|, and the loss is 1 - cos, which also tells a normal from its opposite.
+    """
+
+    name = "normals"
+    channels = 3
+
+    def activate(self, raw: Tensor) -> Tensor:
+        return F.normalize(raw, dim=1, eps=1e-6)
+
+    def to_physical(self, prediction: Tensor) -> Tensor:
+        return prediction
+
+    def prepare(self, truth: Tensor) -> Tensor:
+        return truth
+
+    def encode(self, prediction: Tensor) -> Tensor:
+        return prediction
+
+    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return truth
+
+    def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
+        valid = truth.square().sum(1) > 0.25  # (B, h, w): unit or zero
+        return masked_mean(1 - (prediction * truth).sum(1), valid)
+
+    def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
+        return (1 - (cross * direct).sum(1)).clamp(min=0)
+
+    def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
+        return (1 - (cross * direct).sum(1)).mean()
+
+    @torch.no_grad()
+    def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
+        valid = truth.square().sum(1) > 0.25
+        cosine = (prediction * truth).sum(1).clamp(-1, 1)
+        return {"degrees": masked_mean(torch.arccos(cosine), valid).item() * 180 / math.pi}
+
+    def meter(self) -> NormalsMeter:
+        return NormalsMeter()

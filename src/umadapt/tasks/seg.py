@@ -1,0 +1,118 @@
+"""Semantic segmentation: logits in the network, probabilities between networks, ids outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from umadapt.tasks.base import masked_mean
+from umadapt.tasks.metrics import SegMeter
+
+
+class Seg:
+    """Semantic segmentation under class-weighted cross-entropy.
+
+    Args:
+        classes: names, in the order of their ids.
+        weights: one weight a class, or empty for equal weights.
+        ignore: id of unlabelled pixels.
+    """
+
+    name = "seg"
+
+    def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255):
+        self.classes = tuple(classes)
+        self.channels = len(self.classes)
+        self.ignore = ignore
+        self.weights = torch.tensor(weights, dtype=torch.float32) if len(weights) else None
+
+    def activate(self, raw: Tensor) -> Tensor:
+        return raw
+
+    def to_physical(self, prediction: Tensor) -> Tensor:
+        return prediction
+
+    def prepare(self, truth: Tensor) -> Tensor:
+        return truth
+
+    def encode(self, prediction: Tensor) -> Tensor:
+        return prediction.softmax(1)
+
+    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One-hot for one half of the batch and pseudo-softmax for the other (supplement, "Other details")."""
+        hot = one_hot(truth, self.channels, self.ignore)
+        half = torch.randperm(len(truth), generator=generator)[: len(truth) // 2].to(truth.device)
+        if len(half):
+            hot[half] = pseudo_softmax(hot[half], generator)
+        return hot
+
+    def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
+        """Weighted cross-entropy, normalised by the weights of the valid pixels."""
+        valid = truth != self.ignore
+        safe = torch.where(valid, truth, torch.zeros_like(truth))
+        values = F.cross_entropy(prediction, safe, reduction="none")  # (B, h, w)
+        if self.weights is None:
+            return masked_mean(values, valid)
+        weights = torch.where(valid, self.weights.to(prediction)[safe], torch.zeros_like(values))
+        return (weights * torch.where(valid, values, torch.zeros_like(values))).sum() / weights.sum().clamp(min=1e-6)
+
+    def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
+        return F.cross_entropy(cross, direct.softmax(1), reduction="none")
+
+    def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
+        """Soft cross-entropy against the direct prediction's distribution.
+
+        OURS: unweighted. The gradient also flows through the distribution, which could lower a weighted energy
+        by moving its mass to classes of small weight.
+        """
+        return F.cross_entropy(cross, direct.softmax(1))
+
+    @torch.no_grad()
+    def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
+        valid = truth != self.ignore
+        return {"pacc": masked_mean((prediction.argmax(1) == truth).float(), valid).item()}
+
+    def meter(self) -> SegMeter:
+        return SegMeter(self.classes, self.ignore)
+
+
+def class_weights(frequencies: Sequence[float], how: str) -> list[float]:
+    """Weights of the classes in the loss: "median" frequency balancing (Eigen and Fergus, ICCV 2015) capped at 10,
+    its square root ("sqrt"), or none. A class that is absent from the labels weighs 1."""
+    present = [f for f in frequencies if f > 0]
+    if how == "none" or not present:
+        return []
+    median = sorted(present)[len(present) // 2]
+    weights = [min(median / f, 10.0) if f > 0 else 1.0 for f in frequencies]
+    return [w**0.5 for w in weights] if how == "sqrt" else weights
+
+
+def one_hot(truth: Tensor, channels: int, ignore: int) -> Tensor:
+    """(B, h, w) ids to (B, channels, h, w); ignored pixels are all zero."""
+    valid = (truth != ignore).unsqueeze(1)
+    hot = torch.zeros(len(truth), channels, *truth.shape[1:], device=truth.device)
+    return hot.scatter_(1, truth.unsqueeze(1).where(valid, torch.zeros_like(truth).unsqueeze(1)), valid.float())
+
+
+def pseudo_softmax(hot: Tensor, generator: torch.Generator | None = None, std: float = 0.075) -> Tensor:
+    """Make one-hot maps look like softmax outputs, so that nothing tells them apart by form alone (supplement).
+
+    For each pixel the true class gets p ~ N(1, std) truncated to (0.5, 1], the rest of the mass is split over the
+    other classes in proportion to uniform draws; argmax and sum stay as they are. (B, C, h, w) to the same.
+    """
+    b, channels, h, w = hot.shape
+    device = hot.device
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator).to(device)  # drawn on the CPU: the same on every device
+
+    # inverse transform of the half-normal: |N(0, std)| below 0.5, which is 6.7 sigma away at the default
+    uniform = draw(b, 1, h, w) * torch.erf(torch.tensor(0.5 / std / 2**0.5))
+    p = 1 - torch.erfinv(uniform) * std * 2**0.5  # (B, 1, h, w) in (0.5, 1]
+    other = draw(b, channels, h, w) * (1 - hot)
+    other = other / other.sum(1, keepdim=True).clamp(min=1e-12)
+    valid = hot.sum(1, keepdim=True)
+    return (p * hot + (1 - p) * other) * valid if channels > 1 else hot

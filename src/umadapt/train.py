@@ -1,0 +1,204 @@
+"""`umadapt train`: the source model, stage by stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from umadapt.checkpoint import RunFolder, command_dict, load_model, pick_device
+from umadapt.config import ModelSpec, Train, parse_graph
+from umadapt.data.augment import Augment
+from umadapt.data.batches import Batches, class_frequencies, split_heldout
+from umadapt.data.folder import Folder
+from umadapt.errors import UserError
+from umadapt.loop import Stage, fit, to_device
+from umadapt.nets.encoder import create_backbone, read_weights_header, split
+from umadapt.nets.model import UMAdapt
+from umadapt.samples import save_samples
+from umadapt.stages import base, contour, transfer
+
+STAGES = ("transfer", "base", "contour")
+PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
+
+
+def run(config: Train) -> int:
+    """Train the stages that are asked for and not yet done."""
+    folder = Folder(config.source)
+    device = pick_device(config.device)
+    torch.manual_seed(config.seed)
+    train_ids, heldout_ids = split_heldout(folder.ids, config.holdout)
+    missing = [task for task in config.tasks if task not in folder.tasks]
+    if missing:
+        raise UserError(f"{config.source} has no labels of {', '.join(missing)}; give --tasks {','.join(folder.tasks)}")
+    if len(train_ids) < 2:
+        raise UserError(f"{config.source} has {len(folder.ids)} images; training needs more")
+    try:
+        spec = make_spec(config, folder, train_ids)
+        model = UMAdapt(spec)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    load_backbone(model, config.weights)
+    folder_run = RunFolder(
+        config.out,
+        {
+            "variant": "source-only",
+            "domain": "source",
+            "model": dataclasses.asdict(spec),
+            "command": command_dict(config),
+            "source": config.source,
+            "target": None,
+        },
+    )
+    if (config.out / "model.safetensors").exists():
+        model = load_model(config.out, "cpu")[0]
+    model.to(device).to(memory_format=torch.channels_last)
+    grid = model.grid(spec.size)
+
+    def batches(tasks: Iterable[str], images: bool = True, contours: bool = False, seed: int = 0) -> Batches:
+        return Batches(
+            folder,
+            train_ids,
+            spec.size,
+            grid,
+            tasks=tuple(tasks),
+            batch=config.batch,
+            seed=config.seed * 10 + seed,
+            recipe=Augment(),
+            images=images,
+            contours=contours,
+        )
+
+    def make(name: str) -> Stage:
+        if name == "transfer":
+            read = {task for edge in spec.graph.items() for task in (edge[0], *edge[1])}
+            tasks = [task for task in spec.tasks if task in read]
+            return transfer.stage(model, batches(tasks, images=False), config.transfer_steps, config.lr)
+        if name == "base":
+            steps, lr = config.base_steps, config.lr
+            return base.stage(model, batches(spec.tasks, seed=1), steps, lr, config.alpha, config.optimiser)
+        return contour.stage(model, batches((), contours=True, seed=2), config.contour_steps, config.contour_lr)
+
+    for name in STAGES if config.stage == "all" else (config.stage,):
+        if folder_run.done(name):
+            print(f"stage {name} is done")
+            continue
+        earlier = [before for before in STAGES[: STAGES.index(name)] if not folder_run.done(before)]
+        if earlier:
+            raise UserError(f"stage {name} needs {', '.join(earlier)} first: run with --stage {earlier[0]} or all")
+        fit(make(name), model, folder_run, seed=config.seed, clip=config.clip, save_every=config.save_every)
+        if name == "transfer":
+            report_transfers(model, folder_run, folder, train_ids, heldout_ids, config.batch)
+        if name == "base":
+            save_samples(model, folder_run, folder, heldout_ids or train_ids, "base")
+    print(f"{config.out}: {', '.join(folder_run.config['done'])} done")
+    return 0
+
+
+def make_spec(config: Train, folder: Folder, train_ids: tuple[str, ...]) -> ModelSpec:
+    """The network that the arguments and the data ask for."""
+    kwargs, statistics = backbone_options(config)
+    graph = parse_graph(config.transfer) or {
+        task: tuple(i for i in inputs if i in config.tasks)
+        for task, inputs in PAPER_GRAPH.items()
+        if task in config.tasks and any(i in config.tasks for i in inputs)
+    }
+    return ModelSpec(
+        backbone=config.backbone,
+        backbone_kwargs=kwargs,
+        size=config.size,
+        tasks=config.tasks,
+        graph=graph,
+        classes=folder.classes if "seg" in config.tasks else (),
+        class_frequencies=class_frequencies(folder, train_ids) if "seg" in config.tasks else (),
+        class_weights=config.class_weights,
+        depth_scale_m=config.depth_scale_m,
+        depth_head=config.depth_head,
+        width=config.width,
+        transfer_width=config.transfer_width,
+        **statistics,
+    )
+
+
+def backbone_options(config: Train) -> tuple[dict, dict]:
+    """(timm arguments, {"mean", "std"}) that belong to the weights."""
+    if config.weights in ("imagenet", "none"):
+        import timm
+
+        if not timm.is_model(config.backbone):
+            create_backbone(config.backbone)  # raises with suggestions
+        default = timm.get_pretrained_cfg(config.backbone)
+        statistics = {"mean": tuple(default.mean), "std": tuple(default.std)} if default else {}
+        return {}, statistics
+    path = Path(config.weights)
+    if not path.is_file():
+        raise UserError(f"--weights {config.weights}: no such file; give imagenet, none, or a .safetensors file")
+    try:
+        header = read_weights_header(path)
+    except Exception as error:
+        raise UserError(f"{path} is no sound safetensors file: {error}") from error
+    if header.get("timm_model", config.backbone) != config.backbone:
+        raise UserError(f"{path} holds weights of {header['timm_model']}; give --backbone {header['timm_model']}")
+    return header.get("timm_kwargs", {}), {k: header[k] for k in ("mean", "std") if k in header}
+
+
+def load_backbone(model: UMAdapt, source: str) -> None:
+    """Fill the source encoder with ImageNet weights, those of a file, or leave it random ("none").
+
+    Raises:
+        UserError: no download, or the file does not fit.
+    """
+    spec = model.spec
+    if source == "none":
+        return
+    if source == "imagenet":
+        try:
+            net = create_backbone(spec.backbone, spec.backbone_kwargs, pretrained=True)
+        except Exception as error:  # the hub's client raises many kinds
+            raise UserError(
+                f"cannot download ImageNet weights of {spec.backbone} ({type(error).__name__}); connect to the "
+                "network, give --weights FILE.safetensors, or --weights none to start from random weights"
+            ) from error
+    else:
+        net = create_backbone(spec.backbone, spec.backbone_kwargs)
+        tensors = safetensors.torch.load_file(source)
+        lacking = sorted(set(net.state_dict()) - set(tensors))
+        lacking = [name for name in lacking if not name.endswith("num_batches_tracked")]
+        if lacking:
+            raise UserError(f"{source} lacks {len(lacking)} tensors of {spec.backbone}, such as {lacking[0]}")
+        try:
+            net.load_state_dict(tensors, strict=False)
+        except RuntimeError as error:
+            raise UserError(f"{source} does not fit {spec.backbone}: {str(error).splitlines()[-1].strip()}") from error
+    trunk, branch, _ = split(net, spec.backbone)
+    model.encoder.trunks["source"], model.encoder.branches["source"] = trunk, branch
+
+
+def report_transfers(
+    model: UMAdapt,
+    run: RunFolder,
+    folder: Folder,
+    train_ids: tuple[str, ...],
+    heldout_ids: tuple[str, ...],
+    batch: int,
+) -> None:
+    """Print and store energy and accuracy of every transfer net on real tuples, of the source and held out."""
+    grid = model.grid(model.spec.size)
+    device = model.mean.device
+    report: dict[str, dict[str, dict[str, float]]] = {task: {} for task in model.graph}
+    for part, ids in (("source", train_ids), ("heldout", heldout_ids)):
+        chosen = ids[:: max(1, len(ids) // 64)]
+        if not chosen:
+            continue
+        size = min(batch, len(chosen))
+        make = Batches(folder, chosen, model.spec.size, grid, tasks=model.spec.tasks, batch=size, images=False)
+        measured = transfer.measure(model, (to_device(make(k), device) for k in range(len(chosen) // size)))
+        for task, figures in measured.items():
+            report[task][part] = figures
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            print(f"transfer {task}<-{','.join(model.graph[task])} on {len(chosen)} real tuples ({part}): {shown}")
+    run.config["transfer_report"] = report
+    run.write_config()

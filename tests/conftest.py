@@ -1,0 +1,29 @@
+"""Fixtures that many tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from toys import tiny_spec, write_toy_world
+
+from umadapt.nets.model import UMAdapt
+
+torch.set_num_threads(1)  # two test processes on two cores: more threads only wait for each other
+
+
+@pytest.fixture
+def tiny() -> UMAdapt:
+    torch.manual_seed(0)
+    return UMAdapt(tiny_spec())
+
+
+@pytest.fixture(scope="session")
+def toy_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve labelled views of a wall, a floor and a box: enough for every command."""
+    root = tmp_path_factory.mktemp("toy") / "world"
+    write_toy_world(root, 12, seed=0)
+    return root
+
+

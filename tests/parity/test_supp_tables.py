@@ -1,0 +1,100 @@
+"""Layer by layer against Supp. Table 2 and against FCRN: output sizes and numbers of parameters."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from umadapt.nets.contour import ContourDecoder
+from umadapt.nets.decoder import Decoder
+from umadapt.nets.encoder import Encoder
+from umadapt.nets.transfer import TransferNet
+
+# Supp. Table 2, read with its output sizes: (kind, kernel, channels out, height, width)
+STEM = [("Conv", 3, 64, 128, 160), ("Conv*", 3, 128, 64, 80)]
+MIDDLE = [
+    ("Conv", 3, 256, 32, 40),
+    ("Conv*", 3, 512, 16, 20),
+    ("Conv*", 3, 512, 16, 20),
+    ("Conv", 3, 1024, 8, 10),
+]
+TAIL = [
+    ("Deconv*", 3, 512, 16, 20),
+    ("Deconv*", 3, 512, 32, 40),
+    ("Deconv*", 3, 256, 64, 80),
+    ("Deconv*", 3, 128, 128, 160),
+]
+
+
+def trace(net: nn.Module, *inputs: object) -> list[tuple[str, int, int, int, int]]:
+    """(kind, kernel, channels, height, width) of every convolution that runs, in order; * where a BN follows."""
+    rows: list[tuple[str, int, int, int, int]] = []
+
+    def note(module: nn.Module, _: object, output: torch.Tensor) -> None:
+        if isinstance(module, nn.BatchNorm2d):
+            rows[-1] = (rows[-1][0] + "*", *rows[-1][1:])
+        else:
+            kind = "Deconv" if isinstance(module, nn.ConvTranspose2d) else "Conv"
+            c, h, w = output.shape[1:]
+            rows.append((kind, module.kernel_size[0], c, h, w))  # type: ignore[index]
+
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)
+    hooks = [m.register_forward_hook(note) for m in net.modules() if isinstance(m, kinds)]
+    with torch.no_grad():
+        net.eval()(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return rows
+
+
+def conv_parameters(cin: int, cout: int, kernel: int, norm: bool) -> int:
+    return cin * cout * kernel**2 + (2 * cout if norm else cout)  # BN's scale and shift, or a bias
+
+
+def test_transfer_net_to_seg() -> None:
+    net = TransferNet({"depth": 1, "normals": 3}, 40)
+    rows = trace(net, {"depth": torch.zeros(1, 1, 128, 160), "normals": torch.zeros(1, 3, 128, 160)})
+    assert rows == [*STEM, *STEM, *MIDDLE, *TAIL, ("Conv", 1, 40, 128, 160)]
+    expected = sum(conv_parameters(c, 64, 3, False) + conv_parameters(64, 128, 3, True) for c in (1, 3))
+    channels = [(256, 256, False), (256, 512, True), (512, 512, True), (512, 1024, False)]
+    channels += [(1024, 512, True), (512, 512, True), (512, 256, True), (256, 128, True)]
+    expected += sum(conv_parameters(a, b, 3, norm) for a, b, norm in channels) + conv_parameters(128, 40, 1, False)
+    assert sum(p.numel() for p in net.parameters()) == expected
+
+
+def test_transfer_net_to_depth() -> None:
+    net = TransferNet({"seg": 40}, 1)
+    rows = trace(net, {"seg": torch.zeros(1, 40, 128, 160)})
+    assert rows == [*STEM, *MIDDLE, *TAIL, ("Conv", 1, 1, 128, 160)]
+
+
+def test_encoder_sizes_of_the_paper() -> None:
+    net = Encoder("resnet50").eval()
+    with torch.no_grad():
+        res4 = net.trunks["source"](torch.zeros(1, 3, 228, 304))
+        res5 = net.branches["source"](res4)
+    assert res4.shape == (1, 1024, 15, 19)
+    assert res5.shape == (1, 2048, 8, 10)
+    assert sum(p.numel() for p in net.parameters()) == 25_557_032 - (2048 * 1000 + 1000)  # ResNet-50 less its head
+
+
+def test_decoder_is_fcrns() -> None:
+    net = Decoder(2048, 1)
+    rows = trace(net, torch.zeros(1, 2048, 8, 10))
+    sizes = [(16, 20), (32, 40), (64, 80), (128, 160)]
+    ups = [
+        row
+        for c, (h, w) in zip((512, 256, 128, 64), sizes, strict=True)
+        for row in (("Deconv*", 5, 2 * c, h, w), ("Conv*", 3, c, h, w))
+    ]
+    assert rows == [("Conv*", 1, 1024, 8, 10), *ups, ("Conv", 3, 1, 128, 160)]
+    expected = 2048 * 1024 + 2 * 1024 + 64 * 9 + 1
+    for cin, c in ((1024, 512), (512, 256), (256, 128), (128, 64)):
+        expected += 2 * (cin * c * 25 + 2 * c) + c * c * 9 + 2 * c  # two 5x5 and one 3x3, each with BN
+    assert sum(p.numel() for p in net.parameters()) == expected
+
+
+def test_contour_decoder_has_four_layers() -> None:
+    rows = trace(ContourDecoder(2048), torch.zeros(1, 2048, 8, 10))
+    assert len(rows) == 4
+    assert rows[-1] == ("Deconv", 3, 1, 128, 160)

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from toys import random_batch
+
+from umadapt.config import Adapt
+from umadapt.loop import Turn, take
+from umadapt.nets.model import UMAdapt
+from umadapt.stages import adapt, base, contour, statistics, transfer
+
+
+def configure(**changes: object) -> Adapt:
+    return Adapt(run=Path("r"), target="t", out=Path("o"), **changes)  # type: ignore[arg-type]
+
+
+def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def step(turns: list[Turn], batch: dict) -> None:
+    for turn in turns:
+        take(turn, batch, torch.optim.Adam(turn.parameters, lr=1e-3), 10.0, True, "test")
+
+
+def changed(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> bool:
+    return any(not torch.equal(v, before[k]) for k, v in module.state_dict().items())
+
+
+def test_transfer_stage_trains_the_transfer_nets_alone(tiny: UMAdapt) -> None:
+    others = torch.nn.ModuleList([tiny.encoder, tiny.decoders, tiny.contour])
+    before, nets = snapshot(others), snapshot(tiny.transfers)
+    stage = transfer.stage(tiny.train(), random_batch, 1, 1e-3)
+    assert [turn.name for turn in stage.turns] == ["seg", "depth"]
+    step(stage.turns, random_batch(tiny))
+    assert not changed(others, before)
+    assert changed(tiny.transfers, nets)
+
+
+def test_a_transfer_net_learns_a_map_that_determines_another(tiny: UMAdapt) -> None:
+    """Depth 2 m where the label is 2 and 4 m elsewhere: N->depth must find that, N->seg too."""
+    batch = random_batch(tiny, 8)
+    batch["seg"] = (torch.rand(8, 1, 1) * 3).long().expand(8, *batch["seg"].shape[1:]).contiguous()
+    batch["depth"] = torch.where(batch["seg"] == 2, 2.0, 4.0).unsqueeze(1)
+    stage = transfer.stage(tiny.train(), random_batch, 1, 1e-2)
+    before = transfer.measure(tiny, [batch])
+    tiny.train()
+    optimisers = [torch.optim.Adam(turn.parameters, lr=1e-2) for turn in stage.turns]
+    for _ in range(60):
+        for turn, optimiser in zip(stage.turns, optimisers, strict=True):
+            take(turn, batch, optimiser, 10.0, False, "test")
+    after = transfer.measure(tiny, [batch])
+    assert after["depth"]["energy"] < 0.3 * before["depth"]["energy"]
+    assert after["seg"]["pacc"] > 0.6
+
+
+def test_algorithm_1_is_direct_plus_alpha_times_distillation(tiny: UMAdapt) -> None:
+    batch = random_batch(tiny)
+    tiny.eval()
+    loss = base.losses(tiny, batch, "seg", alpha=10.0)
+    maps = tiny(batch["image"])
+    task = tiny.tasks["seg"]
+    torch.testing.assert_close(loss.terms["direct"], task.loss(maps["seg"], batch["seg"]))
+    torch.testing.assert_close(loss.terms["distil"], 10 * task.loss(tiny.cross(maps)["seg"], batch["seg"]))
+    assert set(base.losses(tiny, batch, "normals", alpha=10.0).terms) == {"direct"}, "no transfer net to normals"
+    joint = base.joint_losses(tiny, batch, 10.0).terms
+    separate = [t for name in tiny.tasks for t in base.losses(tiny, batch, name, 10.0).terms.values()]
+    torch.testing.assert_close(sum(joint.values()), sum(separate))
+
+
+@pytest.mark.parametrize("optimiser", ["per-task", "joint"])
+def test_base_stage_leaves_transfer_nets_alone(tiny: UMAdapt, optimiser: str) -> None:
+    before = snapshot(tiny.transfers)
+    encoder = snapshot(tiny.encoder)
+    stage = base.stage(tiny.train(), random_batch, 1, 1e-3, 10.0, optimiser)
+    assert len(stage.turns) == (3 if optimiser == "per-task" else 1)
+    step(stage.turns, random_batch(tiny))
+    assert not changed(tiny.transfers, before)
+    assert changed(tiny.encoder, encoder)
+
+
+def test_contour_stage_trains_the_contour_decoder_alone(tiny: UMAdapt) -> None:
+    others = torch.nn.ModuleList([tiny.encoder, tiny.decoders, tiny.transfers])
+    before, decoder = snapshot(others), snapshot(tiny.contour)
+    stage = contour.stage(tiny.train(), random_batch, 1, 1e-3)
+    step(stage.turns, stage.prepare(random_batch(tiny)))
+    assert not changed(others, before)
+    assert changed(tiny.contour, decoder)
+
+
+@pytest.mark.parametrize("method", ["noadv", "noadv-1", "adv"])
+def test_algorithm_2_trains_the_targets_res5_alone(tiny: UMAdapt, method: str) -> None:
+    tiny.encoder.add_target()
+    config = configure(method=method, critic_every=1, prior=0.1)
+    margins = {"seg": 2.0, "depth": 0.5}
+    stage = adapt.stage(tiny, config, lambda _: random_batch(tiny), lambda _: random_batch(tiny, seed=1), margins)
+    expected = {"noadv": ["seg", "depth"], "noadv-1": ["seg"], "adv": ["seg", "depth", "critic-seg", "critic-depth"]}
+    assert [turn.name for turn in stage.turns] == expected[method]
+    tiny.train()
+    before, branch = snapshot(tiny), snapshot(tiny.encoder.branches["target"])
+    critics = snapshot(stage.extra["critics"]) if method == "adv" else {}
+    step(stage.turns, stage.prepare(stage.batch(0)))
+    moved = {k for k, v in tiny.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved
+    assert all(k.startswith("encoder.branches.target.") for k in moved)
+    assert not any("running" in k for k in moved), "BatchNorm statistics stay frozen"
+    assert changed(tiny.encoder.branches["target"], branch)
+    if method == "adv":
+        assert changed(stage.extra["critics"], critics)
+        assert not any("running" in k for k in critics if not torch.equal(critics[k], stage.extra["critics"].state_dict()[k]))
+
+
+def test_critic_hinge_stops_at_the_margin_and_the_literal_form_does_not(tiny: UMAdapt) -> None:
+    tiny.encoder.add_target()
+    tiny.freeze(tiny)
+    batch, source = random_batch(tiny), random_batch(tiny, seed=1)
+    batch["res4"] = tiny.encoder.trunks["target"](tiny.normalise(batch["image"]))
+    args = (tiny, batch, source, "depth")
+    low = adapt.critic_losses(*args, configure(), tiny.transfers, margin=0.0)
+    assert low.terms["fake"].item() == 0
+    high = adapt.critic_losses(*args, configure(), tiny.transfers, margin=9.0)
+    assert high.terms["fake"].item() == pytest.approx(9 - high.watch["fake_energy"].item())
+    literal = adapt.critic_losses(*args, configure(energy="literal"), tiny.transfers, margin=9.0)
+    assert literal.terms["fake"].item() == pytest.approx(-literal.watch["fake_energy"].item())
+    predicted = adapt.critic_losses(*args, configure(real_tuples="pred"), tiny.transfers, margin=9.0)
+    assert predicted.terms["real"].item() != pytest.approx(high.terms["real"].item())
+
+
+def test_generator_gradient_passes_prediction_and_transfer_net(tiny: UMAdapt) -> None:
+    """The gradient through N alone and through the prediction alone both differ from the whole."""
+    tiny.encoder.add_target()
+    stage = adapt.stage(tiny, configure(ccr=0.0, gradient_mask="off"), lambda _: random_batch(tiny))
+    batch = stage.prepare(stage.batch(0))
+    parameters = stage.turns[0].parameters
+    grads = torch.autograd.grad(stage.turns[0].loss(batch).terms["energy"], parameters, allow_unused=True)
+
+    features = tiny.encoder.branches["target"](batch["res4"])
+    maps = tiny.decode(features)
+    cross = tiny.cross(maps)["seg"]
+    partial = torch.autograd.grad(tiny.tasks["seg"].energy(cross.detach(), maps["seg"]), parameters, allow_unused=True)
+    assert any(a is not None and b is not None and not torch.allclose(a, b) for a, b in zip(grads, partial, strict=True))
+
+
+@pytest.mark.parametrize("which", ["source", "res5", "encoder"])
+def test_adabn_replaces_the_statistics_it_is_told_to(tiny: UMAdapt, which: str) -> None:
+    tiny.encoder.add_target()
+    tiny.freeze(tiny)
+    before = snapshot(tiny)
+    statistics.reestimate(tiny, [torch.rand(4, 3, 64, 96) * 0.2 for _ in range(3)], which)
+    moved = {k for k, v in tiny.state_dict().items() if not torch.equal(v, before[k])}
+    roots = {".".join(k.split(".")[:3]) for k in moved}
+    expected = {"source": set(), "res5": {"encoder.branches.target"}}
+    expected["encoder"] = {"encoder.branches.target", "encoder.trunks.target"}
+    assert roots == expected[which]
+    assert not any(m.training for m in tiny.modules()), "all parts are in eval mode again"
+
+
+def test_adabn_statistics_are_the_mean_over_the_photos(tiny: UMAdapt) -> None:
+    """The first BatchNorm sees the photos through one convolution: its mean can be computed by hand."""
+    tiny.encoder.add_target()
+    tiny.freeze(tiny)
+    images = [torch.rand(4, 3, 64, 96) for _ in range(3)]
+    convolution, norm = None, None
+    for m in tiny.encoder.trunks["target"].modules():
+        if isinstance(m, torch.nn.Conv2d) and convolution is None:
+            convolution = m
+        if isinstance(m, statistics.BatchNorm):
+            norm = m
+            break
+    assert convolution is not None
+    assert norm is not None
+    statistics.reestimate(tiny, images, "encoder")
+    with torch.no_grad():
+        outputs = convolution(tiny.normalise(torch.cat(images)))
+    assert norm.running_mean is not None
+    torch.testing.assert_close(norm.running_mean, outputs.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
