@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import tiny_spec, write_toy_world
 
+from toys import tiny_spec, write_toy_world
 from umadapt.nets.model import UMAdapt
 
 torch.set_num_threads(1)  # two test processes on two cores: more threads only wait for each other
@@ -25,5 +25,3 @@ def toy_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("toy") / "world"
     write_toy_world(root, 12, seed=0)
     return root
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,9 @@ CLASSES = ("wall", "floor", "box", "ball")
 FREQUENCIES = (0.5, 0.3, 0.15, 0.05)
 
 
-def tiny_spec(**changes: object) -> ModelSpec:
+def tiny_spec(**changes: Any) -> ModelSpec:
     """A network that trains in milliseconds, with the indoor graph."""
-    fields: dict = {
+    fields: dict[str, Any] = {
         "backbone": "test_resnet",
         "size": (64, 96),
         "classes": CLASSES,

@@ -90,7 +90,7 @@ def table(headings: Sequence[str], rows: Iterable[str], left: bool = False) -> s
 
 def ladders(runs: Sequence[Record]) -> Iterable[str]:
     keys = list(dict.fromkeys((str(e.get("data", "")), str(e["protocol"])) for r in runs for e in r.evaluations))
-    for data, protocol in keys:
+    for k, (data, protocol) in enumerate(keys):
         found = [
             (i, record, evaluation)
             for i, record in enumerate(runs)
@@ -104,7 +104,7 @@ def ladders(runs: Sequence[Record]) -> Iterable[str]:
             if rows:
                 made = {e.get("normals_from") for _, _, e in found} - {None} if task == "normals" else set()
                 note = " <small>ground truth made from depth</small>" if made else ""
-                blocks.append(f"<h3>{TITLES[task]}{note}</h3>" + _ladder(columns, rows) + _paper(task))
+                blocks.append(f"<h3>{TITLES[task]}{note}</h3>" + _ladder(columns, rows) + _paper(task, k == 0))
         blocks.append(_class_table([(record, e["seg"]["iou"]) for _, record, e in found if "seg" in e]))
         yield f"<section>{''.join(blocks)}</section>"
 
@@ -129,7 +129,7 @@ def _headings(columns: Sequence[Column]) -> list[str]:
     return [f'{escape(name)}&nbsp;<span class="way">{"↑" if more else "↓"}</span>' for _, name, more in columns]
 
 
-def _paper(task: str) -> str:
+def _paper(task: str, unfolded: bool) -> str:
     """The paper's rows: a reference beside ours, not comparable one to one."""
     columns = COLUMNS[task]
     rows = [
@@ -137,7 +137,7 @@ def _paper(task: str) -> str:
         for name, values in PAPER[task].items()
     ]
     return (
-        f'<details class="paper" open><summary>For reference: {PAPER_NOTE}</summary>'
+        f'<details class="paper"{" open" if unfolded else ""}><summary>For reference: {PAPER_NOTE}</summary>'
         + table(["", *_headings(columns)], rows)
         + "<p>Other photos, another source and another amount of training: not comparable one to one. What can be "
         "compared is the order of the rows and the size of the steps between them.</p></details>"
@@ -152,8 +152,8 @@ def _class_table(rows: Sequence[tuple[Record, Mapping[str, float]]]) -> str:
     for name in classes:
         cells = "".join(f"<td>{iou[name]:.3f}</td>" if name in iou else "<td>–</td>" for _, iou in rows)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    table = table(["", *(escape(record.label) for record, _ in rows)], lines)
-    return f"<details><summary>IoU of each class</summary>{table}</details>"
+    inner = table(["", *(escape(record.label) for record, _ in rows)], lines)
+    return f"<details><summary>IoU of each class</summary>{inner}</details>"
 
 
 def transfer_report(runs: Sequence[Record]) -> str:

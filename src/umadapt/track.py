@@ -28,7 +28,7 @@ class Track:
         self.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
         self.file = self.path.open("a")
         self.board = SummaryWriter(str(run / "tensorboard" / stage), purge_step=step + 1 if step else None)
-        self.bar = tqdm(total=steps, initial=step, desc=stage, unit="step", dynamic_ncols=True, smoothing=0.05, mininterval=1)
+        self.bar = tqdm(total=steps, initial=step, desc=stage, unit="step", dynamic_ncols=True, mininterval=1)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write the figures of a step (counted from 1)."""

@@ -141,6 +141,12 @@ def test_zoomed_plane_is_the_plane_of_the_turned_normal(s):
     torch.testing.assert_close(out["normals"].norm(dim=0), torch.ones(96, 128))
 
 
+def test_zoom_brings_things_nearer():
+    sample = _sample(96, 128)
+    nearer = scale_crop(sample, 2.0, 20, 30, (48, 64))["depth"]
+    torch.testing.assert_close(nearer, sample["depth"][:, 20:68, 30:94] / 2)
+
+
 def test_scale_one_is_identity():
     sample = _sample()
     for name, x in scale_crop(sample, 1.0, 0, 0, (48, 64)).items():

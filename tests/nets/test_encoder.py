@@ -16,7 +16,8 @@ def test_trunk_and_branch_are_timms_own_features(name: str) -> None:
     trunk, branch, channels = split(net, name)
     theirs = timm.create_model(name, features_only=True).eval()
     own = net.state_dict()
-    tensors = {k: own.get(k, own.get(k.replace("stages_", "stages.").replace("stem_", "stem."))) for k in theirs.state_dict()}
+    dotted = {k: k.replace("stages_", "stages.").replace("stem_", "stem.") for k in theirs.state_dict()}
+    tensors = {k: own[k] if k in own else own[other] for k, other in dotted.items()}
     theirs.load_state_dict(tensors)
     x = torch.randn(2, 3, 64, 96)
     reductions = theirs.feature_info.reduction()  # type: ignore[union-attr]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys import random_batch, tiny_spec
 from torch import nn
 
+from toys import random_batch, tiny_spec
 from umadapt.nets.model import UMAdapt
 
 

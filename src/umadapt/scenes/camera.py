@@ -45,7 +45,7 @@ def blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
     for axis in (0, 1):
         pad = [(reach, reach) if a == axis else (0, 0) for a in range(3)]
         padded, n = np.pad(image, pad, mode="reflect"), image.shape[axis]
-        image = sum(k * np.take(padded, np.arange(i, i + n), axis) for i, k in enumerate(kernel))
+        image = np.sum([k * np.take(padded, np.arange(i, i + n), axis) for i, k in enumerate(kernel)], axis=0)
     return image
 
 

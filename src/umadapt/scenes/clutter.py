@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from umadapt.scenes.furniture import Rng, book_row, pick
-from umadapt.scenes.shapes import Item, Part, box, curtain, cushion, cylinder, frustum, move, tilt
+from umadapt.scenes.furniture import Rng, pick
+from umadapt.scenes.shapes import Item, Part, box, curtain, cushion, cylinder, frustum, move, tilt, upright
+from umadapt.scenes.storage import book_row
 
 
 def carton(rng: Rng, big: bool = False) -> Item:
@@ -159,7 +160,7 @@ def picture(rng: Rng) -> Item:
     w, h = rng.uniform(0.25, 1.0), rng.uniform(0.25, 0.75)
     frame, t = rng.choice(["black0", pick(rng, "wood", 3), "white0"]), 0.03
     parts = [box((-w / 2, -0.015, 0.0), (w / 2, 0.005, h), "picture", frame)]
-    parts.append(box((-w / 2 + t, 0.005, t), (w / 2 - t, 0.009, h - t), "picture", pick(rng, "art", 4)))
+    parts.append(upright(box((-w / 2 + t, 0.005, t), (w / 2 - t, 0.009, h - t), "picture", pick(rng, "art", 4))))
     return Item((w, 0.03, h), parts)
 
 
@@ -187,7 +188,7 @@ def door(rng: Rng) -> Item:
             parts.append(box((-w / 2 + 0.13, 0.0, z0), (w / 2 - 0.13, 0.008, z1), "door", leaf))
     side = rng.choice([-1, 1]) * (w / 2 - 0.07)
     parts.append(cylinder((side, 0.02, 1.0), 0.012, 0.03, "door", "metal0"))
-    parts.append(box((side - 0.055, 0.0, 1.0), (side + 0.055, 0.045, 1.02), "door", "metal0"))
+    parts.append(box((side - 0.055, 0.0, 1.0), (side + 0.055, 0.04, 1.02), "door", "metal0"))
     return Item((total, 2 * y, h + casing), parts, front=0.8)
 
 
@@ -199,7 +200,7 @@ def window(rng: Rng, w: float, h: float) -> Item:
         box((-w / 2, -0.03, h - t), (w / 2, 0.03, h), "window", "trim0"),
         box((-w / 2, -0.03, t), (-w / 2 + t, 0.029, h - t), "window", "trim0"),
         box((w / 2 - t, -0.03, t), (w / 2, 0.029, h - t), "window", "trim0"),
-        box((-w / 2 + t, -0.03, t), (w / 2 - t, -0.015, h - t), "window", "pane0"),
+        upright(box((-w / 2 + t, -0.03, t), (w / 2 - t, -0.015, h - t), "window", "pane0")),
     ]
     for k in range(mullions):
         x = -w / 2 + w * (k + 1) / (mullions + 1)

@@ -19,7 +19,7 @@ def _window(a: np.ndarray, dy: int, dx: int) -> np.ndarray:
 
 
 def denoise(
-    color: np.ndarray, albedo: np.ndarray, points: np.ndarray, normals: np.ndarray
+    color: np.ndarray, albedo: np.ndarray, points: np.ndarray, normals: np.ndarray, lamps: np.ndarray | None = None
 ) -> np.ndarray:
     """Filter a linear render.
 
@@ -28,17 +28,23 @@ def denoise(
         albedo: (H, W, 3) diffuse albedo averaged over the same samples.
         points: (H, W, 3) what each pixel centre sees, in metres, in the same frame as `normals`.
         normals: (H, W, 3) unit.
+        lamps: (H, W) bool, what shines by itself; it and the pixels next to it, which mix both, stay as they are.
 
     Returns:
         (H, W, 3) linear radiance.
     """
     divisor = np.maximum(albedo, 0.02).astype(np.float32)
     light = color.astype(np.float32) / divisor
-    geometry = [a.astype(np.float32) for a in (points, normals)]
+    points, normals = points.astype(np.float32), normals.astype(np.float32)
     light = _tame(light)
     for level in range(LEVELS):
-        light = _level(light, *geometry, 2**level)
-    return (light * divisor).astype(np.float64)
+        light = _level(light, points, normals, 2**level)
+    filtered = (light * divisor).astype(np.float64)
+    if lamps is None:
+        return filtered
+    padded, (h, w) = np.pad(lamps, 1), lamps.shape
+    near = np.any([padded[1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w] for dy, dx in _TAPS], axis=0) | lamps
+    return np.where(near[..., None], color, filtered)
 
 
 def _tame(light: np.ndarray) -> np.ndarray:

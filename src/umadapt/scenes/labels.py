@@ -86,8 +86,9 @@ def cast(corners: np.ndarray, pose: Pose, camera: Pinhole) -> tuple[np.ndarray, 
         for chunk in np.array_split(group, max(1, len(group) * side * side // 400_000)):
             _cast_patches(chunk, side, bounds, edges, volume, rays, camera.width, index, depth)
         small = side
-    grid, index2d, depth2d = rays.reshape(camera.height, camera.width, 3), *(
-        x.reshape(camera.height, camera.width) for x in (index, depth)
+    grid, index2d, depth2d = (
+        rays.reshape(camera.height, camera.width, 3),
+        *(x.reshape(camera.height, camera.width) for x in (index, depth)),
     )
     for t in seen[extent > small]:
         x0, y0, x1, y1 = bounds[t]

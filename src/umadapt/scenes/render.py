@@ -29,7 +29,9 @@ from umadapt.errors import UserError
 from umadapt.scenes import camera, denoise, engine, tracer
 from umadapt.scenes.classes import IGNORE, NYU40
 from umadapt.scenes.labels import Pose, cast
-from umadapt.scenes.layout import Room, draw_room
+from umadapt.scenes.layout import Room
+from umadapt.scenes.rooms import draw_room
+from umadapt.scenes.style import LIGHTS
 from umadapt.scenes.views import draw_views, nyu_camera
 
 GENERATOR = 1  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
@@ -198,7 +200,8 @@ def _render_view(config: Render, room: Room, scene: Any, pose: Pose, view: int) 
     seed = np.random.SeedSequence((config.seed, view))
     color, albedo = tracer.render(scene, pose, pinhole, config.spp, int(seed.generate_state(1)[0]))
     points = pinhole.rays() * depth_m[..., None] * [1.0, -1.0, -1.0]  # (H, W, 3), in the frame of the normals
-    linear = denoise.denoise(color, albedo, points, normals)
+    lamps = np.array([part.material in LIGHTS for part in room.parts])[triangles.part[index]]
+    linear = denoise.denoise(color, albedo, points, normals, lamps)
     name = f"{view:06d}.png"
     write_depth(config.out / "depth" / name, np.where(depth_m <= MAX_DEPTH_M, depth_m, 0.0))
     write_normals(config.out / "normals" / name, normals)

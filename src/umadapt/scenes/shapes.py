@@ -68,8 +68,17 @@ def box(lo: tuple[float, float, float], hi: tuple[float, float, float], label: s
     vertices = corner[_BOX_FACES.ravel()]
     uv = np.concatenate([_planar_uv(corner[face]) for face in _BOX_FACES])
     start = 4 * np.arange(6)[:, None]
-    faces = np.concatenate([start + [0, 1, 2], start + [0, 2, 3]])
+    faces = np.concatenate([start + np.array(corners) for corners in ([0, 1, 2], [0, 2, 3])])
     return Part(vertices, faces, uv, ID[label], material)
+
+
+def upright(part: Part) -> Part:
+    """Spread one whole texture over a part in the plane y = const: row 0 along its upper edge, column 0 at its left.
+
+    Left is as seen from the front, which looks along +y: at larger x.
+    """
+    x, z = part.vertices[:, 0], part.vertices[:, 2]
+    return replace(part, uv=np.stack([(x.max() - x) / np.ptp(x), (z.max() - z) / np.ptp(z)], 1))
 
 
 def frustum(
@@ -123,9 +132,10 @@ def cushion(
     u = np.linspace(-np.pi, np.pi, columns + 1)[None]
 
     def power(x: np.ndarray) -> np.ndarray:
+        x = np.round(x, 12)  # a root would blow up the rounding errors of cos and sin, and open the seams
         return np.sign(x) * np.abs(x) ** roundness
 
-    cos_v = np.abs(np.cos(v)) ** roundness
+    cos_v = power(np.cos(v))
     unit = np.stack([cos_v * power(np.cos(u)), cos_v * power(np.sin(u)), power(np.sin(v)) * np.ones_like(u)], -1)
     vertices = unit.reshape(-1, 3) * np.array(size) / 2 + centre
     uv = vertices[:, :2] + 0.5 * vertices[:, 2:]

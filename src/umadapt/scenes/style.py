@@ -14,6 +14,7 @@ from umadapt.scenes import textures
 
 Style = Literal["synthetic", "photo"]
 Rng = np.random.Generator
+LIGHTS = ("bulb0", "shade0", "pane0")  # materials that may shine
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ _TEXTURES: dict[str, list[tuple[Callable[[Rng, np.ndarray], np.ndarray], float]]
     "fabric": [(textures.fabric, 0.3)],
     "curtain": [(textures.fabric, 0.4)],
     "rug": [(textures.rug, 0.9), (textures.carpet, 0.5)],
-    "art": [(textures.art, 0.8)],
+    "art": [(textures.art, 1.0)],
     "stone": [(textures.granite, 0.4)],
     "tile": [(textures.tiles, 0.4)],
     "card": [(textures.plaster, 0.3)],
@@ -74,7 +75,11 @@ _ROUGHNESS: dict[str, tuple[float, float]] = {  # what is glossy in the photo st
     "book": (0.3, 0.6),
     "door": (0.3, 0.6),
     "art": (0.2, 0.5),
+    "floor": (0.25, 0.5),
 }
+
+# How often: varnish and gloss paint are less common than matt, and the glossy model takes twice the time.
+_GLOSSY_SHARE = {"wood": 0.35, "paint": 0.35, "book": 0.3, "door": 0.4, "art": 0.4, "floor": 0.4}
 
 
 def _hsv(h: float, s: float, v: float) -> np.ndarray:
@@ -125,7 +130,7 @@ def surfaces(names: set[str], areas: dict[str, float], style: Style, key: tuple[
         if name in lights:
             radiance = lights[name]
             if style == "photo" and family == "pane":
-                out[name] = Surface(base, 1.6, radiance=radiance * textures.outdoors(rng, np.ones(3)))
+                out[name] = Surface(base, radiance=radiance * textures.outdoors(rng, np.ones(3)))
             else:
                 out[name] = Surface(base, radiance=radiance)
         elif style == "synthetic":
@@ -140,10 +145,10 @@ def _photo_surface(rng: Rng, family: str, base: np.ndarray) -> Surface:
     if family in _TEXTURES:
         options = _TEXTURES[family]
         make, tile_m = options[int(rng.integers(len(options)))]
-        albedo, tile_m = make(rng, base), tile_m * rng.uniform(0.75, 1.3)
-    rough = rng.uniform(*_ROUGHNESS[family]) if family in _ROUGHNESS else None
-    if family == "floor" and rng.random() < 0.5:
-        rough = rng.uniform(0.25, 0.5)
+        albedo = make(rng, base)
+        tile_m = 1.0 if family == "art" else tile_m * rng.uniform(0.75, 1.3)  # a picture fills its frame
+    glossy = family in _ROUGHNESS and rng.random() < _GLOSSY_SHARE.get(family, 1.0)
+    rough = rng.uniform(*_ROUGHNESS[family]) if glossy else None
     return Surface(albedo, tile_m, rough, metallic=0.9 if family in ("metal", "steel") else 0.0)
 
 

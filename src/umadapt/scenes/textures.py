@@ -25,7 +25,8 @@ def _resample(grid: np.ndarray, axis: int) -> np.ndarray:
 
 def cloud(rng: Rng, cells: int = 4) -> np.ndarray:
     """(N, N) noise of several octaves, about 0.5 on average."""
-    return sum(noise(rng, cells * 2**k, cells * 2**k) * 0.5 ** (k + 1) for k in range(4)) / (1 - 0.5**4)
+    octaves = [noise(rng, cells * 2**k, cells * 2**k) * 0.5 ** (k + 1) for k in range(4)]
+    return np.sum(octaves, axis=0) / (1 - 0.5**4)
 
 
 def shade(base: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ Mitsuba is imported inside the functions, after the engine is chosen: `mi.set_va
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,22 @@ from umadapt.scenes.style import Style, Surface, surfaces
 PATH_DEPTH = 4  # edges of a path, the one from the camera included
 
 
+def _mitsuba() -> Any:
+    return importlib.import_module("mitsuba")
+
+
 def start(engine: Engine) -> None:
     """Choose the Mitsuba variant of this process, with one thread: parallelism is over processes."""
     engine.export()  # before the import: that is when the library is looked for
-    import drjit as dr
-    import mitsuba as mi
-
+    mi = _mitsuba()
     mi.set_variant(engine.variant)
     mi.set_log_level(mi.LogLevel.Error)
-    dr.set_thread_count(1)
+    importlib.import_module("drjit").set_thread_count(1)
 
 
 def build(room: Room, style: Style, key: tuple[int, ...]) -> Any:
     """A Mitsuba scene of a room; `key` seeds its materials and lights."""
-    import mitsuba as mi
+    mi = _mitsuba()
 
     merged = {name: _merge(room, name) for name in sorted({p.material for p in room.parts})}
     areas = {name: _area(*arrays[:2]) for name, arrays in merged.items()}
@@ -57,7 +60,7 @@ def _area(vertices: np.ndarray, faces: np.ndarray) -> float:
 
 
 def _spectrum(value: np.ndarray) -> dict[str, Any]:
-    import mitsuba as mi
+    mi = _mitsuba()
 
     if value.ndim == 1:
         return {"type": "rgb", "value": [float(v) for v in value]}
@@ -66,7 +69,7 @@ def _spectrum(value: np.ndarray) -> dict[str, Any]:
 
 
 def _mesh(name: str, vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, surface: Surface) -> Any:
-    import mitsuba as mi
+    mi = _mitsuba()
 
     if surface.roughness is None:
         bsdf = {"type": "diffuse", "reflectance": _spectrum(surface.albedo)}
@@ -93,7 +96,7 @@ def _mesh(name: str, vertices: np.ndarray, faces: np.ndarray, uv: np.ndarray, su
 
 def sensor(pose: Pose, camera: Pinhole, sampler: dict[str, Any] | None = None) -> Any:
     """The Mitsuba sensor of a pose. Its own frame looks along +z with +x to the left."""
-    import mitsuba as mi
+    mi = _mitsuba()
 
     to_world = np.eye(4)
     to_world[:3, :3] = pose.axes * np.array([-1.0, 1.0, -1.0])
@@ -121,10 +124,16 @@ def sensor(pose: Pose, camera: Pinhole, sampler: dict[str, Any] | None = None) -
 
 def render(scene: Any, pose: Pose, camera: Pinhole, spp: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Linear radiance (H, W, 3) of a view and the diffuse albedo (H, W, 3) averaged over the same samples."""
-    import mitsuba as mi
+    mi = _mitsuba()
 
-    path = {"type": "path", "max_depth": PATH_DEPTH}
-    integrator = mi.load_dict({"type": "aov", "aovs": "albedo:albedo", "path": path})
-    image = mi.render(scene, sensor=sensor(pose, camera), integrator=integrator, spp=spp, seed=seed)
-    channels = np.asarray(image, dtype=np.float64).reshape(camera.height, camera.width, -1)
-    return channels[..., :3], channels[..., -3:]
+    # Two renders, because one AOV integrator around the path tracer costs two to four times as much. With the same seed
+    # they sample the same points of the pixels. The scalar engine is slow at the second: two samples must do.
+    integrators = {
+        "radiance": ({"type": "path", "max_depth": PATH_DEPTH}, spp),
+        "albedo": ({"type": "aov", "aovs": "albedo:albedo"}, min(spp, 2) if mi.variant() == "scalar_rgb" else spp),
+    }
+    view, images = sensor(pose, camera), []
+    for integrator, samples in integrators.values():
+        image = mi.render(scene, sensor=view, integrator=mi.load_dict(integrator), spp=samples, seed=seed)
+        images.append(np.asarray(image, dtype=np.float64).reshape(camera.height, camera.width, -1)[..., -3:])
+    return images[0], images[1]

@@ -1,0 +1,186 @@
+"""The whole command at a tiny size: labels on disk, workers, resuming, refusals, and both engines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from umadapt.config import Render
+from umadapt.errors import UserError
+from umadapt.scenes import engine, render
+from umadapt.scenes.classes import ID, NYU40
+
+pytest.importorskip("mitsuba")
+SIZE = (48, 64)
+
+
+def make(out: Path, **changes) -> Render:
+    config = Render(out, views=4, size=SIZE, spp=2, views_per_room=2, workers=1, engine="scalar", seed=3)
+    return dataclasses.replace(config, **changes)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("render") / "plain"
+    assert render.run(make(out)) == 0
+    return out
+
+
+def test_folder(plain: Path) -> None:
+    names = set(content(plain))
+    ids = ["000000", "000001", "000002", "000003"]
+    assert names == {"dataset.json"} | {f"{t}/{i}.png" for t in ("image", "depth", "normals", "seg") for i in ids}
+    description = json.loads((plain / "dataset.json").read_text())
+    assert description["camera"]["width"] == 64
+    assert description["camera"]["fx"] == pytest.approx(518.86 / 10)
+    assert description["tasks"]["seg"] == {"classes": list(NYU40), "ignore": 255}
+    assert description["render"]["engine"] == "scalar"
+    for i in ids:
+        image = np.array(Image.open(plain / "image" / f"{i}.png"))
+        assert image.shape == (*SIZE, 3)
+        assert 40 < image.mean() < 215
+        depth = np.array(Image.open(plain / "depth" / f"{i}.png"))
+        assert depth.dtype == np.uint16
+        assert ((depth > 100) & (depth <= 10_000)).all()
+
+
+def test_floor_agrees_with_camera_and_normals(plain: Path) -> None:
+    description = json.loads((plain / "dataset.json").read_text())["camera"]
+    tested = 0
+    for view in range(4):
+        _, poses = render.furnish(make(plain), view // 2)
+        up = poses[view % 2].axes.T @ [0.0, 0.0, 1.0]  # world up in the camera frame x right, y up, z to the viewer
+        depth, seg, packed = (
+            np.array(Image.open(plain / task / f"{view:06d}.png")) for task in ("depth", "seg", "normals")
+        )
+        i, j = np.nonzero(seg == ID["floor"])
+        if len(i) < 100:
+            continue
+        tested += 1
+        z = depth[i, j] * 0.001
+        x = (j + 0.5 - description["cx"]) / description["fx"] * z
+        y = -(i + 0.5 - description["cy"]) / description["fy"] * z
+        points = np.stack([x, y, -z], 1)
+        fitted = np.linalg.svd(points - points.mean(0), full_matrices=False)[2][-1]
+        assert np.degrees(np.arccos(np.clip(abs(fitted @ up), -1, 1))) < 1
+        normals = packed[i, j] / 127.5 - 1
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        assert np.degrees(np.arccos(np.clip(normals @ up, -1, 1))).max() < 1
+    assert tested >= 2
+
+
+def test_normals_face_the_viewer(plain: Path) -> None:
+    description = json.loads((plain / "dataset.json").read_text())["camera"]
+    j, i = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
+    rays = np.stack(
+        [(j - description["cx"]) / description["fx"], -(i - description["cy"]) / description["fy"], -np.ones_like(i)],
+        -1,
+    )
+    for view in range(4):
+        normals = np.array(Image.open(plain / "normals" / f"{view:06d}.png")) / 127.5 - 1
+        np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1, atol=0.01)
+        assert ((normals * rays).sum(-1) < 0.01).all()  # rounding to bytes tips those seen edge-on
+
+
+def test_workers_do_not_matter(plain: Path, tmp_path: Path) -> None:
+    render.run(make(tmp_path / "two", workers=2))
+    assert content(tmp_path / "two") == content(plain)
+
+
+def test_resumed_is_undisturbed(plain: Path, tmp_path: Path) -> None:
+    shutil.copytree(plain, tmp_path / "cut")
+    for name in ("image/000001.png", "image/000002.png", "depth/000002.png", "seg/000001.png"):
+        (tmp_path / "cut" / name).unlink()
+    kept = (tmp_path / "cut" / "image" / "000000.png").stat().st_mtime_ns
+    render.run(make(tmp_path / "cut"))
+    assert content(tmp_path / "cut") == content(plain)
+    assert (tmp_path / "cut" / "image" / "000000.png").stat().st_mtime_ns == kept
+
+
+def test_photo_style_shares_the_labels(plain: Path, tmp_path: Path) -> None:
+    render.run(make(tmp_path / "photo", style="photo", views=2))
+    photo = content(tmp_path / "photo")
+    for name, data in content(plain).items():
+        if name[-5] in "01" and not name.startswith("image"):
+            assert photo[name] == data
+    assert "image/000000.jpg" in photo
+
+
+def test_changed_settings_are_refused(plain: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"seed was 3, now 4; spp was 2, now 8"):
+        render.run(make(plain, seed=4, spp=8))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "dataset.json").write_text("{}")
+    with pytest.raises(UserError, match="was not written by"):
+        render.run(make(tmp_path / "other"))
+    with pytest.raises(UserError, match="--views is 0"):
+        render.run(make(tmp_path / "none", views=0))
+
+
+def test_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be written"):
+        render.run(make(tmp_path / "file" / "out"))
+
+
+# Mitsuba's own first hits through the pixel centres, in a process of its own: a variant is chosen once.
+_HITS = """
+import sys
+import numpy as np
+from pathlib import Path
+from umadapt.config import Render
+from umadapt.scenes import engine, render, tracer
+from umadapt.scenes.views import nyu_camera
+import importlib
+chosen, _ = engine.choose(sys.argv[1])
+tracer.start(chosen)
+mi = importlib.import_module("mitsuba")
+room, poses = render.furnish(Render(Path("unused"), size=(48, 64), views_per_room=2, seed=3), 0)
+scene = tracer.build(room, "synthetic", (3, 0))
+centres = {"type": "stratified", "jitter": False, "sample_count": 1}
+sensor = tracer.sensor(poses[0], nyu_camera(48, 64), centres)
+aov = mi.load_dict({"type": "aov", "aovs": "p:position,n:geo_normal"})
+hits = np.array(mi.render(scene, sensor=sensor, integrator=aov, spp=1), dtype=np.float64)[..., -6:]
+np.save(sys.argv[2], hits)
+"""
+
+
+@pytest.mark.parametrize("name", ["scalar", "llvm"])
+def test_engine_sees_what_the_labels_say(name: str, tmp_path: Path) -> None:
+    """The renderer's own first hits agree with the labels, so image and labels show the same scene, pixel for pixel."""
+    if name == "llvm" and engine.choose("auto")[0].name != "llvm":
+        pytest.skip("no LLVM that works here")
+    subprocess.run([sys.executable, "-c", _HITS, name, str(tmp_path / "hits.npy")], check=True)
+    hits = np.load(tmp_path / "hits.npy")
+    room, poses = render.furnish(make(tmp_path), 0)
+    triangles = room.triangles()
+    index, depth_m, normals = render.cast(triangles.corners, poses[0], render.nyu_camera(*SIZE))
+    theirs = poses[0].to_camera(hits[..., :3].reshape(-1, 3))[:, 2].reshape(SIZE)
+    same = np.abs(theirs - depth_m) < 1e-4 * depth_m
+    assert same.mean() > 0.998  # the rest lies on edges, where single precision falls to the other side
+    turned = hits[..., 3:] @ poses[0].axes
+    assert ((turned * normals[index]).sum(-1)[same] > 0.9999).mean() > 0.998
+
+
+def test_llvm_writes_the_same_labels(plain: Path, tmp_path: Path) -> None:
+    if engine.choose("auto")[0].name != "llvm":
+        pytest.skip("no LLVM that works here")
+    render.run(make(tmp_path / "llvm", engine="llvm", views=2))
+    llvm = content(tmp_path / "llvm")
+    for name, data in content(plain).items():
+        if name[-5] in "01" and name.startswith(("depth", "normals", "seg")):
+            assert llvm[name] == data
+    a, b = (np.array(Image.open(d / "image" / "000000.png"), dtype=float) for d in (plain, tmp_path / "llvm"))
+    assert np.abs(a - b).mean() < 20  # other random numbers, the same picture

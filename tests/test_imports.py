@@ -1,0 +1,89 @@
+"""Imports point down only: the syntax trees are walked, nothing is run."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import umadapt
+
+ROOT = Path(umadapt.__file__).parent
+LEAVES = {"errors", "config"}  # may be imported from anywhere
+DATA = {"data.folder", "data.files", "data.augment", "data.contours", "data.normals", "data.batches"}
+NETS = {"nets.model", "nets.encoder", "nets.gradient"}
+MEASURE = {"tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
+COMMANDS = {"train", "adapt", "evaluate", "score", "predict", "report"}
+ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and its own package
+    "viz": set(),
+    "track": set(),
+    "data": {"viz"},
+    "scenes": {"data.folder", "data.files"},
+    "tasks": {"viz", "data.augment"},
+    "nets": {"tasks"},
+    "checkpoint": {"tasks", "data.folder", *NETS},
+    "photos": {"tasks", "checkpoint", "ruler", *DATA, *NETS},
+    "ruler": {"tasks", *DATA},
+    "samples": {"viz", "checkpoint", *DATA, *NETS},
+    "loop": {"checkpoint", "track", "tasks", "data.folder", *NETS},
+    "stages": {"loop", "evaluate", "score", "checkpoint", "tasks", *DATA, *NETS},
+    "evaluate": {"ruler", *(MEASURE - {"evaluate"})},
+    "score": MEASURE,
+    "predict": MEASURE,
+    "report": {"report_page", "report_figures", "predict", "samples", *MEASURE},
+    "report_page": {"report_figures", *MEASURE},
+    "report_figures": {"samples", *MEASURE},
+    "train": {"samples", "loop", "stages", *MEASURE},
+    "adapt": {"samples", "loop", "stages", *MEASURE},
+    "cli": COMMANDS | {"data.check", "scenes.render"},
+    "__main__": {"cli"},
+    "__init__": {"predict", "checkpoint"},
+}
+
+
+def imports(path: Path) -> list[str]:
+    """Modules of ours that a file imports, without the leading package."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name for name in inner if is_module(name)] or [node.module]
+    return [name.removeprefix("umadapt.") for name in found if name.startswith("umadapt.")]
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.parent / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def test_every_module_imports_downwards() -> None:
+    wrong = []
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        own = parts[0]
+        assert own in ALLOWED or own in LEAVES, f"{path.name}: say in this test what it may import"
+        allowed = ALLOWED.get(own, set()) | LEAVES
+        for name in imports(path):
+            package = name.split(".")[0]
+            if package != own and name not in allowed and package not in allowed:
+                wrong.append(f"{'/'.join(parts)} imports {name}")
+            if own == "stages" and package == "stages":
+                wrong.append(f"{'/'.join(parts)} imports another stage, {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_networks_know_tensors_only() -> None:
+    for path in (ROOT / "nets").glob("*.py"):
+        if path.stem not in ("model", "__init__"):
+            assert not [name for name in imports(path) if not name.startswith("nets.")], path.name
+
+
+def test_the_command_line_is_light() -> None:
+    """Nothing heavy at module level of what `--help` imports."""
+    for name in ("cli.py", "config.py", "errors.py", "__init__.py"):
+        for node in ast.parse((ROOT / name).read_text()).body:
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {m.split(".")[0] for m in modules} & {"torch", "timm", "torchvision", "mitsuba", "matplotlib"}

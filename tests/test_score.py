@@ -1,0 +1,79 @@
+"""Label-free scores: invariances, ranking, refusals."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from toy_runs import make_run
+from toys import CLASSES
+from umadapt.config import Score
+from umadapt.data.folder import Folder
+from umadapt.errors import UserError
+from umadapt.score import class_entropy, run, score
+
+REPORT = {"seg": {"source": {"energy": 0.4}, "heldout": {"energy": 0.5}}, "depth": {"source": {"energy": 0.03}}}
+
+
+def test_entropy_of_known_maps():
+    logits = torch.zeros(2, 4, 3, 5)
+    logits[1, 2] = 100  # certain of one class
+    entropy, mass = class_entropy(logits)
+    assert entropy.tolist() == pytest.approx([math.log(4), 0], abs=1e-6)
+    assert mass[1].tolist() == pytest.approx([0, 0, 1, 0], abs=1e-6)
+
+
+def test_score_does_not_depend_on_the_batch(toy_world, tiny):
+    one, many = (score(tiny.eval(), "source", Folder(toy_world), batch=batch) for batch in (1, 5))
+    assert set(one) == {"n", "energy", "total", "entropy", "diversity"}
+    assert set(one["energy"]) == {"seg", "depth"}
+    assert one["total"] == pytest.approx(sum(one["energy"].values()))
+    assert one["total"] == pytest.approx(many["total"], 1e-4)
+    assert 0 < one["entropy"] <= one["diversity"] <= math.log(len(CLASSES)) + 1e-6  # entropy is concave
+
+
+def test_energy_is_zero_where_the_tasks_agree(toy_world, tiny, monkeypatch):
+    """With nets that return the direct prediction only the entropy is left of seg, and nothing of depth."""
+    monkeypatch.setattr(tiny, "cross", lambda predictions: {t: predictions[t] for t in tiny.graph})
+    found = score(tiny.eval(), "source", Folder(toy_world))
+    assert found["energy"]["depth"] == 0
+    assert found["energy"]["seg"] == pytest.approx(found["entropy"], 1e-4)
+
+
+def test_command_ranks_by_energy(tmp_path, toy_world, capsys):
+    runs = []
+    for seed, variant in enumerate(["source-only", "noadv", "adv"]):
+        make_run(tmp_path / variant, variant, weights=seed, report=REPORT)
+        runs.append(tmp_path / variant)
+    assert run(Score(tuple(runs), str(toy_world), device="cpu", json=tmp_path / "score.json")) == 0
+    rows = json.loads((tmp_path / "score.json").read_text())["ranking"]
+    assert [row["total"] for row in rows] == sorted(row["total"] for row in rows)
+    assert {row["variant"] for row in rows} == {"source-only", "noadv", "adv"}
+    text = capsys.readouterr().out
+    assert "no proof" in text
+    assert "0.5000" in text  # held-out real tuples of seg
+    assert "0.0300" in text  # depth was measured on the source alone
+    lines = [line for line in text.splitlines() if str(tmp_path) in line]
+    assert [line.split("(")[1].split(")")[0] for line in lines] == [row["variant"] for row in rows]
+
+
+def test_runs_that_do_not_compare_are_refused(tmp_path, toy_world):
+    make_run(tmp_path / "a")
+    make_run(tmp_path / "b", "noadv", nets=1)
+    make_run(tmp_path / "c", graph={})
+    with pytest.raises(UserError, match=r"b and .*a have different transfer nets"):
+        run(Score((tmp_path / "a", tmp_path / "b"), str(toy_world), device="cpu"))
+    with pytest.raises(UserError, match="c has no transfer nets"):
+        run(Score((tmp_path / "c",), str(toy_world), device="cpu"))
+    with pytest.raises(UserError, match="no runs given"):
+        run(Score((), str(toy_world)))
+
+
+def test_a_run_that_diverged_is_named(toy_world, tiny):
+    with torch.no_grad():
+        next(tiny.decoders["depth"].parameters()).fill_(float("nan"))
+    with pytest.raises(UserError, match="diverged"):
+        score(tiny.eval(), "source", Folder(toy_world))
