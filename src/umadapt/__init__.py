@@ -1,6 +1,24 @@
 """umadapt: synthetic labels and unlabelled photos to one multi-task network (UM-Adapt, ICCV 2019).
 
-import umadapt
-model = umadapt.load("runs/noadv")
-result = model.predict("photo.jpg")   # depth in metres, normals, seg, trust maps, at the photo's size
+    import umadapt
+    model = umadapt.load("runs/noadv")
+    result = model.predict("photo.jpg")  # depth in metres, normals, seg, trust maps, at the photo's own size
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from umadapt.predict import Predictor, load
+
+__all__ = ["Predictor", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch only when it is needed: the command line's help is not to wait for it."""
+    if name in __all__:
+        from umadapt import predict
+
+        return getattr(predict, name)
+    raise AttributeError(f"module 'umadapt' has no attribute {name!r}")

@@ -18,6 +18,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,37 @@ def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray) -> dict[str, Any
             disagreement = disagreement * model.spec.depth_scale_m
         result["trust"][name] = resize_map(disagreement, size).squeeze(0).cpu().numpy()
     return result
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A run, ready for photos: `umadapt.load("runs/noadv").predict("photo.jpg")`."""
+
+    model: UMAdapt
+    config: Mapping[str, Any]  # RUN/config.json
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the ids in "seg"."""
+        return self.model.spec.classes
+
+    def predict(self, photo: str | Path | np.ndarray) -> dict[str, Any]:
+        """A photo file, or (H, W, 3) uint8 RGB, to what `predict_photo` gives.
+
+        Raises:
+            UserError: the file cannot be read, or the prediction is not finite.
+        """
+        rgb = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+        return predict_photo(self.model, self.config["domain"], rgb)
+
+
+def load(run: str | Path, device: str = "auto") -> Predictor:
+    """Load a run folder.
+
+    Raises:
+        UserError: no run, not yet trained, damaged, or no such device.
+    """
+    return Predictor(*load_model(Path(run), device))
 
 
 def trust_white(spec: ModelSpec) -> dict[str, dict[str, Any]]:

@@ -130,8 +130,13 @@ def _jobs(config: Render) -> list[tuple[int, list[int]]]:
     return jobs
 
 
+def _cores() -> int:
+    """Cores that this process may use; not every system can tell which those are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _render_all(config: Render, chosen: engine.Engine, jobs: list[tuple[int, list[int]]], missing: int) -> None:
-    workers = min(config.workers or len(os.sched_getaffinity(0)), len(jobs))
+    workers = min(config.workers or _cores(), len(jobs))
     context = multiprocessing.get_context("spawn")  # forked copies of Mitsuba's threads would hang
     stop = context.Event()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (chosen, stop))

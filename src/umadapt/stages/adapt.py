@@ -51,7 +51,7 @@ def critic_losses(
         else:
             inputs = {name: model.tasks[name].encode_truth(maps[name]) for name in model.graph[task]}
         fakes = {name: model.tasks[name].encode(map_) for name, map_ in predictions.items()}
-    real = kind.loss(model.transfer(task, inputs, nets), maps[task])
+    real = kind.real_energy(model.transfer(task, inputs, nets), maps[task])
     fake = kind.energy(model.transfer(task, fakes, nets), predictions[task])
     terms = {"real": real, "fake": -fake if config.energy == "literal" else F.relu(margin - fake)}
     return Loss(terms, {"real_energy": real.detach(), "fake_energy": fake.detach()})

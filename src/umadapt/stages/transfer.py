@@ -50,7 +50,7 @@ def measure(model: UMAdapt, batches: Iterable[Batch]) -> dict[str, dict[str, flo
         for task in model.graph:
             prediction = model.transfer(task, inputs)
             figures = model.tasks[task].accuracy(prediction, maps[task])
-            figures["energy"] = float(model.tasks[task].loss(prediction, maps[task]))
+            figures["energy"] = float(model.tasks[task].real_energy(prediction, maps[task]))
             for name, value in figures.items():
                 sums[task][name] = sums[task].get(name, 0.0) + value * len(batch["ids"])
         count += len(batch["ids"])

@@ -57,6 +57,10 @@ class Task(Protocol):
         """L_t(cross, direct) of Algorithm 2, a scalar; gradients flow through both."""
         ...
 
+    def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
+        """The energy of a real tuple, whose direct map is ground truth: a scalar over the valid pixels."""
+        ...
+
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         """A few plain figures for the log, such as {"rel": 0.1}."""
         ...

@@ -63,6 +63,9 @@ class Depth:
         everywhere = torch.ones_like(direct, dtype=torch.bool)
         return berhu(cross, direct, everywhere).mean()
 
+    def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
+        return self.loss(cross, truth)
+
     @torch.no_grad()
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         valid = truth > 0

@@ -47,6 +47,9 @@ class Normals:
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
         return (1 - (cross * direct).sum(1)).mean()
 
+    def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
+        return self.loss(cross, truth)
+
     @torch.no_grad()
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         valid = truth.square().sum(1) > 0.25

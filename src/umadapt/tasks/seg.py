@@ -52,7 +52,7 @@ class Seg:
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
         """Weighted cross-entropy, normalised by the weights of the valid pixels."""
         valid = truth != self.ignore
-        safe = torch.where(valid, truth, torch.zeros_like(truth))
+        safe = truth.where(valid, 0)
         values = F.cross_entropy(prediction, safe, reduction="none")  # (B, h, w)
         if self.weights is None:
             return masked_mean(values, valid)
@@ -69,6 +69,11 @@ class Seg:
         by moving its mass to classes of small weight.
         """
         return F.cross_entropy(cross, direct.softmax(1))
+
+    def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
+        """Unweighted, as `energy` is, so that the two compare."""
+        valid = truth != self.ignore
+        return masked_mean(F.cross_entropy(cross, truth.where(valid, 0), reduction="none"), valid)
 
     @torch.no_grad()
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
