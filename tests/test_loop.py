@@ -140,6 +140,16 @@ def test_run_folder_is_self_describing(undisturbed: Path) -> None:
     assert {"seg/direct", "seg/distil", "seg/direct/grad", "seg/distil/grad", "depth/loss"} <= keys
 
 
+def test_training_moves_the_batchnorm_statistics(undisturbed: Path) -> None:
+    """Each stage trains in train mode, also when the one before left the model in eval mode."""
+    weights = weights_of(undisturbed)
+    counts = {name: int(t) for name, t in weights.items() if name.endswith("num_batches_tracked")}
+    expected = {"encoder.": 12 * 3, "decoders.normals.": 12 * 2, "transfers.seg.": 12, "contour.": 8}
+    for prefix, count in expected.items():
+        of_part = {c for name, c in counts.items() if name.startswith(prefix)}
+        assert of_part == {count}, (prefix, of_part)
+
+
 def test_nan_in_an_image_is_named(tiny: object) -> None:
     weight = torch.nn.Parameter(torch.ones(1))
     images = torch.ones(3, 1)

@@ -1,8 +1,8 @@
 """umadapt: synthetic labels and unlabelled photos to one multi-task network (UM-Adapt, ICCV 2019).
 
-    import umadapt
-    model = umadapt.load("runs/noadv")
-    result = model.predict("photo.jpg")  # depth in metres, normals, seg, trust maps, at the photo's own size
+import umadapt
+model = umadapt.load("runs/noadv")
+result = model.predict("photo.jpg")  # depth in metres, normals, seg, trust maps, at the photo's own size
 """
 
 from __future__ import annotations

@@ -135,6 +135,7 @@ class Train:
     batch: int = 16  # images a step
     lr: float = 1e-4  # learning rate of stages transfer and base
     contour_lr: float = 1e-3  # learning rate of stage contour
+    decay: float = 0.3  # share of a stage's steps, at its end, over which the learning rate falls to zero
     clip: float = 10.0  # largest gradient norm of a turn
     holdout: float = 0.1  # share of the source kept for measuring, from the end of the list of ids
     save_every: int = 500  # steps between checkpoints

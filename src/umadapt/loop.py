@@ -10,7 +10,6 @@ import hashlib
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from umadapt.checkpoint import RunFolder, load_weights, weights
+from umadapt.data.pool import data_pool
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.track import Track
@@ -57,8 +57,17 @@ class Stage:
     extra: dict[str, nn.Module] = field(default_factory=dict)  # modules beside the model that are trained too
 
 
-def fit(stage: Stage, model: UMAdapt, run: RunFolder, *, seed: int, clip: float, save_every: int) -> None:
+def fit(
+    stage: Stage, model: UMAdapt, run: RunFolder, *, seed: int, clip: float, save_every: int, decay: float = 0.0
+) -> None:
     """Run a stage to its end, from its last checkpoint when there is one.
+
+    Args:
+        seed: of all randomness.
+        clip: largest gradient norm of a turn.
+        save_every: steps between checkpoints.
+        decay: share of the steps, at the end, over which learning rates fall to zero. OURS: without it BatchNorm's
+            running statistics lag behind weights that still move.
 
     Raises:
         UserError: a loss or a gradient is not finite; names stage, turn, term and sample.
@@ -68,6 +77,7 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, *, seed: int, clip: float,
     optimisers = {turn.name: torch.optim.Adam(turn.parameters, lr=turn.lr) for turn in stage.turns}
     state = run.load_state(stage.name)
     first = restore(state, model, stage, optimisers) if state else 0
+    model.train()  # what a stage has frozen stays in eval mode
     track = Track(run.path, stage.name, first, stage.steps)
     saved = first
 
@@ -88,7 +98,9 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, *, seed: int, clip: float,
                 torch.manual_seed(step_seed(seed, stage.name, step))
                 batch = stage.prepare(to_device(next(batches), device))
                 watch = {}
+                rate = min(1.0, (stage.steps - step) / max(1.0, decay * stage.steps))
                 for turn in stage.turns:
+                    optimisers[turn.name].param_groups[0]["lr"] = turn.lr * rate
                     if (step + 1) % turn.every == 0:
                         detail = (step + 1) % LOG_EVERY == 0 or step == 0 or turn.every > 1
                         watch |= take(
@@ -187,7 +199,7 @@ class Prefetch:
 
     def __init__(self, make: Callable[[int], Batch], first: int, last: int):
         self.make, self.step, self.last = make, first, last
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self.pool = data_pool(1)
         self.future = self.pool.submit(make, first) if first < last else None
 
     def __enter__(self) -> Prefetch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from umadapt.data.augment import fit_size, resize_image
 from umadapt.data.folder import Folder
+from umadapt.data.pool import data_pool
 from umadapt.nets.model import UMAdapt
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ def prefetch(
     pending: deque[tuple[str, Future[T]]] = deque()
     left = iter(ids)
     with (
-        ThreadPoolExecutor(WORKERS) as pool,
+        data_pool(WORKERS) as pool,
         tqdm(total=len(ids), unit="photo", disable=not progress, leave=False) as bar,
     ):
         try:

@@ -89,7 +89,15 @@ def run(config: Train) -> int:
         earlier = [before for before in STAGES[: STAGES.index(name)] if not folder_run.done(before)]
         if earlier:
             raise UserError(f"stage {name} needs {', '.join(earlier)} first: run with --stage {earlier[0]} or all")
-        fit(make(name), model, folder_run, seed=config.seed, clip=config.clip, save_every=config.save_every)
+        fit(
+            make(name),
+            model,
+            folder_run,
+            seed=config.seed,
+            clip=config.clip,
+            decay=config.decay,
+            save_every=config.save_every,
+        )
         if name == "transfer":
             report_transfers(model, folder_run, folder, train_ids, heldout_ids, config.batch)
         if name == "base":

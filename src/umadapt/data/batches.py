@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from umadapt.data.augment import (
 )
 from umadapt.data.contours import soft_contours
 from umadapt.data.folder import Folder
+from umadapt.data.pool import data_pool
 from umadapt.errors import UserError
 
 CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory
@@ -151,7 +151,7 @@ def whole_images(folder: Folder, ids: Sequence[str], size: tuple[int, int], batc
         image = torch.from_numpy(folder.read_image(name)).permute(2, 0, 1).float() / 255
         return resize_image(image, size)
 
-    with ThreadPoolExecutor(2) as pool:
+    with data_pool(2) as pool:
         for start in range(0, len(ids), batch):
             yield torch.stack(list(pool.map(read, ids[start : start + batch])))
 
@@ -168,7 +168,7 @@ def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
         seg = folder.read_seg(name)
         return np.zeros(256, dtype=np.int64) if seg is None else np.bincount(seg.ravel(), minlength=256)
 
-    with ThreadPoolExecutor(2) as pool:
+    with data_pool(2) as pool:
         for part in pool.map(count, ids):
             counts += part
     counts = counts[: len(folder.classes)]
