@@ -9,7 +9,7 @@ import umadapt
 
 ROOT = Path(umadapt.__file__).parent
 LEAVES = {"errors", "config"}  # may be imported from anywhere
-DATA = {"data.folder", "data.files", "data.augment", "data.contours", "data.normals", "data.batches"}
+DATA = {"data.folder", "data.files", "data.augment", "data.contours", "data.normals", "data.batches", "data.pool"}
 NETS = {"nets.model", "nets.encoder", "nets.gradient"}
 MEASURE = {"tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
 COMMANDS = {"train", "adapt", "evaluate", "score", "predict", "report"}
@@ -24,14 +24,16 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "photos": {"tasks", "checkpoint", "ruler", *DATA, *NETS},
     "ruler": {"tasks", *DATA},
     "samples": {"viz", "checkpoint", *DATA, *NETS},
-    "loop": {"checkpoint", "track", "tasks", "data.folder", *NETS},
+    "loop": {"checkpoint", "track", "tasks", "data.folder", "data.pool", *NETS},
     "stages": {"loop", "evaluate", "score", "checkpoint", "tasks", *DATA, *NETS},
     "evaluate": {"ruler", *(MEASURE - {"evaluate"})},
     "score": MEASURE,
     "predict": MEASURE,
-    "report": {"report_page", "report_figures", "predict", "samples", *MEASURE},
-    "report_page": {"report_figures", *MEASURE},
-    "report_figures": {"samples", *MEASURE},
+    "report": {"report_page", "report_figures", "report_tables", "report_style", "predict", *MEASURE},
+    "report_page": {"report_figures", "report_tables", "report_style", *MEASURE},
+    "report_figures": {"predict", *MEASURE},
+    "report_tables": {"report_figures", *MEASURE},
+    "report_style": set(),
     "train": {"samples", "loop", "stages", *MEASURE},
     "adapt": {"samples", "loop", "stages", *MEASURE},
     "cli": COMMANDS | {"data.check", "scenes.render"},
