@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# A user's own index settings and caches are honoured; nothing outside this folder is written.
+# A user's own index settings and caches are honoured.
 SETUP := .venv/.ready
 
 .PHONY: demo test lint setup clean

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from umadapt.checkpoint import RunFolder, command_dict, load_model, pick_device, read_config
+from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, split_heldout, whole_images
@@ -30,17 +30,26 @@ def run(config: Adapt) -> int:
         raise UserError(f"noadv-1 uses the transfer net of seg alone, and {config.run} has none")
     if not model.graph and config.method != "adabn":
         raise UserError(f"{config.run} has no transfer nets to adapt with; use --method adabn")
+    if config.method == "adabn" and config.statistics == "source":
+        raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
+    device = pick_device(config.device)
     photos = Folder(config.target)
+    if not photos.has("image", photos.ids[0]):
+        raise UserError(f"{config.target} holds labels alone; expected a folder of photos")
+    source = open_source(config.source or before["source"], model) if config.method == "adv" else None
+    variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
     run_folder = RunFolder(
         config.out,
         {
-            "variant": config.method,
+            "variant": variant,
             "domain": "target",
             "model": before["model"],
             "command": command_dict(config),
             "source": config.source or before["source"],
             "target": config.target,
             "transfer_report": before.get("transfer_report"),
+            "palette": before["palette"],
+            "data": {"target": digest(photos.ids), "base": before["data"]},
         },
     )
     if run_folder.done("adapt"):
@@ -48,30 +57,28 @@ def run(config: Adapt) -> int:
         return 0
     model.encoder.add_target()
     model.freeze(model)
-    model.to(pick_device(config.device)).to(memory_format=torch.channels_last)
-    statistics.reestimate(
-        model, whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16)), config.statistics
-    )
+    model.to(device).to(memory_format=torch.channels_last)
+    images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
+    statistics.reestimate(model, images, config.statistics)
     if config.method == "adabn":
         run_folder.finish("adapt", model)
     else:
-        stage = make_stage(model, config, photos, run_folder)
+        stage = make_stage(model, config, photos, source)
         fit(stage, model, run_folder, seed=config.seed, clip=config.clip, save_every=config.save_every)
     save_samples(model, run_folder, photos, photos.ids, "adapt")
     print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {config.target}")
     return 0
 
 
-def make_stage(model: UMAdapt, config: Adapt, photos: Folder, run: RunFolder) -> adapt.Stage:
-    """Algorithm 2 with its data. The source is opened only for `adv`."""
+def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | None) -> adapt.Stage:
+    """Algorithm 2 with its data; `folder` is the labelled source, for `adv` alone."""
     size = model.spec.size
     grid = model.grid(size)
     target = Batches(
         photos, photos.ids, size, grid, batch=config.batch, seed=config.seed, recipe=Augment(), contours=True
     )
-    if config.method != "adv":
+    if folder is None:
         return adapt.stage(model, config, target)
-    folder = open_source(run.config["source"], model)
     ids, _ = split_heldout(folder.ids, float(read_config(config.run)["command"]["holdout"]))
     tasks = tuple(t for t in model.tasks if t in model.graph or any(t in inputs for inputs in model.graph.values()))
     source = Batches(

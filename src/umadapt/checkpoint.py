@@ -9,7 +9,7 @@ import io
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ class RunFolder:
 
     Args:
         path: the folder; made when it is missing.
-        config: what the run is: "variant", "domain", "model", "command", "source", "target". Versions are added.
+        config: what the run is: "variant", "domain", "model", "command", "source", "target", "data" (digests of
+            the ids that it reads). Versions are added.
 
     Raises:
         UserError: the folder holds another run, or one with other arguments (the difference is shown).
@@ -45,6 +46,8 @@ class RunFolder:
         if (path / "config.json").exists():
             self.config = read_config(path)
             refuse_changes(path, self.config["command"], config["command"])
+            if self.config["data"] != config["data"]:
+                raise UserError(f"{path} was begun on other data: images were added or removed; give another --out")
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path} exists and is no run folder; give --out a new or an empty folder")
         else:
@@ -63,7 +66,7 @@ class RunFolder:
         if stage not in self.config["done"]:
             self.config["done"].append(stage)
         self.write_config()
-        (self.path / "README.md").write_text(run_readme(self.config))
+        write_bytes(self.path / "README.md", run_readme(self.config).encode())
 
     def save_model(self, model: UMAdapt) -> None:
         meta = {"format": "pt", "umadapt": self.config["packages"]["umadapt"]}
@@ -173,13 +176,18 @@ def refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None
         raise UserError(f"{path} was begun with other arguments: {shown}\nrepeat them, or give another --out")
 
 
+def digest(ids: Sequence[str]) -> str:
+    """Which images a run reads, in short."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+
+
 def transfer_key(model: UMAdapt) -> str:
     """SHA-256 of the stage-1 transfer nets: runs with the same key have comparable energies."""
-    digest = hashlib.sha256()
+    key = hashlib.sha256()
     for name, tensor in sorted(model.transfers.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+        key.update(name.encode())
+        key.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return key.hexdigest()
 
 
 def versions() -> dict[str, str]:
@@ -188,10 +196,15 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit of the source tree that this package runs from, or None outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
+    """The commit of the source tree that this package runs from, or None when it is installed elsewhere."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # not a user's repository around a virtual environment
+        return git("describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     kind, module = COMMANDS[command]
     try:
         parsed = tyro.cli(kind, args=rest, prog=f"umadapt {command}")
+        config.check_numbers(parsed)
         return importlib.import_module(module).run(parsed)
     except UserError as error:
         print(f"umadapt {command}: {error}", file=sys.stderr)

@@ -37,8 +37,31 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
         target, arrow, inputs = edge.partition("<-")
         if not arrow or not parse_names(inputs):
             raise UserError(f'a transfer is written "seg<-depth,normals"; found {edge!r}')
+        if target.strip() in graph:
+            raise UserError(f"two transfers write {target.strip()}; give one edge with all that it reads")
         graph[target.strip()] = parse_names(inputs)
     return graph
+
+
+AT_LEAST = {  # argument, of whatever command -> its smallest sound value
+    **dict.fromkeys(("batch", "save_every", "critic_every", "views", "spp", "views_per_room"), 1),
+    **dict.fromkeys(("seed", "workers", "pictures", "steps", "transfer_steps", "base_steps", "contour_steps"), 0),
+    **dict.fromkeys(("lr", "contour_lr", "critic_lr", "alpha", "ccr", "energy_weight", "prior", "margin"), 0.0),
+}
+POSITIVE = ("clip", "depth_scale_m", "width", "transfer_width")
+SHARES = ("holdout", "decay")
+
+
+def check_numbers(arguments: Any) -> None:
+    """Raise a UserError that names an argument of a command whose number makes no sense."""
+    for name, value in vars(arguments).items():
+        option = f"--{name.replace('_', '-')} is {value}"
+        if name in AT_LEAST and not value >= AT_LEAST[name]:
+            raise UserError(f"{option}; expected {AT_LEAST[name]} or more")
+        if name in POSITIVE and not value > 0:
+            raise UserError(f"{option}; expected more than 0")
+        if name in SHARES and not 0 <= value < 1:
+            raise UserError(f"{option}; expected a share from 0 up to, but not including, 1")
 
 
 def _one_word(metavar: str, parse: Any, show: Any) -> Any:

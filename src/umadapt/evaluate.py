@@ -116,7 +116,8 @@ def run(config: configs.Evaluate) -> int:
         options = {"batch": config.batch, "normals_from_depth": from_depth}
         result = evaluate(model, stored["domain"], folder, config.protocol, **options, progress=True)
         result |= {"variant": stored["variant"], "data": address}
-        name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}")
+        suffix = "-normals-from-depth" if "normals_from" in result else ""
+        name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
         write_json(config.run / "evaluations" / f"{name}.json", result)
         what = f"{config.run} ({stored['variant']})"
     else:

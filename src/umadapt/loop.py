@@ -74,7 +74,8 @@ def fit(
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after the checkpoint was written.
     """
     device = next(model.parameters()).device
-    optimisers = {turn.name: torch.optim.Adam(turn.parameters, lr=turn.lr) for turn in stage.turns}
+    # fused: on two cores a step of 12 million parameters takes 0.01 s instead of 0.09 s
+    optimisers = {turn.name: torch.optim.Adam(turn.parameters, lr=turn.lr, fused=True) for turn in stage.turns}
     state = run.load_state(stage.name)
     first = restore(state, model, stage, optimisers) if state else 0
     model.train()  # what a stage has frozen stays in eval mode
@@ -135,7 +136,7 @@ def take(
             if term.requires_grad:
                 values[f"{turn.name}/{name}/grad"] = add_gradient(term, turn.parameters)
     else:
-        total.backward()
+        total.backward(inputs=turn.parameters)  # no gradients of frozen nets, nor of the other side's
     try:
         norm = nn.utils.clip_grad_norm_(turn.parameters, clip, error_if_nonfinite=True)
     except RuntimeError as error:
@@ -152,7 +153,9 @@ def add_gradient(term: Tensor, parameters: list[nn.Parameter]) -> float:
     grads = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
     for parameter, grad in zip(parameters, grads, strict=True):
         if grad is not None:
-            parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+            if parameter.grad is None:  # in the parameter's own memory layout, which the fused optimiser relies on
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad += grad
     present = [grad.norm() for grad in grads if grad is not None]
     return float(torch.stack(present).norm()) if present else 0.0
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from umadapt.data.augment import fit_size, resize_image
+from umadapt.data.augment import fit_size, resize_image, to_sample
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
 from umadapt.nets.model import UMAdapt
@@ -25,7 +25,7 @@ WORKERS = 2  # threads that decode while the network runs
 def fitted(rgb: np.ndarray, net_size: tuple[int, int]) -> Tensor:
     """A whole photo (H, W, 3) uint8 at the size at which the network sees it (`fit_size`): (3, h, w) in [0, 1]."""
     size = fit_size((rgb.shape[0], rgb.shape[1]), net_size)
-    return resize_image(torch.from_numpy(rgb).permute(2, 0, 1).float() / 255, size)
+    return resize_image(to_sample({"image": rgb})["image"], size)
 
 
 def thumbnail(map_: np.ndarray, width: int) -> np.ndarray:

@@ -162,6 +162,8 @@ def find_photos(photos: Sequence[Path]) -> dict[str, Path]:
 def run(config: configs.Predict) -> int:
     """The command `predict`. Photos that cannot be read are named at the end, with exit code 1."""
     photos = find_photos(config.photos)
+    if config.out.resolve() in {path.resolve().parent for path in photos.values()}:
+        raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
     refuse_foreign(config.out)
     model, stored = load_model(config.run, config.device)
     # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors

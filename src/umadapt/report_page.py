@@ -37,7 +37,7 @@ def _intro(runs: Sequence[Record]) -> str:
     spec = runs[0].config["model"]
     about = (
         "<p>One network predicts depth, segmentation and surface normals. It learnt from synthetic labelled images and "
-        "was then adapted to real photos <em>without labels</em> (UM-Adapt, ICCV 2019). Each row below is one run: "
+        "was then adapted to photos <em>without labels</em> (UM-Adapt, ICCV 2019). Each row below is one run: "
         "the same network after another kind of adaptation, or none.</p>"
     )
     rows = []

@@ -7,7 +7,7 @@ import torch
 
 from umadapt import viz
 from umadapt.checkpoint import RunFolder
-from umadapt.data.augment import resize_image
+from umadapt.data.augment import resize_image, to_sample
 from umadapt.data.folder import Folder, write_image
 from umadapt.nets.model import UMAdapt
 
@@ -21,8 +21,7 @@ def save_samples(
     domain = run.config["domain"]
     rows = []
     for chosen in [ids[round(i * (len(ids) - 1) / max(1, count - 1))] for i in range(min(count, len(ids)))]:
-        image = torch.from_numpy(folder.read_image(chosen)).permute(2, 0, 1).float().div(255)
-        image = resize_image(image, model.spec.size)
+        image = resize_image(to_sample({"image": folder.read_image(chosen)})["image"], model.spec.size)
         maps = model(image.unsqueeze(0).to(model.mean.device), domain)
         row = [(image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)]
         for task, kind in model.tasks.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from umadapt.data.files import write_bytes
 from umadapt.errors import UserError
 
 
@@ -25,7 +26,7 @@ class Track:
         self.stage = stage
         self.path = run / "metrics.jsonl"
         lines = [line for line in read_metrics(run) if line["stage"] != stage or line["step"] <= step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in lines).encode())
         self.file = self.path.open("a")
         self.board = SummaryWriter(str(run / "tensorboard" / stage), purge_step=step + 1 if step else None)
         self.bar = tqdm(total=steps, initial=step, desc=stage, unit="step", dynamic_ncols=True, mininterval=1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
-from umadapt.checkpoint import RunFolder, command_dict, load_model, pick_device
+from umadapt import viz
+from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import ModelSpec, Train, parse_graph
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, class_frequencies, split_heldout
@@ -22,88 +23,111 @@ from umadapt.samples import save_samples
 from umadapt.stages import base, contour, transfer
 
 STAGES = ("transfer", "base", "contour")
+REPORTED = 64  # real tuples that each transfer net is measured on
 PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
 
 
 def run(config: Train) -> int:
     """Train the stages that are asked for and not yet done."""
-    folder = Folder(config.source)
     device = pick_device(config.device)
+    folder = Folder(config.source)
+    ids = labelled_ids(folder, config)
+    train_ids, heldout_ids = split_heldout(ids, config.holdout)
+    begun = (config.out / "config.json").exists()
     torch.manual_seed(config.seed)
-    train_ids, heldout_ids = split_heldout(folder.ids, config.holdout)
-    missing = [task for task in config.tasks if task not in folder.tasks]
-    if missing:
-        raise UserError(f"{config.source} has no labels of {', '.join(missing)}; give --tasks {','.join(folder.tasks)}")
-    if len(train_ids) < 2:
-        raise UserError(f"{config.source} has {len(folder.ids)} images; training needs more")
     try:
-        spec = make_spec(config, folder, train_ids)
+        stored = read_config(config.out)["model"] if begun else None
+        spec = ModelSpec.from_json(stored) if stored else make_spec(config, folder, train_ids)
         model = UMAdapt(spec)
     except ValueError as error:
         raise UserError(str(error)) from error
-    load_backbone(model, config.weights)
-    folder_run = RunFolder(
+    trained = (config.out / "model.safetensors").exists()
+    if not trained and not (config.out / "state.pt").exists():
+        load_backbone(model, config.weights)
+    run_folder = RunFolder(
         config.out,
         {
             "variant": "source-only",
             "domain": "source",
             "model": dataclasses.asdict(spec),
+            "palette": viz.palette(len(spec.classes)).tolist(),
             "command": command_dict(config),
             "source": config.source,
             "target": None,
+            "data": {"source": digest(ids)},
         },
     )
-    if (config.out / "model.safetensors").exists():
+    if trained:
         model = load_model(config.out, "cpu")[0]
     model.to(device).to(memory_format=torch.channels_last)
-    grid = model.grid(spec.size)
-
-    def batches(tasks: Iterable[str], images: bool = True, contours: bool = False, seed: int = 0) -> Batches:
-        return Batches(
-            folder,
-            train_ids,
-            spec.size,
-            grid,
-            tasks=tuple(tasks),
-            batch=config.batch,
-            seed=config.seed * 10 + seed,
-            recipe=Augment(),
-            images=images,
-            contours=contours,
-        )
-
-    def make(name: str) -> Stage:
-        if name == "transfer":
-            read = {task for edge in spec.graph.items() for task in (edge[0], *edge[1])}
-            tasks = [task for task in spec.tasks if task in read]
-            return transfer.stage(model, batches(tasks, images=False), config.transfer_steps, config.lr)
-        if name == "base":
-            steps, lr = config.base_steps, config.lr
-            return base.stage(model, batches(spec.tasks, seed=1), steps, lr, config.alpha, config.optimiser)
-        return contour.stage(model, batches((), contours=True, seed=2), config.contour_steps, config.contour_lr)
-
     for name in STAGES if config.stage == "all" else (config.stage,):
-        if folder_run.done(name):
+        if run_folder.done(name):
             print(f"stage {name} is done")
             continue
-        earlier = [before for before in STAGES[: STAGES.index(name)] if not folder_run.done(before)]
+        earlier = [before for before in STAGES[: STAGES.index(name)] if not run_folder.done(before)]
         if earlier:
             raise UserError(f"stage {name} needs {', '.join(earlier)} first: run with --stage {earlier[0]} or all")
+        if name == "transfer" and not model.graph:
+            run_folder.finish(name, model)  # tasks that nothing transfers to: there is no net to train
+            continue
+        stage = make_stage(name, model, config, folder, train_ids)
         fit(
-            make(name),
+            stage,
             model,
-            folder_run,
+            run_folder,
             seed=config.seed,
             clip=config.clip,
             decay=config.decay,
             save_every=config.save_every,
         )
-        if name == "transfer":
-            report_transfers(model, folder_run, folder, train_ids, heldout_ids, config.batch)
-        if name == "base":
-            save_samples(model, folder_run, folder, heldout_ids or train_ids, "base")
-    print(f"{config.out}: {', '.join(folder_run.config['done'])} done")
+    if run_folder.done("transfer") and model.graph and "transfer_report" not in run_folder.config:
+        report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)
+    if run_folder.done("base") and not (config.out / "samples" / "base.png").exists():
+        save_samples(model, run_folder, folder, heldout_ids or train_ids, "base")
+    print(f"{config.out}: {', '.join(run_folder.config['done'])} done")
     return 0
+
+
+def labelled_ids(folder: Folder, config: Train) -> tuple[str, ...]:
+    """The images of a source that have a label at least.
+
+    Raises:
+        UserError: a task has no labels at all, or there are too few images.
+    """
+    missing = [task for task in config.tasks if task not in folder.tasks]
+    if missing or not config.tasks:
+        have = ",".join(folder.tasks)
+        if not have:
+            raise UserError(f"{config.source} has no labels; training needs depth, normals or seg beside the images")
+        raise UserError(f"{config.source} has no labels of {', '.join(missing) or 'no task'}; give --tasks {have}")
+    ids = tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(t, i) for t in config.tasks))
+    if len(split_heldout(ids, config.holdout)[0]) < 2:
+        raise UserError(f"{config.source} has {len(ids)} labelled images; training needs more")
+    return ids
+
+
+def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tuple[str, ...]) -> Stage:
+    """A stage with its data."""
+    spec = model.spec
+    read = {task for target, inputs in spec.graph.items() for task in (target, *inputs)}
+    tasks = {"transfer": tuple(t for t in spec.tasks if t in read), "base": spec.tasks, "contour": ()}[name]
+    batches = Batches(
+        folder,
+        ids,
+        spec.size,
+        model.grid(spec.size),
+        tasks=tasks,
+        batch=config.batch,
+        seed=config.seed * len(STAGES) + STAGES.index(name),
+        recipe=Augment(),
+        images=name != "transfer",
+        contours=name == "contour",
+    )
+    if name == "transfer":
+        return transfer.stage(model, batches, config.transfer_steps, config.lr)
+    if name == "base":
+        return base.stage(model, batches, config.base_steps, config.lr, config.alpha, config.optimiser)
+    return contour.stage(model, batches, config.contour_steps, config.contour_lr)
 
 
 def make_spec(config: Train, folder: Folder, train_ids: tuple[str, ...]) -> ModelSpec:
@@ -186,27 +210,22 @@ def load_backbone(model: UMAdapt, source: str) -> None:
 
 
 def report_transfers(
-    model: UMAdapt,
-    run: RunFolder,
-    folder: Folder,
-    train_ids: tuple[str, ...],
-    heldout_ids: tuple[str, ...],
-    batch: int,
+    model: UMAdapt, run: RunFolder, folder: Folder, parts: Mapping[str, tuple[str, ...]], batch: int
 ) -> None:
     """Print and store energy and accuracy of every transfer net on real tuples, of the source and held out."""
-    grid = model.grid(model.spec.size)
-    device = model.mean.device
     report: dict[str, dict[str, dict[str, float]]] = {task: {} for task in model.graph}
-    for part, ids in (("source", train_ids), ("heldout", heldout_ids)):
-        chosen = ids[:: max(1, len(ids) // 64)]
-        if not chosen:
-            continue
+    for part, ids in parts.items():
+        chosen = ids[:: -(-len(ids) // REPORTED)] if ids else ()
         size = min(batch, len(chosen))
+        count = len(chosen) // size if size else 0
+        if not count:
+            continue
+        grid = model.grid(model.spec.size)
         make = Batches(folder, chosen, model.spec.size, grid, tasks=model.spec.tasks, batch=size, images=False)
-        measured = transfer.measure(model, (to_device(make(k), device) for k in range(len(chosen) // size)))
+        measured = transfer.measure(model, (to_device(make(k), model.mean.device) for k in range(count)))
         for task, figures in measured.items():
             report[task][part] = figures
             shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            print(f"transfer {task}<-{','.join(model.graph[task])} on {len(chosen)} real tuples ({part}): {shown}")
+            print(f"transfer {task}<-{','.join(model.graph[task])} on {count * size} real tuples ({part}): {shown}")
     run.config["transfer_report"] = report
     run.write_config()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,9 @@ def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool
     if not sample:
         raise UserError(f"{folder.root}: {name} has none of the labels {', '.join(tasks)}")
     h, w = next(iter(sample.values())).shape[-2:]
+    shapes = {name: tuple(x.shape[-2:]) for name, x in sample.items()}
+    if len(set(shapes.values())) > 1:
+        raise UserError(f"{folder.root}: the labels of {name} differ in size: {shapes}")
     for task in tasks:
         if task not in sample:
             shape = {"depth": (1, h, w), "normals": (3, h, w), "seg": (h, w)}[task]
@@ -144,16 +147,29 @@ def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tu
     return tuple(ids[:-count]), tuple(ids[-count:])
 
 
-def whole_images(folder: Folder, ids: Sequence[str], size: tuple[int, int], batch: int) -> Any:
-    """Batches (B, 3, H, W) of all photos once, in order, whole and unaugmented; decoded ahead in a thread."""
+def whole_images(
+    folder: Folder, ids: Sequence[str], size: tuple[int, int], batch: int, seed: int = 0
+) -> Iterator[torch.Tensor]:
+    """All photos once, whole and unaugmented, in a shuffled order (neighbours are often one scene): batches
+    (B, 3, h, w) of photos of one fitted size; decoded ahead by threads."""
+    order = [ids[i] for i in np.random.default_rng((seed, 3)).permutation(len(ids))]
+    waiting: dict[tuple[int, int], list[torch.Tensor]] = {}
 
     def read(name: str) -> torch.Tensor:
-        image = torch.from_numpy(folder.read_image(name)).permute(2, 0, 1).float() / 255
-        return resize_image(image, size)
+        image = to_sample({"image": folder.read_image(name)})["image"]
+        return resize_image(image, fit_size((image.shape[-2], image.shape[-1]), size))
 
     with data_pool(2) as pool:
-        for start in range(0, len(ids), batch):
-            yield torch.stack(list(pool.map(read, ids[start : start + batch])))
+        for start in range(0, len(order), batch):
+            for image in pool.map(read, order[start : start + batch]):
+                alike = waiting.setdefault((image.shape[-2], image.shape[-1]), [])
+                alike.append(image)
+                if len(alike) == batch:
+                    yield torch.stack(alike)
+                    alike.clear()
+    for alike in waiting.values():
+        if alike:
+            yield torch.stack(alike)
 
 
 def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
@@ -171,7 +187,10 @@ def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
     with data_pool(2) as pool:
         for part in pool.map(count, ids):
             counts += part
+    counts[folder.ignore] = 0
     counts = counts[: len(folder.classes)]
+    if not folder.classes:
+        raise UserError(f"{folder.root}/dataset.json names no classes for seg; leave seg out of --tasks, or list them")
     if not counts.sum():
         raise UserError(f"{folder.root} has no labelled pixel in seg; leave seg out of --tasks, or check the labels")
     return tuple(float(x) for x in counts / counts.sum())

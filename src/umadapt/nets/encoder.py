@@ -11,8 +11,6 @@ import timm
 import torch
 from torch import Tensor, nn
 
-DOMAINS = ("source", "target")
-
 
 class Encoder(nn.Module):
     """A timm backbone cut behind its stride-16 features.

@@ -41,7 +41,6 @@ _ROOM_TRIES = 50
 
 def run(config: Render) -> int:
     """Make or continue a data set. Returns the exit code 0; raises UserError for what the user can mend."""
-    _check(config)
     chosen, remark = engine.choose(config.engine)
     _describe(config, chosen)
     jobs = _jobs(config)
@@ -53,13 +52,6 @@ def run(config: Render) -> int:
     skipped = f" ({config.views - missing} were there already)" if missing < config.views else ""
     print(f"{config.out}: {config.views} views{skipped}, engine {chosen.name}")
     return 0
-
-
-def _check(config: Render) -> None:
-    for name, least in (("views", 1), ("spp", 1), ("views_per_room", 1), ("seed", 0), ("workers", 0)):
-        value = getattr(config, name)
-        if value < least:
-            raise UserError(f"--{name.replace('_', '-')} is {value}; expected {least} or more")
 
 
 def settings(config: Render) -> dict[str, Any]:

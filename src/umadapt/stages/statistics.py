@@ -26,9 +26,12 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str) -> None:
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain average over all batches
         norm.training = True
+    seen = 0
     for batch in images:
+        seen += len(batch)
+        for norm in norms:
+            norm.momentum = len(batch) / seen  # the running average over all photos so far
         model.encode(batch.to(model.mean.device), "target")
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

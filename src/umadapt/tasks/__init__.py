@@ -1,12 +1,12 @@
 """The tasks, made from a ModelSpec."""
 
 from umadapt.config import ModelSpec
-from umadapt.tasks.base import Meter, Task
+from umadapt.tasks.base import Task
 from umadapt.tasks.depth import Depth
 from umadapt.tasks.normals import Normals
 from umadapt.tasks.seg import Seg, class_weights
 
-__all__ = ["Depth", "Meter", "Normals", "Seg", "Task", "make_tasks"]
+__all__ = ["Depth", "Normals", "Seg", "Task", "make_tasks"]
 
 
 def make_tasks(spec: ModelSpec) -> dict[str, Task]:

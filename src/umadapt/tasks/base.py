@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-
-
-class Meter(Protocol):
-    """Metrics over a data set, one batch after the other."""
-
-    def update(self, prediction: Tensor, truth: Tensor) -> None: ...
-    def compute(self) -> dict[str, Any]: ...
 
 
 class Task(Protocol):
@@ -63,10 +56,6 @@ class Task(Protocol):
 
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         """A few plain figures for the log, such as {"rel": 0.1}."""
-        ...
-
-    def meter(self) -> Meter:
-        """Fresh metrics of this task."""
         ...
 
 

@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from umadapt.tasks.base import masked_mean
-from umadapt.tasks.metrics import DepthMeter
 
 
 def berhu(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -70,6 +69,3 @@ class Depth:
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         valid = truth > 0
         return {"rel": masked_mean((prediction - truth).abs() / truth.clamp(min=1e-3), valid).item()}
-
-    def meter(self) -> DepthMeter:
-        return DepthMeter()

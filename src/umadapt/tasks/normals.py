@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from umadapt.tasks.base import masked_mean
-from umadapt.tasks.metrics import NormalsMeter
 
 
 class Normals:
@@ -55,6 +54,3 @@ class Normals:
         valid = truth.square().sum(1) > 0.25
         cosine = (prediction * truth).sum(1).clamp(-1, 1)
         return {"degrees": masked_mean(torch.arccos(cosine), valid).item() * 180 / math.pi}
-
-    def meter(self) -> NormalsMeter:
-        return NormalsMeter()

@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from umadapt.tasks.base import masked_mean
-from umadapt.tasks.metrics import SegMeter
 
 
 class Seg:
@@ -80,9 +79,6 @@ class Seg:
         valid = truth != self.ignore
         return {"pacc": masked_mean((prediction.argmax(1) == truth).float(), valid).item()}
 
-    def meter(self) -> SegMeter:
-        return SegMeter(self.classes, self.ignore)
-
 
 def class_weights(frequencies: Sequence[float], how: str) -> list[float]:
     """Weights of the classes in the loss: "median" frequency balancing (Eigen and Fergus, ICCV 2015) capped at 10,
@@ -90,7 +86,7 @@ def class_weights(frequencies: Sequence[float], how: str) -> list[float]:
     present = [f for f in frequencies if f > 0]
     if how == "none" or not present:
         return []
-    median = sorted(present)[len(present) // 2]
+    median = sorted(present)[(len(present) - 1) // 2]  # as torch.median
     weights = [min(median / f, 10.0) if f > 0 else 1.0 for f in frequencies]
     return [w**0.5 for w in weights] if how == "sqrt" else weights
 

@@ -1,0 +1,52 @@
+"""Ten steps of every stage on the toy world, frozen: a refactoring must not move a loss.
+
+When a change of the method is meant, write the file anew: `python tests/golden/test_curves.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from umadapt.cli import main
+from umadapt.track import read_metrics
+
+FROZEN = Path(__file__).parent / "curves.json"
+TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
+STEPS = "--transfer-steps 10 --base-steps 10 --contour-steps 10".split()
+
+
+def curves(source: Path, out: Path) -> dict[str, dict[str, float]]:
+    """stage/step -> the losses and energies that were logged."""
+    assert main(["train", "--source", str(source), "--out", str(out / "base"), *TINY, *STEPS]) == 0
+    adapt = ["adapt", str(out / "base"), "--target", str(source), "--out", str(out / "adv"), "--method", "adv"]
+    assert main([*adapt, "--steps", "10", "--batch", "4"]) == 0
+    return {
+        f"{line['stage']}/{line['step']}": {k: v for k, v in line.items() if isinstance(v, float) and k != "seconds"}
+        for line in [*read_metrics(out / "base"), *read_metrics(out / "adv")]
+    }
+
+
+def test_ten_steps_of_every_stage(toy_world: Path, tmp_path: Path) -> None:
+    found, frozen = curves(toy_world, tmp_path), json.loads(FROZEN.read_text())
+    assert set(found) == set(frozen)
+    for step, values in frozen.items():
+        # other processors add in another order; ten steps from the same start stay close all the same
+        assert found[step] == pytest.approx(values, rel=2e-2, abs=2e-4), step
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from toys import write_toy_world
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        write_toy_world(Path(folder) / "world", 12, seed=0)
+        frozen = curves(Path(folder) / "world", Path(folder))
+    rounded = {step: {k: float(f"{v:.6g}") for k, v in values.items()} for step, values in frozen.items()}
+    FROZEN.write_text(json.dumps(rounded, indent=1) + "\n")
