@@ -29,8 +29,8 @@ def test_every_command_has_help_for_every_argument(command: str, capsys: pytest.
         (["fly"], "no command 'fly'"),
         (["train", "--source", "nowhere", "--out", "x"], "nowhere"),
         (["adapt", "nowhere", "--target", "x", "--out", "y"], "is no run folder"),
-        (["evaluate", "nowhere", "--data", "x"], "nowhere"),
-        (["train", "--size", "12"], "HEIGHTxWIDTH"),
+        (["evaluate", "run", "--data", "nowhere"], "nowhere: no such folder"),
+        (["train", "--source", "a", "--out", "b", "--size", "12"], "HEIGHTxWIDTH"),
     ],
 )
 def test_mistakes_end_in_a_line_and_code_2(

@@ -22,8 +22,9 @@ def run(config: Adapt) -> int:
     """Re-estimate statistics, then run Algorithm 2 unless the method is AdaBN alone."""
     before = read_config(config.run)
     unfinished = [stage for stage in ("transfer", "base", "contour") if stage not in before["done"]]
-    if unfinished or before["domain"] != "source":
-        what = f"lacks {', '.join(unfinished)}" if unfinished else "is adapted already"
+    adapted = before["domain"] != "source"
+    if adapted or unfinished:
+        what = "is adapted already" if adapted else f"lacks {', '.join(unfinished)}"
         raise UserError(f"{config.run} {what}; give a run that `umadapt train` has finished")
     model, _ = load_model(config.run, "cpu")
     if config.method == "noadv-1" and "seg" not in model.graph:

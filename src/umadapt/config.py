@@ -175,9 +175,7 @@ class Adapt:
     out: Path  # run folder to write (an unfinished one is continued)
     method: Literal["noadv", "noadv-1", "adv", "adabn"] = "noadv"  # what to minimise
     source: str | None = None  # labelled data, read by adv alone; default: the one that RUN was trained on
-    statistics: Literal["source", "res5", "encoder"] = (
-        "encoder"  # BatchNorm statistics re-estimated on the photos first
-    )
+    statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
     steps: int = 50  # target steps; more lower the energy further and, measured, raise the errors
     batch: int = 16  # images a step
