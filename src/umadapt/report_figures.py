@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -18,6 +17,7 @@ from umadapt.checkpoint import load_model
 from umadapt.data.folder import Folder
 from umadapt.photos import thumbnail, thumbnail_photo
 from umadapt.predict import predict_photo
+from umadapt.report_runs import RunRecord
 
 WIDTH = 288  # of a thumbnail in pixels
 POINTS = 200  # of a curve: more cannot be seen
@@ -25,24 +25,11 @@ COLOURS = ("#3b82f6", "#f97316", "#10b981", "#d946ef", "#eab308", "#ef4444", "#0
 META = ("stage", "step", "seconds", "time")  # keys of a metrics line that are no figures
 
 
-class Record(Protocol):
-    """What is read of a run (see `report.RunRecord`)."""
-
-    @property
-    def path(self) -> Any: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def config(self) -> dict[str, Any]: ...
-    @property
-    def metrics(self) -> Sequence[Mapping[str, Any]]: ...
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Curves
 
 
-def curves(runs: Sequence[Record]) -> dict[str, dict[str, str]]:
+def curves(runs: Sequence[RunRecord]) -> dict[str, dict[str, str]]:
     """{stage: {figure: data URL of a small SVG with one smoothed line a run}}, in the order of the runs' logs."""
     series: dict[str, dict[str, list[tuple[int, np.ndarray, np.ndarray]]]] = {}
     for i, record in enumerate(runs):
@@ -123,7 +110,7 @@ class Pictures:
     legend: list[tuple[str, str]]  # class name, #rrggbb
 
 
-def collect_pictures(runs: Sequence[Record], address: str, count: int, device: str) -> Pictures:
+def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device: str) -> Pictures:
     """Predict `count` photos spread over a split with every run, as the paper's Figure 4 shows them.
 
     Depth has one colour scale for all pictures of a photo. One model is in memory at a time.

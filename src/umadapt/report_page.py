@@ -11,11 +11,12 @@ from typing import Any
 
 from umadapt import config as configs
 from umadapt.report_figures import Pictures
+from umadapt.report_runs import RunRecord
 from umadapt.report_style import STYLE
-from umadapt.report_tables import Record, ladders, short, swatch, table, transfer_report
+from umadapt.report_tables import ladders, short, swatch, table, transfer_report
 
 
-def page(runs: Sequence[Record], curves: Mapping[str, Mapping[str, str]], pictures: Pictures | None) -> str:
+def page(runs: Sequence[RunRecord], curves: Mapping[str, Mapping[str, str]], pictures: Pictures | None) -> str:
     """The whole page as text."""
     parts = [
         _intro(runs),
@@ -33,7 +34,7 @@ def page(runs: Sequence[Record], curves: Mapping[str, Mapping[str, str]], pictur
     )
 
 
-def _intro(runs: Sequence[Record]) -> str:
+def _intro(runs: Sequence[RunRecord]) -> str:
     spec = runs[0].config["model"]
     about = (
         "<p>One network predicts depth, segmentation and surface normals. It learnt from synthetic labelled images and "
@@ -59,7 +60,7 @@ def _intro(runs: Sequence[Record]) -> str:
 # Figures
 
 
-def _curves(curves: Mapping[str, Mapping[str, str]], runs: Sequence[Record]) -> str:
+def _curves(curves: Mapping[str, Mapping[str, str]], runs: Sequence[RunRecord]) -> str:
     blocks = []
     for stage, figures in curves.items():
         cells = "".join(
@@ -78,11 +79,11 @@ def _curves(curves: Mapping[str, Mapping[str, str]], runs: Sequence[Record]) -> 
     )
 
 
-def _run_key(runs: Sequence[Record]) -> str:
+def _run_key(runs: Sequence[RunRecord]) -> str:
     return f'<p class="key">{"".join(f"<span>{swatch(i)}{escape(r.label)}</span>" for i, r in enumerate(runs))}</p>'
 
 
-def _pictures(pictures: Pictures, runs: Sequence[Record]) -> str:
+def _pictures(pictures: Pictures, runs: Sequence[RunRecord]) -> str:
     blocks = []
     for row in pictures.rows:
         name = escape(row.id)
@@ -148,7 +149,7 @@ def command_line(command: Mapping[str, Any]) -> str:
     return shlex.join(words + options)
 
 
-def _reproduce(runs: Sequence[Record]) -> str:
+def _reproduce(runs: Sequence[RunRecord]) -> str:
     blocks = []
     for i, record in enumerate(runs):
         lines = [command_line(record.config["command"])] if record.config.get("command") else []

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any, Protocol
+from typing import Any
 
 from umadapt.report_figures import COLOURS
+from umadapt.report_runs import RunRecord
 
 Column = tuple[str, str, bool]  # key of the evaluation JSON, heading, whether more is better
 COLUMNS: dict[str, tuple[Column, ...]] = {
@@ -58,21 +59,6 @@ PAPER: dict[str, dict[str, tuple[float, ...]]] = {
 PAPER_NOTE = "the paper, NYUDv2 test, ResNet-50, 100k PBRS images"
 
 
-class Record(Protocol):
-    """What is read of a run (see `report.RunRecord`)."""
-
-    @property
-    def path(self) -> Any: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def config(self) -> dict[str, Any]: ...
-    @property
-    def evaluations(self) -> Sequence[dict[str, Any]]: ...
-
-
 def short(address: str) -> str:
     """The last part of an address, for headings."""
     return address.replace("\\", "/").rstrip("/").rpartition("/")[2] or address
@@ -88,7 +74,7 @@ def table(headings: Sequence[str], rows: Iterable[str], left: bool = False) -> s
     return f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def ladders(runs: Sequence[Record]) -> Iterable[str]:
+def ladders(runs: Sequence[RunRecord]) -> Iterable[str]:
     keys = list(dict.fromkeys((str(e.get("data", "")), str(e["protocol"])) for r in runs for e in r.evaluations))
     for k, (data, protocol) in enumerate(keys):
         found = [
@@ -109,7 +95,7 @@ def ladders(runs: Sequence[Record]) -> Iterable[str]:
         yield f"<section>{''.join(blocks)}</section>"
 
 
-def _ladder(columns: Sequence[Column], rows: Sequence[tuple[int, Record, Mapping[str, float]]]) -> str:
+def _ladder(columns: Sequence[Column], rows: Sequence[tuple[int, RunRecord, Mapping[str, float]]]) -> str:
     best = {}
     for key, _, more in columns:
         shown = [f"{figures[key]:.3f}" for _, _, figures in rows if figures.get(key) is not None]
@@ -144,7 +130,7 @@ def _paper(task: str, unfolded: bool) -> str:
     )
 
 
-def _class_table(rows: Sequence[tuple[Record, Mapping[str, float]]]) -> str:
+def _class_table(rows: Sequence[tuple[RunRecord, Mapping[str, float]]]) -> str:
     if not rows:
         return ""
     classes = list(dict.fromkeys(name for _, iou in rows for name in iou))
@@ -156,7 +142,7 @@ def _class_table(rows: Sequence[tuple[Record, Mapping[str, float]]]) -> str:
     return f"<details><summary>IoU of each class</summary>{inner}</details>"
 
 
-def transfer_report(runs: Sequence[Record]) -> str:
+def transfer_report(runs: Sequence[RunRecord]) -> str:
     """Energy and accuracy of the transfer nets on real tuples, once for each set of nets."""
     blocks: list[str] = []
     seen: list[Any] = []
