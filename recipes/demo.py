@@ -1,6 +1,6 @@
 """The demo: two small rendered worlds, one with labels, one without; what adaptation is worth on held-out photos.
 
-Cost: 2 CPU cores, about 10 minutes with Mitsuba's llvm engine and 15 with its scalar one; 1 GB of memory.
+Cost: 2 CPU cores, about 9 minutes with Mitsuba's llvm engine and 12 with its scalar one; 2 GB of memory.
 Expected: see docs/results.md. Writes demo/report.html and demo/metrics.json, and prints the table.
 Run again, it goes on where it stopped.
 """
@@ -24,8 +24,8 @@ train --source {OUT}/rooms --out {OUT}/base --backbone resnet10t --weights none 
       --width 0.25 --transfer-width 0.25 --transfer-steps 1400 --base-steps 600 --contour-steps 100
       --batch 12 --lr 1e-3
 adapt {OUT}/base --target {OUT}/photos --out {OUT}/adabn --method adabn
-adapt {OUT}/base --target {OUT}/photos --out {OUT}/noadv --method noadv
-adapt {OUT}/base --target {OUT}/photos --out {OUT}/adv   --method adv
+adapt {OUT}/base --target {OUT}/photos --out {OUT}/noadv --method noadv --lr 3e-5
+adapt {OUT}/base --target {OUT}/photos --out {OUT}/adv   --method adv   --lr 3e-5
 evaluate {OUT}/base  --data {OUT}/test
 evaluate {OUT}/adabn --data {OUT}/test
 evaluate {OUT}/noadv --data {OUT}/test

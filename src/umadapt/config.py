@@ -179,7 +179,7 @@ class Adapt:
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
     steps: int = 50  # target steps; more lower the energy further and, measured, raise the errors
     batch: int = 16  # images a step
-    lr: float = 3e-5  # learning rate of Res-5
+    lr: float = 1e-5  # learning rate of Res-5
     energy_weight: float = 1.0  # weight of the cross-task energy
     ccr: float = 10.0  # lambda, weight of the contour loss
     prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
