@@ -21,7 +21,7 @@ render {OUT}/rooms  --views 320 {SIZE} --style synthetic --seed 1
 render {OUT}/photos --views 120 {SIZE} --style photo --seed 2
 render {OUT}/test   --views 100 {SIZE} --style photo --seed 3
 train --source {OUT}/rooms --out {OUT}/base --backbone resnet10t --weights none {SIZE}
-      --width 0.25 --transfer-width 0.25 --transfer-steps 1400 --base-steps 600 --contour-steps 100
+      --width 0.25 --transfer-width 0.25 --transfer-steps 1200 --base-steps 520 --contour-steps 100
       --batch 12 --lr 1e-3
 adapt {OUT}/base --target {OUT}/photos --out {OUT}/adabn --method adabn
 adapt {OUT}/base --target {OUT}/photos --out {OUT}/noadv --method noadv --lr 3e-5
