@@ -28,7 +28,7 @@ test: lint
 lint: $(SETUP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/basedpyright
 
 clean:
 	rm -rf .venv demo
