@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from umadapt.config import Render
+from umadapt.config import Render, check_numbers
 from umadapt.errors import UserError
 from umadapt.scenes import engine, render
 from umadapt.scenes.classes import ID, NYU40
@@ -126,7 +126,7 @@ def test_changed_settings_are_refused(plain: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was not written by"):
         render.run(make(tmp_path / "other"))
     with pytest.raises(UserError, match="--views is 0"):
-        render.run(make(tmp_path / "none", views=0))
+        check_numbers(make(tmp_path / "none", views=0))
 
 
 def test_unwritable_folder(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ _HITS = """
 import sys
 import numpy as np
 from pathlib import Path
-from umadapt.config import Render
+from umadapt.config import Render, check_numbers
 from umadapt.scenes import engine, render, tracer
 from umadapt.scenes.views import nyu_camera
 import importlib
