@@ -74,7 +74,7 @@ def fit(
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after the checkpoint was written.
     """
     device = next(model.parameters()).device
-    # fused: on two cores a step of 12 million parameters takes 0.01 s instead of 0.09 s
+    # fused: on two cores a step of 12 million parameters takes 0.007 s instead of 0.017 s
     optimisers = {turn.name: torch.optim.Adam(turn.parameters, lr=turn.lr, fused=True) for turn in stage.turns}
     state = run.load_state(stage.name)
     first = restore(state, model, stage, optimisers) if state else 0
