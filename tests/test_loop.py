@@ -15,7 +15,7 @@ import torch
 
 from toys import write_toy_world
 from umadapt.cli import main
-from umadapt.loop import Loss, Prefetch, Turn, step_seed, take
+from umadapt.loop import Loss, Prefetch, Turn, add_gradient, step_seed, take
 from umadapt.track import read_metrics
 
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
@@ -173,6 +173,18 @@ def test_detail_changes_no_update() -> None:
             assert values["t/a/grad"] == pytest.approx(2 * 5**0.5)
             assert values["t/b/grad"] == pytest.approx(3 * 2**0.5)
     assert torch.allclose(*results)
+
+
+def test_gradients_take_the_parameters_memory_layout() -> None:
+    """A fused optimiser walks memory: a contiguous gradient of a channels-last weight would update wrong elements."""
+    weight = torch.nn.Parameter(torch.zeros(4, 3, 2, 2).to(memory_format=torch.channels_last))
+    wanted = torch.arange(48.0).view(4, 3, 2, 2) - 20.5
+    assert wanted.stride() != weight.stride()
+    add_gradient((weight * wanted).sum(), [weight])
+    assert weight.grad is not None
+    assert weight.grad.stride() == weight.stride()
+    torch.optim.Adam([weight], lr=0.1, fused=True).step()
+    torch.testing.assert_close(weight.detach(), -0.1 * wanted.sign())
 
 
 def test_prefetch_gives_every_batch_once_and_passes_errors_on() -> None:

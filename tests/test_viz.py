@@ -55,10 +55,6 @@ def test_seg_colours():
         np.testing.assert_array_equal(picture[0], [colours[0], colours[2], [0, 0, 0]])
 
 
-def test_contours_are_white_on_black():
-    np.testing.assert_array_equal(viz.contours_to_rgb(np.array([[0.0, 1.0]]))[0], [[0, 0, 0], [255, 255, 255]])
-
-
 def test_trust_ends_apart():
     good, middle, bad = viz.trust_to_rgb(np.array([[0, 0.5, 1]]))[0].astype(int)
     assert good[2] > good[0]

@@ -60,12 +60,6 @@ def trust_to_rgb(trust: np.ndarray) -> np.ndarray:
     return _map(np.asarray(trust, np.float64), GOOD_TO_BAD)
 
 
-def contours_to_rgb(contours: np.ndarray) -> np.ndarray:
-    """(H, W) in [0, 1] -> white lines on black."""
-    grey = np.round(np.clip(contours, 0, 1) * 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=-1)
-
-
 def _fit(picture: np.ndarray, tile: tuple[int, int]) -> Image.Image:
     """The picture as large as it fits into tile = (h, w)."""
     factor = min(tile[0] / picture.shape[0], tile[1] / picture.shape[1])
