@@ -13,6 +13,19 @@ from umadapt.scenes.classes import ID
 
 
 @dataclass(frozen=True)
+class Surface:
+    """Linear RGB albedo, (3,) or a texture (N, M, 3) that covers tile_m metres; roughness 0..1, None = matt."""
+
+    albedo: np.ndarray
+    tile_m: float = 1.0
+    roughness: float | None = None
+    metallic: float = 0.0
+    radiance: np.ndarray | None = None  # (3,) or (N, N, 3): the surface is a light
+    opacity: float = 1.0  # below 1: thin clear glass that much darkened by its albedo
+    mirror: bool = False  # a perfect mirror
+
+
+@dataclass(frozen=True)
 class Part:
     """A mesh: vertices (V, 3) in metres, faces (F, 3), uv (V, 2) in metres, a class id and a material name."""
 
@@ -21,6 +34,9 @@ class Part:
     uv: np.ndarray
     label: int
     material: str
+    surface: Surface | None = None  # the material's own look; None = the room's style decides by its name
+    two_sided: bool = False  # winding says nothing: both sides are seen, and normals turn to the viewer
+    coarse: np.ndarray | None = None  # (G, 3) fewer faces over the same vertices, good enough to choose views by
 
 
 @dataclass(frozen=True)

@@ -5,27 +5,16 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from umadapt.scenes import textures
+from umadapt.scenes.shapes import Surface
 
 Style = Literal["synthetic", "photo"]
 Rng = np.random.Generator
 LIGHTS = ("bulb0", "shade0", "pane0")  # materials that may shine
-
-
-@dataclass(frozen=True)
-class Surface:
-    """Linear RGB albedo, (3,) or a texture (N, N, 3) that covers tile_m metres; roughness 0..1, None = matt."""
-
-    albedo: np.ndarray
-    tile_m: float = 1.0
-    roughness: float | None = None
-    metallic: float = 0.0
-    radiance: np.ndarray | None = None  # (3,) or (N, N, 3): the surface is a light
 
 
 _FIXED: dict[str, tuple[float, float, float]] = {  # albedo of what has its own colour everywhere

@@ -13,7 +13,8 @@ import numpy as np
 from umadapt.scenes.engine import Engine
 from umadapt.scenes.labels import Pinhole, Pose
 from umadapt.scenes.layout import Room
-from umadapt.scenes.style import Style, Surface, surfaces
+from umadapt.scenes.shapes import Surface
+from umadapt.scenes.style import Style, surfaces
 
 PATH_DEPTH = 4  # edges of a path, the one from the camera included
 
