@@ -9,7 +9,7 @@ import umadapt
 
 ROOT = Path(umadapt.__file__).parent
 LEAVES = {"errors", "config"}  # may be imported from anywhere
-DATA = {"data.folder", "data.files", "data.augment", "data.contours", "data.normals", "data.batches", "data.pool"}
+DATA = {f"data.{m}" for m in ("folder", "files", "augment", "contours", "normals", "cached", "batches", "pool")}
 NETS = {"nets.model", "nets.encoder", "nets.gradient"}
 MEASURE = {"tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
 COMMANDS = {"train", "adapt", "evaluate", "score", "predict", "report"}

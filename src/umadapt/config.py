@@ -25,6 +25,14 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """`2/8` -> (2, 8), the second of eight."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(f"a shard is I/N with I from 1 to N, such as 2/8; found {text!r}")
+    return int(match[1]), int(match[2])
+
+
 def parse_names(text: str) -> tuple[str, ...]:
     """`depth,normals` -> ("depth", "normals")."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
@@ -45,8 +53,12 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
 
 AT_LEAST = {  # argument, of whatever command -> its smallest sound value
     **dict.fromkeys(("batch", "save_every", "critic_every", "views", "spp", "views_per_room"), 1),
-    **dict.fromkeys(("seed", "workers", "pictures", "steps", "transfer_steps", "base_steps", "contour_steps"), 0),
-    **dict.fromkeys(("lr", "contour_lr", "critic_lr", "alpha", "ccr", "energy_weight", "prior", "margin"), 0.0),
+    **dict.fromkeys(
+        ("seed", "workers", "rooms", "pictures", "steps", "transfer_steps", "base_steps", "contour_steps"), 0
+    ),
+    **dict.fromkeys(
+        ("lr", "contour_lr", "critic_lr", "alpha", "ccr", "energy_weight", "prior", "margin", "clutter", "augment"), 0.0
+    ),
 }
 POSITIVE = ("clip", "depth_scale_m", "width", "transfer_width")
 SHARES = ("holdout", "decay")
@@ -75,6 +87,7 @@ def _one_word(metavar: str, parse: Any, show: Any) -> Any:
 
 
 Size = Annotated[tuple[int, int], _one_word("HxW", parse_size, lambda s: f"{s[0]}x{s[1]}")]
+Shard = Annotated[tuple[int, int], _one_word("I/N", parse_shard, lambda s: f"{s[0]}/{s[1]}")]
 Names = Annotated[tuple[str, ...], _one_word("A,B,…", parse_names, ",".join)]
 JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 
@@ -114,14 +127,19 @@ class Render:
     """Make a labelled synthetic data set: rooms with furniture, image, depth, normals and seg."""
 
     out: Positional[Path]  # folder to write (an unfinished one is continued)
-    views: int = 200  # number of images
+    views: int = 200  # images in all; with --rooms, images of each room
+    rooms: int = 0  # rooms, each seen in --views images; 0 = as many as --views takes
     size: Size = (228, 304)  # image size in pixels, height x width
     style: Literal["synthetic", "photo"] = "synthetic"  # plain render, or textures, light and a camera model
     seed: int = 0  # which rooms; the same seed gives the same files on any number of workers
     spp: int = 16  # samples a pixel
-    views_per_room: int = 4  # cameras in each room
+    views_per_room: int = 4  # cameras in each room, without --rooms
+    furniture: str = "auto"  # folder of Sweet Home 3D catalogues (.sh3f); none; auto = Debian's where it is installed
+    clutter: float = 1.0  # how many small loose objects; 0 = none, 1 = as in NYUDv2
+    without: Names = ()  # leave out, to learn what it is worth: textures, light, sensor (photo style), poses
+    shard: Shard = (1, 1)  # I/N: render the I-th of N shares of the rooms, into the same folder or another
     workers: int = 0  # processes; 0 = one a core
-    engine: Literal["auto", "llvm", "scalar"] = "auto"  # Mitsuba's engine; auto = the fastest that works here
+    engine: Literal["auto", "cuda", "llvm", "scalar"] = "auto"  # Mitsuba's engine; auto = the fastest that works here
 
 
 @dataclass(frozen=True)
@@ -160,6 +178,7 @@ class Train:
     contour_lr: float = 1e-3  # learning rate of stage contour
     decay: float = 0.3  # share of a stage's steps, at its end, over which the learning rate falls to zero
     clip: float = 10.0  # largest gradient norm of a turn
+    augment: float = 1.0  # strength of the random colours, blur and noise of source images; 0 = images as they are
     holdout: float = 0.1  # share of the source kept for measuring, from the end of the list of ids
     save_every: int = 500  # steps between checkpoints
     seed: int = 0  # of weights, order and augmentation

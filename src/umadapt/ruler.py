@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from umadapt.data.augment import resize_seg
+from umadapt.data.cached import cached_normals
 from umadapt.data.folder import Folder, hxw
-from umadapt.data.normals import normals_from_depth
 from umadapt.errors import UserError
 from umadapt.tasks.metrics import DepthMeter, NormalsMeter, SegMeter
 from umadapt.tasks.resize import Window, resize_prediction
@@ -116,7 +116,7 @@ class Ruler:
             return self.folder.read_normals(id)
         depth = self.folder.read_depth(id)
         assert self.folder.camera is not None
-        return None if depth is None else normals_from_depth(depth, self.folder.camera)
+        return None if depth is None else cached_normals(depth, self.folder.camera)
 
     def update(self, id: str, prediction: Maps, truth: Maps) -> None:
         """Add one photo: predictions (C, h, w) in physical units (seg also labels (h, w)) and what `read` gave.

@@ -119,7 +119,7 @@ def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tu
         tasks=tasks,
         batch=config.batch,
         seed=config.seed * len(STAGES) + STAGES.index(name),
-        recipe=Augment(),
+        recipe=Augment(strength=config.augment),
         images=name != "transfer",
         contours=name == "contour",
     )

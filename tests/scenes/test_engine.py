@@ -34,7 +34,7 @@ def test_llvm_is_refused_where_it_aborts() -> None:
 def test_probe_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_PROBE", "import time; time.sleep(60)")
     monkeypatch.setattr(engine, "_TIMEOUT_S", 0.3)
-    assert "no answer" in engine.probe("libLLVM-slow.so")
+    assert "no answer" in engine.probe(engine.Engine("llvm", "llvm_ad_rgb", "libLLVM-slow.so"))
 
 
 def test_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,3 +62,16 @@ def test_without_mitsuba(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'pip install "umadapt\[scenes\]"'):
         engine.choose("auto")
+
+
+def test_cuda_is_asked_for_where_there_is_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(engine.os.path, "exists", lambda path: path == "/dev/nvidiactl")
+    monkeypatch.setattr(engine, "candidates", lambda: ["libLLVM-20.so"])
+    monkeypatch.setattr(engine, "probe", lambda e: asked.append(e.variant) or ("no driver" if e.name == "cuda" else ""))
+    assert engine.choose("auto")[0].name == "llvm"
+    assert asked == ["cuda_ad_rgb", "llvm_ad_rgb"]
+    with pytest.raises(UserError, match=r"--engine cuda does not work here \(cuda: no driver\)"):
+        engine.choose("cuda")
+    monkeypatch.setattr(engine, "probe", lambda e: "")
+    assert engine.choose("auto") == (engine.CUDA, "")

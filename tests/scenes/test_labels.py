@@ -5,20 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from umadapt.scenes.labels import Pose, cast
+from umadapt.scenes.labels import Pose, Triangles, cast
 from umadapt.scenes.views import look, nyu_camera
 
 CAMERA = nyu_camera(48, 64)
 
 
-def plane(point: np.ndarray, normal: np.ndarray, half_m: float = 50.0) -> np.ndarray:
-    """(2, 3, 3): a large square through `point` whose front looks along `normal`."""
+def triangles(corners: np.ndarray, two_sided: bool = False) -> Triangles:
+    count = np.arange(len(corners))
+    return Triangles(corners, 0 * count, count, np.full(len(corners), two_sided))
+
+
+def plane(point: np.ndarray, normal: np.ndarray, half_m: float = 50.0) -> Triangles:
+    """Two triangles: a large square through `point` whose front looks along `normal`."""
     normal = normal / np.linalg.norm(normal)
     u = np.cross(normal, [0.3, 0.5, 0.8])
     u /= np.linalg.norm(u)
     v = np.cross(normal, u)
     c = [point + half_m * (a * u + b * v) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-    return np.array([[c[0], c[1], c[2]], [c[0], c[2], c[3]]])
+    return triangles(np.array([[c[0], c[1], c[2]], [c[0], c[2], c[3]]]))
 
 
 def test_wall_at_a_known_distance() -> None:
@@ -26,7 +31,7 @@ def test_wall_at_a_known_distance() -> None:
     index, depth_m, normals = cast(plane(np.array([0.0, 5.5, 0.0]), np.array([0.0, -1.0, 0.0])), pose, CAMERA)
     assert (index >= 0).all()
     np.testing.assert_allclose(depth_m, 3.5, rtol=1e-12)  # planar z, not along the ray
-    np.testing.assert_allclose(normals[index], np.broadcast_to([0.0, 0.0, 1.0], (48, 64, 3)), atol=1e-12)
+    np.testing.assert_allclose(normals, np.broadcast_to([0.0, 0.0, 1.0], (48, 64, 3)), atol=1e-12)
 
 
 def test_tilted_plane_and_turned_camera() -> None:
@@ -40,7 +45,7 @@ def test_tilted_plane_and_turned_camera() -> None:
     np.testing.assert_array_equal(seen, expected > 0)
     np.testing.assert_allclose(depth_m[seen], expected[seen], rtol=1e-9)
     in_camera = normal / np.linalg.norm(normal) @ pose.axes
-    np.testing.assert_allclose(normals[index[seen]], np.broadcast_to(in_camera, (seen.sum(), 3)), atol=1e-12)
+    np.testing.assert_allclose(normals[seen], np.broadcast_to(in_camera, (seen.sum(), 3)), atol=1e-12)
 
 
 def test_camera_axes() -> None:
@@ -55,12 +60,13 @@ def test_camera_axes() -> None:
     assert above_right[2] > 0
 
 
-def test_agrees_with_brute_force() -> None:
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_agrees_with_brute_force(two_sided: bool) -> None:
     rng = np.random.default_rng(0)
     size = rng.choice([0.05, 0.3, 2.0, 8.0], (400, 1, 1))  # from under a pixel to across the camera plane
     corners = rng.uniform(-3, 3, (400, 1, 3)) + size * rng.normal(size=(400, 3, 3))
     pose = Pose(np.zeros(3), look(np.zeros(3), 25, 8, 2).axes)
-    index, depth_m, normals = cast(corners, pose, CAMERA)
+    index, depth_m, normals = cast(triangles(corners, two_sided), pose, CAMERA)
 
     rays = (CAMERA.rays() * [1, -1, -1] @ pose.axes.T).reshape(-1, 3)
     a, ab, ac = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -70,12 +76,12 @@ def test_agrees_with_brute_force() -> None:
     q = np.cross(-a, ab)
     v = rays @ q.T / determinant
     t = (ac * q).sum(-1) / determinant
-    hit = (determinant > 0) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 1e-3)
+    hit = (two_sided | (determinant > 0)) & (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 1e-3)
     t = np.where(hit, t, np.inf)
     nearest = np.where(np.isfinite(t.min(1)), t.argmin(1), -1)
     assert (nearest >= 0).mean() > 0.3
     assert (nearest == index.ravel()).mean() > 0.999  # all but ties on edges
     same = (nearest == index.ravel()) & (nearest >= 0)
     np.testing.assert_allclose(depth_m.ravel()[same], t.min(1)[same], rtol=1e-6)
-    facing = (normals[index.ravel()[same]] * (CAMERA.rays().reshape(-1, 3)[same] * [1, -1, -1])).sum(-1)
+    facing = (normals.reshape(-1, 3)[same] * (CAMERA.rays().reshape(-1, 3)[same] * [1, -1, -1])).sum(-1)
     assert (facing < 0).all()

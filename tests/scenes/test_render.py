@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +17,20 @@ import pytest
 from PIL import Image
 
 from umadapt.config import Render, check_numbers
+from umadapt.data.files import sweep
 from umadapt.errors import UserError
 from umadapt.scenes import engine, render
 from umadapt.scenes.classes import ID, NYU40
+from umadapt.scenes.stock import Stock
 
 pytest.importorskip("mitsuba")
 SIZE = (48, 64)
 
 
 def make(out: Path, **changes) -> Render:
-    config = Render(out, views=4, size=SIZE, spp=2, views_per_room=2, workers=1, engine="scalar", seed=3)
+    config = Render(
+        out, views=4, size=SIZE, spp=2, views_per_room=2, furniture="none", workers=1, engine="scalar", seed=3
+    )
     return dataclasses.replace(config, **changes)
 
 
@@ -60,7 +67,7 @@ def test_floor_agrees_with_camera_and_normals(plain: Path) -> None:
     description = json.loads((plain / "dataset.json").read_text())["camera"]
     tested = 0
     for view in range(4):
-        _, poses = render.furnish(make(plain), view // 2)
+        _, poses = render.furnish(make(plain), Stock(), view // 2)
         up = poses[view % 2].axes.T @ [0.0, 0.0, 1.0]  # world up in the camera frame x right, y up, z to the viewer
         depth, seg, packed = (
             np.array(Image.open(plain / task / f"{view:06d}.png")) for task in ("depth", "seg", "normals")
@@ -97,6 +104,65 @@ def test_normals_face_the_viewer(plain: Path) -> None:
 def test_workers_do_not_matter(plain: Path, tmp_path: Path) -> None:
     render.run(make(tmp_path / "two", workers=2))
     assert content(tmp_path / "two") == content(plain)
+
+
+def test_rooms_are_views_of_each(plain: Path, tmp_path: Path) -> None:
+    """`--rooms 2 --views 2` is what `--views 4 --views-per-room 2` is."""
+    render.run(make(tmp_path / "rooms", rooms=2, views=2, views_per_room=7))
+    assert content(tmp_path / "rooms") == content(plain)
+
+
+def test_shards_make_the_whole(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for k in (1, 2):
+        render.run(make(tmp_path / "whole", shard=(k, 2)))
+        render.run(make(tmp_path / str(k), shard=(k, 2)))
+    assert "2 views of 4, shard 2/2" in capsys.readouterr().out
+    assert content(tmp_path / "whole") == content(plain)
+    parts = [content(tmp_path / str(k)) for k in (1, 2)]
+    assert set(parts[0]) & set(parts[1]) == {"dataset.json"}
+    assert parts[0] | parts[1] == content(plain)
+
+
+def test_killed_at_random_moments(plain: Path, tmp_path: Path) -> None:
+    """SIGKILL to the whole process group, whatever it is doing, until one run gets through: the files are the same."""
+    out, rng = tmp_path / "killed", np.random.default_rng()
+    command = [sys.executable, "-m", "umadapt", "render", str(out), "--views", "4", "--views-per-room", "2"]
+    command += ["--size", "48x64", "--spp", "2", "--furniture", "none", "--engine", "scalar", "--seed", "3"]
+    for patience_s in (*rng.uniform(2, 9, 3), 300):
+        process = subprocess.Popen([*command, "--workers", "2"], start_new_session=True, stderr=subprocess.DEVNULL)
+        try:
+            assert process.wait(patience_s) == 0
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for path in (p for p in content(out) if "/.tmp-" not in p):  # what is there is whole
+                assert (out / path).read_bytes() == (plain / path).read_bytes()
+    assert content(out) == content(plain)
+
+
+def test_leftovers_of_the_dead_are_swept(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mine, theirs = f".tmp-{socket.gethostname()[:64]}-", ".tmp-another-machine-"
+    kept = [f"{mine}{os.getpid()}-1", f"{theirs}{dead.pid}-1", f"{mine}notes", "000001.png"]
+    for name in (f"{mine}{dead.pid}-1", *kept):
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_what_is_left_out(plain: Path, tmp_path: Path) -> None:
+    """Ablations change the picture, not the room; unknown ones are refused."""
+    photo = make(tmp_path / "photo", style="photo", views=1, views_per_room=1)
+    images = []
+    for k, without in enumerate(((), ("textures",), ("light",), ("sensor",))):
+        render.run(dataclasses.replace(photo, out=tmp_path / str(k), without=without))
+        images.append((tmp_path / str(k) / "image" / "000000.jpg").read_bytes())
+        assert (tmp_path / str(k) / "depth/000000.png").read_bytes() == (tmp_path / "0/depth/000000.png").read_bytes()
+    assert len(set(images)) == 4
+    with pytest.raises(UserError, match="--without names colour; there are textures, light, sensor, poses"):
+        render.run(dataclasses.replace(photo, without=("colour",)))
 
 
 def test_resumed_is_undisturbed(plain: Path, tmp_path: Path) -> None:
@@ -142,13 +208,14 @@ import numpy as np
 from pathlib import Path
 from umadapt.config import Render, check_numbers
 from umadapt.scenes import engine, render, tracer
+from umadapt.scenes.stock import Stock
 from umadapt.scenes.views import nyu_camera
 import importlib
 chosen, _ = engine.choose(sys.argv[1])
 tracer.start(chosen)
 mi = importlib.import_module("mitsuba")
-room, poses = render.furnish(Render(Path("unused"), size=(48, 64), views_per_room=2, seed=3), 0)
-scene = tracer.build(room, "synthetic", (3, 0))
+room, poses = render.furnish(Render(Path("unused"), size=(48, 64), views_per_room=2, seed=3), Stock(), 0)
+scene = tracer.build(room, "synthetic", (3, 0)).scene
 centres = {"type": "stratified", "jitter": False, "sample_count": 1}
 sensor = tracer.sensor(poses[0], nyu_camera(48, 64), centres)
 aov = mi.load_dict({"type": "aov", "aovs": "p:position,n:geo_normal"})
@@ -164,14 +231,14 @@ def test_engine_sees_what_the_labels_say(name: str, tmp_path: Path) -> None:
         pytest.skip("no LLVM that works here")
     subprocess.run([sys.executable, "-c", _HITS, name, str(tmp_path / "hits.npy")], check=True)
     hits = np.load(tmp_path / "hits.npy")
-    room, poses = render.furnish(make(tmp_path), 0)
+    room, poses = render.furnish(make(tmp_path), Stock(), 0)
     triangles = room.triangles()
-    index, depth_m, normals = render.cast(triangles.corners, poses[0], render.nyu_camera(*SIZE))
+    _, depth_m, normals = render.cast(triangles, poses[0], render.nyu_camera(*SIZE))
     theirs = poses[0].to_camera(hits[..., :3].reshape(-1, 3))[:, 2].reshape(SIZE)
     same = np.abs(theirs - depth_m) < 1e-4 * depth_m
     assert same.mean() > 0.998  # the rest lies on edges, where single precision falls to the other side
     turned = hits[..., 3:] @ poses[0].axes
-    assert ((turned * normals[index]).sum(-1)[same] > 0.9999).mean() > 0.998
+    assert ((turned * normals).sum(-1)[same] > 0.9999).mean() > 0.998
 
 
 def test_llvm_writes_the_same_labels(plain: Path, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import json
 import os
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     Raises UserError naming the file when the disk is full or the folder is not writable.
     """
     path = Path(path)
-    temporary = path.parent / f".tmp-{os.getpid()}-{threading.get_ident()}"  # short: `path.name` may be at the limit
+    # A short name of its own: `path.name` may be at the limit of the file system.
+    temporary = path.parent / f"{_mine()}{os.getpid()}-{threading.get_ident()}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -57,6 +60,34 @@ def write_bytes(path: str | Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _mine() -> str:
+    """How the temporary files of this machine's processes begin."""
+    return f".tmp-{socket.gethostname()[:64]}-"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers of this machine left in a folder when they were killed. Those that live are left alone."""
+    for path in folder.glob(glob.escape(_mine()) + "*"):
+        pid = path.name.removeprefix(_mine()).partition("-")[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def cache_folder() -> Path:
+    """Where files are kept that can be made again: $XDG_CACHE_HOME or ~/.cache. Not made here."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "umadapt"
 
 
 def _write_pil(path: str | Path, image: Image.Image, quality: int = 90) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from umadapt.data.folder import Camera
 
+METHOD = 1  # raise it when the same depth gives other normals: kept ones are then made anew
 WINDOW, WINDOW_HEIGHT = 21, 480  # interfaces: 21x21 at 480x640
 # OURS: a neighbour counts when its depth lies this near, relative to the centre's: first to the centre's own depth
 # (steep floors need the slack), then to the plane fitted so far. Three passes leave what lies beyond a depth edge out.

@@ -4,82 +4,81 @@ from __future__ import annotations
 
 import numpy as np
 
-from umadapt.scenes.furniture import Rng, pick
-from umadapt.scenes.shapes import Item, Part, box, curtain, cushion, cylinder, frustum, move, tilt, upright
-from umadapt.scenes.storage import book_row
+from umadapt.scenes.boards import picture, whiteboard
+from umadapt.scenes.forms import Rng, lathe, loft, path, pick, rim, ring, wrap
+from umadapt.scenes.lamps import ceiling_lamp, floor_lamp, table_lamp
+from umadapt.scenes.plants import plant
+from umadapt.scenes.shapes import Item, Part, box, curtain, cylinder, move, upright
+from umadapt.scenes.shelving import book_row, book_stack, carton, pot
 
-
-def carton(rng: Rng, big: bool = False) -> Item:
-    """A cardboard or storage box."""
-    low, high = (0.25, 0.55) if big else (0.1, 0.24)
-    w, d, h = rng.uniform(low, high), rng.uniform(low, high), rng.uniform(low * 0.6, high * 0.8)
-    material = pick(rng, "card", 2)
-    parts = [box((-w / 2, -d / 2, 0), (w / 2, d / 2, h), "box", material)]
-    if rng.random() < 0.5:
-        parts.append(box((-0.025, -d / 2 - 0.001, h * 0.7), (0.025, d / 2 + 0.001, h + 0.001), "box", "paper0"))
-    return Item((w + 0.004, d + 0.004, h), parts)
+__all__ = [
+    "bag", "bin_", "book_pile", "carton", "ceiling_lamp", "curtain_pair", "door", "floor_lamp", "keyboard", "monitor",
+    "papers", "picture", "plant", "rug", "table_lamp", "television", "vessel", "whiteboard", "window",
+]  # fmt: skip
 
 
 def book_pile(rng: Rng) -> Item:
     """A few books lying on each other, or standing in a short row."""
     if rng.random() < 0.4:
         w = rng.uniform(0.12, 0.3)
-        parts = book_row(rng, -w / 2, w / 2, -0.1, 0.1, 0.0, 0.28)
-        return Item((w, 0.22, 0.28), parts)
-    parts, z = [], 0.0
-    w, d = rng.uniform(0.16, 0.24), rng.uniform(0.2, 0.3)
-    for _ in range(int(rng.integers(1, 6))):
-        t, s = rng.uniform(0.012, 0.04), rng.uniform(0.75, 1.0)
-        one = box((-w / 2 * s, -d / 2 * s, z), (w / 2 * s, d / 2 * s, z + t), "books", pick(rng, "book", 8))
-        parts += move([one], rng.uniform(-12, 12), (0, 0, 0))
-        z += t
-    return Item((w + 0.08, d + 0.08, z), parts)
+        return wrap(book_row(rng, -w / 2, w / 2, -0.1, 0.1, 0.0, 0.28) or book_stack(rng, 0.0, 0.0, 0.0, 0.3, 2))
+    return wrap(book_stack(rng, 0.0, 0.0, 0.0, 0.3))
 
 
 def vessel(rng: Rng) -> Item:
-    """A mug, vase, bottle or bowl."""
-    kind = rng.integers(4)
-    r, h, top = [(0.04, 0.1, 1.0), (0.05, 0.25, 1.4), (0.035, 0.2, 1.0), (0.06, 0.08, 2.0)][kind]
-    r, h = r * rng.uniform(0.8, 1.3), h * rng.uniform(0.8, 1.2)
-    material = rng.choice([pick(rng, "plastic", 4), "white0"])
-    parts = [frustum((0, 0, 0), r, r * top, h, "otherprop", material)]
-    if kind == 2:
-        parts.append(frustum((0, 0, h), r, r * 0.35, 0.04, "otherprop", material))
-        parts.append(cylinder((0, 0, h + 0.04), r * 0.35, 0.05, "otherprop", material))
-        h += 0.09
-    return Item((2.1 * r * top, 2.1 * r * top, h), parts)
-
-
-def plant(rng: Rng, big: bool = False) -> Item:
-    """A pot with a tuft of leaves."""
-    r, h = (rng.uniform(0.14, 0.2), rng.uniform(0.7, 1.3)) if big else (rng.uniform(0.05, 0.08), rng.uniform(0.2, 0.35))
-    pot = h * 0.32
-    parts = [frustum((0, 0, 0), r * 0.75, r, pot, "otherprop", pick(rng, "plastic", 4))]
-    reach = 1.7 * r
-    for k in range(int(rng.integers(6, 11))):
-        lean, turn, length = rng.uniform(4, 32), rng.uniform(0, 360), (h - pot) * rng.uniform(0.7, 1.0)
-        length = min(length, reach / max(np.sin(np.radians(lean)), 0.05))
-        leaf = cushion((0, 0, pot + length / 2), (length * 0.22, 0.012, length), "otherprop", f"leaf{k % 2}", 1.0)
-        parts += move([tilt(leaf, lean, (0, 0, pot))], turn, (0, 0, 0))
-    return Item((2 * reach, 2 * reach, h), parts)
+    """A mug, vase, bowl, jug, bottle, can, plate or figurine."""
+    kind = rng.integers(5)
+    if kind <= 1:
+        return wrap(pot(rng, 0.0, 0.0, 0.0, rng.uniform(0.04, 0.08), 0.35))
+    material, r = rng.choice([pick(rng, "plastic", 4), "ceramic0"]), rng.uniform(0.034, 0.046)
+    if kind == 2:  # a mug with its handle
+        h = rng.uniform(0.08, 0.11)
+        parts = [lathe(rim([(r, 0.0), (r * 1.02, h)], 0.004), "otherprop", material, n=16)]
+        points = [(r * 0.97, 0, h * 0.8), (r * 1.6, 0, h * 0.7), (r * 1.6, 0, h * 0.3), (r * 0.97, 0, h * 0.2)]
+        return wrap(parts + path(points, 0.005, "otherprop", material, 5))
+    if kind == 3:  # a bottle
+        h = rng.uniform(0.18, 0.3)
+        body = [(0.0, 0.0), (r, 0.0), (r, h * 0.55), (r * 0.35, h * 0.75), (r * 0.35, h), (0.0, h)]
+        return wrap([lathe(body, "otherprop", rng.choice([material, "leaf0", "screen0"]), n=14)])
+    r = rng.uniform(0.09, 0.14)  # a plate or a flat dish
+    dish = [(0.0, 0.0), (r * 0.6, 0.0), (r, 0.02), (r * 0.97, 0.024), (r * 0.6, 0.008), (0.0, 0.008)]
+    return wrap([lathe(dish, "otherprop", material, n=20)])
 
 
 def monitor(rng: Rng, label: str = "otherprop", w: float = 0.0) -> Item:
     """A flat screen on a foot: a monitor (otherprop in NYU40) or a television."""
-    w = w or rng.uniform(0.45, 0.62)
-    h, foot = w * 0.58, 0.05 if label == "television" else 0.1
+    w = w or rng.uniform(0.42, 0.64)
+    h, foot = w * rng.uniform(0.56, 0.64), 0.05 if label == "television" else rng.uniform(0.08, 0.14)
+    case, screen = rng.choice(["black0", "black0", "metal0"]), "screen1" if rng.random() < 0.35 else "screen0"
     parts = [
-        box((-w / 2, -0.02, foot), (w / 2, 0.015, foot + h), label, "black0"),
-        box((-w / 2 + 0.015, 0.015, foot + 0.02), (w / 2 - 0.015, 0.017, foot + h - 0.015), label, "screen0"),
-        box((-0.03, -0.05, 0.01), (0.03, -0.02, foot + h * 0.5), label, "black0"),
-        box((-w * 0.2, -0.1, 0.0), (w * 0.2, 0.1, 0.012), label, "black0"),
+        box((-w / 2, -0.02, foot), (w / 2, 0.015, foot + h), label, case),
+        upright(box((-w / 2 + 0.015, 0.015, foot + 0.02), (w / 2 - 0.015, 0.017, foot + h - 0.015), label, screen)),
+        box((-w * 0.3, -0.045, foot + 0.1 * h), (w * 0.3, -0.02, foot + 0.8 * h), label, case),
+        box((-0.03, -0.06, 0.01), (0.03, -0.04, foot + h * 0.5), label, case),
+        box((-w * 0.2, -0.1, 0.0), (w * 0.2, 0.1, 0.012), label, case),
     ]
-    return Item((w, 0.2, foot + h), parts)
+    return wrap(parts)
 
 
 def television(rng: Rng) -> Item:
-    """A flat television on its foot."""
-    return monitor(rng, "television", rng.uniform(0.7, 1.2))
+    """A flat television on its foot; now and then an old one with a tube."""
+    if rng.random() < 0.75:
+        return monitor(rng, "television", rng.uniform(0.7, 1.3))
+    w, h, label = rng.uniform(0.5, 0.75), rng.uniform(0.42, 0.55), "television"
+    case = rng.choice(["black0", "metal0"])
+    tube = np.array(
+        [
+            [[x * s, y, h / 2 + z * s] for x, z in ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))]
+            for s, y in ((0.55, -0.2), (0.95, 0.05))
+        ]
+    )
+    tube[:, :2, 2] = 0.0
+    parts = [
+        loft(tube, label, case),
+        box((-w / 2, 0.05, 0.0), (w / 2, 0.2, h), label, case),
+        upright(box((-w / 2 + 0.04, 0.2, 0.08), (w / 2 - 0.04, 0.202, h - 0.04), label, "screen0")),
+    ]
+    return wrap(parts)
 
 
 def keyboard(rng: Rng) -> Item:
@@ -93,83 +92,61 @@ def papers(rng: Rng) -> Item:
     """A small stack of sheets."""
     parts, h = [], 0.0
     for _ in range(int(rng.integers(1, 4))):
-        sheet = box((-0.105, -0.148, h), (0.105, 0.148, h + 0.004), "paper", "paper0")
+        sheet = box((-0.105, -0.148, h), (0.105, 0.148, h + 0.004), "paper", pick(rng, "paper", 2))
         parts += move([sheet], rng.uniform(-15, 15), (0, 0, 0))
         h += 0.004
     return Item((0.3, 0.36, h), parts)
 
 
-def table_lamp(rng: Rng) -> Item:
-    """A lamp with foot, stem and shade."""
-    r, h = rng.uniform(0.1, 0.16), rng.uniform(0.35, 0.55)
-    parts = [
-        frustum((0, 0, 0), r * 0.6, r * 0.5, 0.03, "lamp", "metal0"),
-        cylinder((0, 0, 0.03), 0.015, h * 0.6, "lamp", "metal0"),
-        frustum((0, 0, h * 0.55), r, r * 0.65, h * 0.45, "lamp", "shade0"),
-    ]
-    return Item((2.1 * r, 2.1 * r, h), parts)
-
-
-def floor_lamp(rng: Rng) -> Item:
-    """A standing lamp."""
-    r, h = rng.uniform(0.16, 0.22), rng.uniform(1.4, 1.7)
-    parts = [
-        frustum((0, 0, 0), r * 0.8, r * 0.75, 0.03, "lamp", "metal0"),
-        cylinder((0, 0, 0.03), 0.014, h - 0.25, "lamp", "metal0"),
-        frustum((0, 0, h - 0.28), r, r * 0.7, 0.28, "lamp", "shade0"),
-    ]
-    return Item((2.1 * r, 2.1 * r, h), parts)
-
-
-def ceiling_lamp(rng: Rng) -> Item:
-    """A luminaire whose bulb faces down; hang it with its top (z = height) on the ceiling."""
-    if rng.random() < 0.5:
-        r = rng.uniform(0.16, 0.26)
-        parts = [
-            cylinder((0, 0, 0.05), r * 0.9, 0.03, "lamp", "white0"),
-            frustum((0, 0, 0), r * 0.85, r, 0.05, "lamp", "bulb0"),
-        ]
-        return Item((2 * r, 2 * r, 0.08), parts)
-    w, d = rng.uniform(0.5, 1.2), rng.uniform(0.2, 0.6)
-    parts = [
-        box((-w / 2, -d / 2, 0.01), (w / 2, d / 2, 0.06), "lamp", "white0"),
-        box((-w / 2 + 0.02, -d / 2 + 0.02, 0.0), (w / 2 - 0.02, d / 2 - 0.02, 0.01), "lamp", "bulb0"),
-    ]
-    return Item((w, d, 0.06), parts)
-
-
 def bin_(rng: Rng) -> Item:
-    """A waste-paper bin."""
-    r, h = rng.uniform(0.11, 0.16), rng.uniform(0.25, 0.38)
-    return Item((2.1 * r, 2.1 * r, h), [frustum((0, 0, 0), r * 0.75, r, h, "otherprop", pick(rng, "plastic", 4))])
+    """A waste-paper bin, open at the top, or a kitchen bin with a lid (NYU40: otherfurniture)."""
+    r, label = rng.uniform(0.11, 0.16), "otherfurniture"
+    material = rng.choice([pick(rng, "plastic", 4), "black0", "steel0", "wicker0"])
+    if rng.random() < 0.7:
+        h, n = rng.uniform(0.25, 0.4), int(rng.choice([4, 18]))
+        parts = [lathe(rim([(r * 0.75, 0.0), (r, h)], 0.006), label, material, n=n)]
+        if rng.random() < 0.4:  # its liner
+            parts.append(
+                lathe(
+                    [(0.0, h * 0.3), (r * 0.8, h * 0.4), (r * 0.9, h * 0.6), (0.0, h * 0.7)],
+                    label,
+                    "white0",
+                    n=12,
+                    waves=(5, 0.1),
+                )
+            )
+        return wrap(parts)
+    h = rng.uniform(0.45, 0.7)
+    parts = [lathe([(0.0, 0.0), (r * 0.95, 0.0), (r, h * 0.85), (0.0, h * 0.85)], label, material, n=18)]
+    parts.append(
+        lathe(
+            [(0.0, h * 0.85), (r * 1.03, h * 0.85), (r * 0.9, h * 0.95), (0.0, h)],
+            label,
+            rng.choice([material, "black0"]),
+            n=18,
+        )
+    )
+    return wrap(parts)
 
 
 def bag(rng: Rng) -> Item:
-    """A soft bag standing on the floor."""
-    w, d, h = rng.uniform(0.3, 0.42), rng.uniform(0.15, 0.22), rng.uniform(0.28, 0.4)
-    return Item((w, d, h), [cushion((0, 0, h / 2), (w, d, h), "bag", pick(rng, "fabric", 5), 0.4)])
+    """A soft bag standing on the floor, slack at its top, with its handles."""
+    w, d, h, material = rng.uniform(0.3, 0.5), rng.uniform(0.15, 0.24), rng.uniform(0.24, 0.38), pick(rng, "cloth", 6)
+    levels = [(0.8, 0.8, 0.0), (1.0, 1.0, 0.03), (1.0, 0.95, h * 0.5), (0.9, 0.6, h * 0.85), (0.8, 0.25, h)]
+    rings = [np.column_stack([ring(w / 2 * a, d / 2 * b, 18, 0.5), np.full(18, z)]) for a, b, z in levels]
+    rings[-1][:, 2] -= 0.05 * np.abs(rings[-1][:, 0]) / w
+    parts = [loft(np.array(rings), "bag", material)]
+    strap = rng.choice([material, "black0"])
+    for y in (-d * 0.2, d * 0.2):
+        a, lift = w * 0.2, h + rng.uniform(0.05, 0.14)
+        points = [(-a, y * 1.6, h * 0.7), (-a * 0.7, y * 0.5, lift), (a * 0.7, y * 0.5, lift), (a, y * 1.6, h * 0.7)]
+        parts += path(points, 0.01, "bag", strap, 6)
+    return wrap(parts)
 
 
 def rug(rng: Rng, w: float, d: float) -> Item:
     """A flat rug."""
     return Item((w, d, 0.01), [box((-w / 2, -d / 2, 0.0), (w / 2, d / 2, 0.01), "floor_mat", pick(rng, "rug", 2))])
-
-
-def picture(rng: Rng) -> Item:
-    """A framed picture; its z = 0 is the lower edge, its back lies on the wall."""
-    w, h = rng.uniform(0.25, 1.0), rng.uniform(0.25, 0.75)
-    frame, t = rng.choice(["black0", pick(rng, "wood", 3), "white0"]), 0.03
-    parts = [box((-w / 2, -0.015, 0.0), (w / 2, 0.005, h), "picture", frame)]
-    parts.append(upright(box((-w / 2 + t, 0.005, t), (w / 2 - t, 0.009, h - t), "picture", pick(rng, "art", 4))))
-    return Item((w, 0.03, h), parts)
-
-
-def whiteboard(rng: Rng) -> Item:
-    """A whiteboard with an aluminium frame."""
-    w, h = rng.uniform(1.0, 1.6), rng.uniform(0.8, 1.1)
-    parts = [box((-w / 2, -0.015, 0.0), (w / 2, 0.003, h), "whiteboard", "metal0")]
-    parts.append(box((-w / 2 + 0.02, 0.003, 0.02), (w / 2 - 0.02, 0.006, h - 0.02), "whiteboard", "white0"))
-    return Item((w, 0.03, h), parts)
 
 
 def door(rng: Rng) -> Item:

@@ -19,7 +19,12 @@ def _window(a: np.ndarray, dy: int, dx: int) -> np.ndarray:
 
 
 def denoise(
-    color: np.ndarray, albedo: np.ndarray, points: np.ndarray, normals: np.ndarray, lamps: np.ndarray | None = None
+    color: np.ndarray,
+    albedo: np.ndarray,
+    points: np.ndarray,
+    normals: np.ndarray,
+    shining: np.ndarray | None = None,
+    clear: np.ndarray | None = None,
 ) -> np.ndarray:
     """Filter a linear render.
 
@@ -28,7 +33,8 @@ def denoise(
         albedo: (H, W, 3) diffuse albedo averaged over the same samples.
         points: (H, W, 3) what each pixel centre sees, in metres, in the same frame as `normals`.
         normals: (H, W, 3) unit.
-        lamps: (H, W) bool, what shines by itself; it and the pixels next to it, which mix both, stay as they are.
+        shining: (H, W) bool, what shines by itself; it and the pixels next to it, which mix both, stay as they are.
+        clear: (H, W) bool, mirrors and glass: the guides do not tell what is seen there, so it gets a 3 x 3 median.
 
     Returns:
         (H, W, 3) linear radiance.
@@ -40,20 +46,30 @@ def denoise(
     for level in range(LEVELS):
         light = _level(light, points, normals, 2**level)
     filtered = (light * divisor).astype(np.float64)
-    if lamps is None:
+    if clear is not None and clear.any():
+        filtered = np.where(clear[..., None], _median(color), filtered)
+    if shining is None:
         return filtered
-    padded, (h, w) = np.pad(lamps, 1), lamps.shape
-    near = np.any([padded[1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w] for dy, dx in _TAPS], axis=0) | lamps
+    near = np.any(_neighbours(shining), axis=0) | shining
     return np.where(near[..., None], color, filtered)
+
+
+def _neighbours(x: np.ndarray) -> np.ndarray:
+    """(8, H, W, ...): the eight values around each pixel, those of the border repeated."""
+    h, w = x.shape[:2]
+    padded = np.pad(x, [(1, 1), (1, 1)] + [(0, 0)] * (x.ndim - 2), mode="edge")
+    return np.stack([padded[1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w] for dy, dx in _TAPS])
+
+
+def _median(color: np.ndarray) -> np.ndarray:
+    """3 x 3 median of each channel."""
+    return np.median(np.concatenate([_neighbours(color), color[None]]), axis=0)
 
 
 def _tame(light: np.ndarray) -> np.ndarray:
     """Cap single outliers at three times the median of their 3 x 3 neighbourhood's brightness."""
     brightness = light.max(-1)
-    padded = np.pad(brightness, 1, mode="edge")
-    h, w = brightness.shape
-    stack = np.stack([padded[1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w] for dy, dx in _TAPS])
-    cap = 3 * np.median(stack, axis=0) + 1e-6
+    cap = 3 * np.median(_neighbours(brightness), axis=0) + 1e-6
     return light * np.minimum(1.0, cap / np.maximum(brightness, 1e-9))[..., None]
 
 

@@ -1,4 +1,5 @@
-"""Which of Mitsuba's engines works here: `llvm_ad_rgb` (fast, needs a shared LLVM) or `scalar_rgb` (always there)."""
+"""Which of Mitsuba's engines works here: `cuda_ad_rgb` (an NVIDIA GPU), `llvm_ad_rgb` (fast, needs a shared LLVM) or
+`scalar_rgb` (always there)."""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ _MIN_LLVM = 17  # with LLVM 15 and 16 the process aborts
 _TIMEOUT_S = 60.0
 _HINT = "for the fast engine install LLVM 17 or newer (Debian, Ubuntu: apt install libllvm19)"
 
-# A whole tiny render: an LLVM that loads may still abort while it compiles.
+# A whole tiny render: an LLVM or a driver that loads may still abort while it compiles.
 _PROBE = """
-import drjit, mitsuba as mi
-mi.set_variant("llvm_ad_rgb")
+import sys, drjit, mitsuba as mi
+mi.set_variant(sys.argv[1])
 drjit.set_thread_count(1)
 scene = mi.load_dict({"type": "scene", "a": {"type": "sphere"}, "b": {"type": "point"}, "c": {"type": "path"}})
 sensor = mi.load_dict({"type": "perspective", "film": {"type": "hdrfilm", "width": 4, "height": 4}})
@@ -34,7 +35,7 @@ print("works")
 class Engine:
     """A Mitsuba variant and the LLVM library that it needs ("" = none, or the one that Dr.Jit finds itself)."""
 
-    name: Literal["llvm", "scalar"]
+    name: Literal["cuda", "llvm", "scalar"]
     variant: str
     library: str = ""
 
@@ -45,6 +46,7 @@ class Engine:
 
 
 SCALAR = Engine("scalar", "scalar_rgb")
+CUDA = Engine("cuda", "cuda_ad_rgb")
 
 
 def candidates() -> list[str]:
@@ -61,13 +63,12 @@ def candidates() -> list[str]:
     return sorted(found, key=lambda path: (-found[path], path))
 
 
-def probe(library: str) -> str:
-    """Render a few pixels with that library in a process of its own. Returns "" where it works, else the reason."""
-    environment = {**os.environ, "DRJIT_LIBLLVM_PATH": library}
+def probe(engine: Engine) -> str:
+    """Render a few pixels with that engine in a process of its own. Returns "" where it works, else the reason."""
+    environment = {**os.environ, **({"DRJIT_LIBLLVM_PATH": engine.library} if engine.library else {})}
+    command = [sys.executable, "-c", _PROBE, engine.variant]
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _PROBE], env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         return f"no answer within {_TIMEOUT_S:.0f} s"
     if done.returncode == 0 and "works" in done.stdout:
@@ -78,23 +79,38 @@ def probe(library: str) -> str:
     return lines[-1] if lines else f"exit code {done.returncode}"
 
 
-def choose(wanted: Literal["auto", "llvm", "scalar"]) -> tuple[Engine, str]:
+def _first(engines: list[Engine]) -> tuple[Engine | None, str]:
+    """The first that works, and why those before it do not."""
+    reasons = []
+    for engine in engines:
+        reason = probe(engine)
+        if not reason:
+            return engine, "; ".join(reasons)
+        reasons.append(f"{engine.library or engine.name}: {reason}")
+    return None, "; ".join(reasons)
+
+
+def choose(wanted: Literal["auto", "cuda", "llvm", "scalar"]) -> tuple[Engine, str]:
     """The engine to use and a line about it for the user ("" where there is nothing to say).
 
-    llvm takes about half of scalar's processor time at 96x128 and less at larger sizes, so `auto` takes it wherever it
-    works. Raises UserError without Mitsuba, and for `llvm` where it does not work.
+    `auto` takes cuda where there is an NVIDIA device, else llvm, which takes about half of scalar's processor time at
+    96x128 and less at larger sizes, else scalar. Raises UserError without Mitsuba, and for an engine asked for by name
+    that does not work here.
     """
     if importlib.util.find_spec("mitsuba") is None:
         raise UserError('rendering needs Mitsuba 3, which is not installed; type: pip install "umadapt[scenes]"')
     if wanted == "scalar":
         return SCALAR, ""
-    reasons = []
-    for library in candidates():
-        reason = probe(library)
-        if not reason:
-            return Engine("llvm", "llvm_ad_rgb", library), ""
-        reasons.append(f"{library}: {reason}")
-    problem = "; ".join(reasons) or f"no LLVM {_MIN_LLVM} or newer was found"
+    if wanted == "cuda" or (wanted == "auto" and os.path.exists("/dev/nvidiactl")):
+        found, problem = _first([CUDA])
+        if found:
+            return found, ""
+        if wanted == "cuda":
+            raise UserError(f"--engine cuda does not work here ({problem}); type --engine auto")
+    found, problem = _first([Engine("llvm", "llvm_ad_rgb", library) for library in candidates()])
+    if found:
+        return found, ""
+    problem = problem or f"no LLVM {_MIN_LLVM} or newer was found"
     if wanted == "llvm":
         raise UserError(f"--engine llvm does not work here ({problem});\n{_HINT}, or type --engine scalar")
     return SCALAR, f"rendering with the scalar engine ({problem}); {_HINT}"

@@ -50,57 +50,84 @@ class Pose:
 
 @dataclass(frozen=True)
 class Triangles:
-    """All triangles of a room: corners (T, 3, 3) in metres, class ids (T,) and the part of each (T,)."""
+    """All triangles of a room: corners (T, 3, 3) in metres, class ids (T,), the part of each (T,), and whether both of
+    its sides are seen (T,)."""
 
     corners: np.ndarray
     label: np.ndarray
     part: np.ndarray
+    two_sided: np.ndarray
 
 
-def cast(corners: np.ndarray, pose: Pose, camera: Pinhole) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find the front-facing triangle that each pixel centre sees.
-
-    Args:
-        corners: (T, 3, 3) world positions in metres, counter-clockwise seen from the front.
+def cast(triangles: Triangles, pose: Pose, camera: Pinhole) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the triangle that each pixel centre sees: the nearest one that faces the camera or is two-sided.
 
     Returns:
         Triangle index (H, W), -1 where there is none; planar depth in metres (H, W), inf where there is none; and the
-        normals (T, 3) of all triangles in the camera frame x right, y up, z towards the viewer.
+        unit normals (H, W, 3) there in the camera frame x right, y up, z towards the viewer, 0 where there is none.
     """
-    p = pose.to_camera(corners.reshape(-1, 3)).reshape(-1, 3, 3)
-    a, b, c = p[:, 0], p[:, 1], p[:, 2]
-    # A ray r meets the triangle where r . (b x c), r . (c x a) and r . (a x b) have one sign; their sum is r . normal.
-    edges = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], 1)  # (T, 3, 3)
-    normal = np.cross(b - a, c - a)
-    volume = np.einsum("tk,tk->t", a, normal)
-    bounds = _pixel_bounds(p, camera)
-    # y down and z forward is a turn, not a mirror image: outward normals stay outward, and face the viewer where < 0.
-    seen = np.flatnonzero((volume < 0) & (bounds[:, 0] < bounds[:, 2]) & (bounds[:, 1] < bounds[:, 3]))
-    rays = camera.rays().reshape(-1, 3)
     index = np.full(camera.height * camera.width, -1, dtype=np.int64)
     depth = np.full(camera.height * camera.width, np.inf)
-    extent = np.maximum(bounds[seen, 2] - bounds[seen, 0], bounds[seen, 3] - bounds[seen, 1])
-    small = 0
-    for side in (3, 8, 20):
-        group = seen[(extent > small) & (extent <= side)]
+    p = pose.to_camera(triangles.corners.reshape(-1, 3)).reshape(-1, 3, 3)
+    bounds = _pixel_bounds(p, camera)
+    seen = np.flatnonzero((bounds[:, 0] < bounds[:, 2]) & (bounds[:, 1] < bounds[:, 3]))
+    a, b, c = p[seen, 0], p[seen, 1], p[seen, 2]
+    # y down and z forward is a turn, not a mirror image: outward normals stay outward, and face the viewer where < 0.
+    volume = np.einsum("tk,tk->t", a, np.cross(b - a, c - a))
+    away = (volume > 0) & triangles.two_sided[seen]
+    b, c, volume = np.where(away[:, None], c, b), np.where(away[:, None], b, c), np.where(away, -volume, volume)
+    front = volume < 0
+    seen, bounds, volume, a, b, c = (x[front] for x in (seen, bounds[seen], volume, a, b, c))
+    # A ray r meets the triangle where r . (b x c), r . (c x a) and r . (a x b) have one sign; their sum is r . normal.
+    edges = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], 1)  # (S, 3, 3)
+    rays = camera.rays().reshape(-1, 3)
+    extent = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
+    smaller = 0
+    for side in _PATCHES:
+        group = np.flatnonzero((extent > smaller) & (extent <= side))
         for chunk in np.array_split(group, max(1, len(group) * side * side // 400_000)):
             _cast_patches(chunk, side, bounds, edges, volume, rays, camera.width, index, depth)
-        small = side
-    grid, index2d, depth2d = (
-        rays.reshape(camera.height, camera.width, 3),
-        *(x.reshape(camera.height, camera.width) for x in (index, depth)),
-    )
-    for t in seen[extent > small]:
+        smaller = side
+    _cast_large(np.flatnonzero(extent > smaller), bounds, edges, volume, rays, camera, index, depth)
+    hit = index >= 0
+    normals = np.zeros((len(index), 3))
+    n = np.cross(b - a, c - a)[index[hit]]
+    normals[hit] = n / np.linalg.norm(n, axis=1, keepdims=True) * np.array([1.0, -1.0, -1.0])
+    index[hit] = seen[index[hit]]
+    shape = (camera.height, camera.width)
+    return index.reshape(shape), depth.reshape(shape), normals.reshape(*shape, 3)
+
+
+_PATCHES = (1, 3, 8, 20)  # triangles up to these extents in pixels are tested together
+
+
+def _cast_large(
+    group: np.ndarray,
+    bounds: np.ndarray,
+    edges: np.ndarray,
+    volume: np.ndarray,
+    rays: np.ndarray,
+    camera: Pinhole,
+    index: np.ndarray,
+    depth: np.ndarray,
+) -> None:
+    """Test large triangles one by one, each against its rectangle of pixels; updates index and depth."""
+    shape = (camera.height, camera.width)
+    index2d, depth2d = index.reshape(shape), depth.reshape(shape)
+    u, v = rays[: camera.width, 0], rays[:: camera.width, 1]
+    for t in group:
         x0, y0, x1, y1 = bounds[t]
-        r = grid[y0:y1, x0:x1]
-        side_of = r @ edges[t].T  # (h, w, 3)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            z = volume[t] / side_of.sum(-1)
-        hit = (side_of <= 0).all(-1) & (z > _NEAR_M) & (z < depth2d[y0:y1, x0:x1])
-        depth2d[y0:y1, x0:x1][hit] = z[hit]
-        index2d[y0:y1, x0:x1][hit] = t
-    unit = normal / np.linalg.norm(normal, axis=1, keepdims=True)
-    return index2d, depth2d, unit * np.array([1.0, -1.0, -1.0])
+        # Edge functions are affine in u and v, and so is their sum: an outer sum of a row and a column each.
+        across, down = edges[t, :, :1] * u[x0:x1], edges[t, :, 1:2] * v[y0:y1] + edges[t, :, 2:]
+        e0, e1, e2 = (across[k, None, :] + down[k, :, None] for k in range(3))  # (h, w) each
+        hit = (np.maximum(np.maximum(e0, e1), e2) <= 0) & (e0 + e1 + e2 < 0)
+        rows, columns = np.nonzero(hit)
+        z = volume[t] / (e0[rows, columns] + e1[rows, columns] + e2[rows, columns])
+        rows, columns = rows + y0, columns + x0
+        nearer = (z > _NEAR_M) & (z < depth2d[rows, columns])
+        rows, columns = rows[nearer], columns[nearer]
+        depth2d[rows, columns] = z[nearer]
+        index2d[rows, columns] = t
 
 
 def _pixel_bounds(p: np.ndarray, camera: Pinhole) -> np.ndarray:

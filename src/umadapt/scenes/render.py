@@ -1,8 +1,8 @@
 """`umadapt render`: rooms drawn, seen, labelled and rendered by worker processes into the folder format.
 
 Everything about a room follows from (seed, room index) and about a view from (seed, view index), so the files do not
-depend on the number of workers, nor on where an earlier run stopped. The image is written last: its presence means
-that the view is complete.
+depend on the number of workers or shards, nor on where an earlier run stopped. The image is written last: its presence
+means that the view is complete.
 """
 
 from __future__ import annotations
@@ -24,37 +24,66 @@ import numpy as np
 from tqdm import tqdm
 
 from umadapt.config import Render
+from umadapt.data.files import sweep
 from umadapt.data.folder import write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
 from umadapt.scenes import camera, denoise, engine, tracer
+from umadapt.scenes.catalogue import Catalogue, default_folder
 from umadapt.scenes.classes import IGNORE, NYU40
-from umadapt.scenes.labels import Pose, cast
+from umadapt.scenes.labels import Pose, Triangles, cast
 from umadapt.scenes.layout import Room
-from umadapt.scenes.rooms import draw_room
-from umadapt.scenes.style import LIGHTS
+from umadapt.scenes.rooms import draw_kind, draw_room
+from umadapt.scenes.stock import Stock
 from umadapt.scenes.views import draw_views, nyu_camera
 
-GENERATOR = 1  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
+GENERATOR = 2  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
 MAX_DEPTH_M = 10.0
 _ROOM_TRIES = 50
+LEAVE_OUT = ("textures", "light", "sensor", "poses")
 
 
 def run(config: Render) -> int:
     """Make or continue a data set. Returns the exit code 0; raises UserError for what the user can mend."""
+    unknown = sorted(set(config.without) - set(LEAVE_OUT))
+    if unknown:
+        raise UserError(f"--without names {', '.join(unknown)}; there are {', '.join(LEAVE_OUT)}")
+    catalogue = open_catalogue(config.furniture)
     chosen, remark = engine.choose(config.engine)
-    _describe(config, chosen)
+    _describe(config, chosen, catalogue)
+    for task in ("image", "depth", "normals", "seg"):
+        sweep(config.out / task)
     jobs = _jobs(config)
     if remark:
         print(remark, file=sys.stderr)
     missing = sum(len(views) for _, views in jobs)
     if jobs:
         _render_all(config, chosen, jobs, missing)
-    skipped = f" ({config.views - missing} were there already)" if missing < config.views else ""
-    print(f"{config.out}: {config.views} views{skipped}, engine {chosen.name}")
+    share = sum(len(views) for _, views in _rooms(config))
+    skipped = f" ({share - missing} were there already)" if missing < share else ""
+    part = f" of {total_views(config)}, shard {'/'.join(map(str, config.shard))}" if config.shard[1] > 1 else ""
+    print(f"{config.out}: {share} views{part}{skipped}, engine {chosen.name}")
     return 0
 
 
-def settings(config: Render) -> dict[str, Any]:
+def total_views(config: Render) -> int:
+    """Images of the whole set, all shards together."""
+    return config.rooms * config.views if config.rooms else config.views
+
+
+def views_a_room(config: Render) -> int:
+    """Images of each room; the last room may have fewer."""
+    return config.views if config.rooms else config.views_per_room
+
+
+def open_catalogue(furniture: str) -> Catalogue | None:
+    """`none`, `auto` or a folder -> the catalogue, None where there is none to use."""
+    if furniture == "none":
+        return None
+    folder = default_folder() if furniture == "auto" else Path(furniture)
+    return Catalogue.open(folder) if folder else None
+
+
+def settings(config: Render, catalogue: Catalogue | None) -> dict[str, Any]:
     """What decides the content of a view: a set may only be continued with the same."""
     return {
         "generator": GENERATOR,
@@ -62,13 +91,16 @@ def settings(config: Render) -> dict[str, Any]:
         "seed": config.seed,
         "size": list(config.size),
         "spp": config.spp,
-        "views_per_room": config.views_per_room,
+        "views_per_room": views_a_room(config),
+        "furniture": catalogue.digest if catalogue else "none",
+        "clutter": config.clutter,
+        "without": sorted(config.without),
     }
 
 
-def _describe(config: Render, chosen: engine.Engine) -> None:
+def _describe(config: Render, chosen: engine.Engine, catalogue: Catalogue | None) -> None:
     """Write dataset.json, or check that the one there belongs to the same settings."""
-    path, wanted, engines = config.out / "dataset.json", settings(config), {chosen.name}
+    path, wanted, engines = config.out / "dataset.json", settings(config, catalogue), {chosen.name}
     if path.exists():
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))["render"]
@@ -88,8 +120,9 @@ def _describe(config: Render, chosen: engine.Engine) -> None:
         path,
         {
             "name": f"rooms-{config.style}-{config.seed}",
-            "license": "CC0-1.0",
-            "notes": "procedural rooms rendered by umadapt; labels are exact, one ray through each pixel centre",
+            "license": "CC-BY-3.0" if catalogue else "CC0-1.0",
+            "notes": "rooms rendered by umadapt; labels are exact, one ray through each pixel centre",
+            **({"attribution": catalogue.attribution()} if catalogue else {}),
             "camera": asdict(pinhole),
             "tasks": {
                 "depth": {"scale_m": 0.001, "max_m": MAX_DEPTH_M},
@@ -110,16 +143,19 @@ def image_path(config: Render, view: int) -> Path:
     return config.out / "image" / f"{view:06d}.{'jpg' if config.style == 'photo' else 'png'}"
 
 
+def _rooms(config: Render) -> list[tuple[int, range]]:
+    """(room, its views) for every room of the shard."""
+    each, total = views_a_room(config), total_views(config)
+    mine, shards = config.shard
+    return [
+        (room, range(room * each, min((room + 1) * each, total))) for room in range(mine - 1, -(-total // each), shards)
+    ]
+
+
 def _jobs(config: Render) -> list[tuple[int, list[int]]]:
     """(room, its views that are not there yet) for every room with something to do."""
-    jobs = []
-    for room in range(-(-config.views // config.views_per_room)):
-        first = room * config.views_per_room
-        views = range(first, min(first + config.views_per_room, config.views))
-        todo = [view for view in views if not image_path(config, view).exists()]
-        if todo:
-            jobs.append((room, todo))
-    return jobs
+    jobs = [(room, [v for v in views if not image_path(config, v).exists()]) for room, views in _rooms(config)]
+    return [(room, todo) for room, todo in jobs if todo]
 
 
 def _cores() -> int:
@@ -131,7 +167,7 @@ def _render_all(config: Render, chosen: engine.Engine, jobs: list[tuple[int, lis
     workers = min(config.workers or _cores(), len(jobs))
     context = multiprocessing.get_context("spawn")  # forked copies of Mitsuba's threads would hang
     stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (chosen, stop))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (config, chosen, stop))
     progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=None)
     try:
         waiting: set[Future[int]] = {pool.submit(_render_room, config, room, views) for room, views in jobs}
@@ -151,38 +187,38 @@ def _render_all(config: Render, chosen: engine.Engine, jobs: list[tuple[int, lis
 
 
 _stop: Any = None  # multiprocessing.Event of this worker process
+_stock = Stock()  # furniture of this worker process
 
 
-def _start_worker(chosen: engine.Engine, stop: Any) -> None:
-    global _stop
-    _stop = stop
+def _start_worker(config: Render, chosen: engine.Engine, stop: Any) -> None:
+    global _stop, _stock
+    _stop, _stock = stop, Stock(open_catalogue(config.furniture))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     tracer.start(chosen)
 
 
-def furnish(config: Render, room_index: int) -> tuple[Room, list[Pose]]:
+def furnish(config: Render, stock: Stock, room_index: int) -> tuple[Room, list[Pose]]:
     """The room of that index and all its camera poses; a room without enough good views is drawn anew."""
-    pinhole = nyu_camera(*config.size)
+    pinhole, count = nyu_camera(*config.size), views_a_room(config)
+    kind = draw_kind(np.random.default_rng((config.seed, room_index)))  # a small room gives up no place to a large one
     for attempt in range(_ROOM_TRIES):
         rng = np.random.default_rng((config.seed, room_index, attempt))
-        room = draw_room(rng)
-        poses = draw_views(rng, room, pinhole, config.views_per_room)
-        if len(poses) == config.views_per_room:
+        room = draw_room(rng, stock, config.clutter, kind)
+        poses = draw_views(rng, room, pinhole, count, like_nyu="poses" not in config.without)
+        if len(poses) == count:
             return room, poses
-    raise UserError(
-        f"no room with {config.views_per_room} good views was found in {_ROOM_TRIES} tries; "
-        "give a smaller --views-per-room"
-    )
+    raise UserError(f"no room with {count} good views was found in {_ROOM_TRIES} tries; ask for fewer views a room")
 
 
 def _render_room(config: Render, room_index: int, views: list[int]) -> int:
     try:
-        room, poses = furnish(config, room_index)
-        scene = tracer.build(room, config.style, (config.seed, room_index, 1 << 20))
+        room, poses = furnish(config, _stock, room_index)
+        triangles = room.triangles()
+        traced = tracer.build(room, config.style, (config.seed, room_index, 1 << 20), frozenset(config.without))
         for count, view in enumerate(views):
             if _stop is not None and _stop.is_set():
                 return count
-            _render_view(config, room, scene, poses[view % config.views_per_room], view)
+            _render_view(config, room, triangles, traced, poses[view % views_a_room(config)], view)
     except Exception as error:
         with contextlib.suppress(AttributeError):
             error.add_note(f"while rendering room {room_index}, views {views}")
@@ -190,20 +226,24 @@ def _render_room(config: Render, room_index: int, views: list[int]) -> int:
     return len(views)
 
 
-def _render_view(config: Render, room: Room, scene: Any, pose: Pose, view: int) -> None:
-    pinhole, triangles = nyu_camera(*config.size), room.triangles()
-    index, depth_m, normal = cast(triangles.corners, pose, pinhole)
-    normals = normal[index]  # (H, W, 3)
+def _render_view(
+    config: Render, room: Room, triangles: Triangles, traced: tracer.Traced, pose: Pose, view: int
+) -> None:
+    pinhole = nyu_camera(*config.size)
+    index, depth_m, normals = cast(triangles, pose, pinhole)
     seed = np.random.SeedSequence((config.seed, view))
-    color, albedo = tracer.render(scene, pose, pinhole, config.spp, int(seed.generate_state(1)[0]))
+    color, albedo = tracer.render(traced, pose, pinhole, config.spp, int(seed.generate_state(1)[0]))
     points = pinhole.rays() * depth_m[..., None] * [1.0, -1.0, -1.0]  # (H, W, 3), in the frame of the normals
-    lamps = np.array([part.material in LIGHTS for part in room.parts])[triangles.part[index]]
-    linear = denoise.denoise(color, albedo, points, normals, lamps)
+    shining, clear = (
+        np.array([part.material in names for part in room.parts])[triangles.part[index]]
+        for names in (traced.shining, traced.clear)
+    )
+    linear = denoise.denoise(color, albedo, points, normals, shining, clear)
     name = f"{view:06d}.png"
     write_depth(config.out / "depth" / name, np.where(depth_m <= MAX_DEPTH_M, depth_m, 0.0))
     write_normals(config.out / "normals" / name, normals)
     write_seg(config.out / "seg" / name, triangles.label[index].astype(np.uint8))
-    if config.style == "photo":
+    if config.style == "photo" and "sensor" not in config.without:
         image, quality = camera.develop_photo(linear, np.random.default_rng((config.seed, view, 2)))
         write_image(image_path(config, view), image, quality)
     else:

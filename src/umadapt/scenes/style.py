@@ -5,50 +5,70 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from umadapt.scenes import textures
+from umadapt.scenes import prints, textures
+from umadapt.scenes.palette import WET, WORK, colour, palette
 from umadapt.scenes.shapes import Surface
 
 Style = Literal["synthetic", "photo"]
 Rng = np.random.Generator
-LIGHTS = ("bulb0", "shade0", "pane0")  # materials that may shine
-
-
-_FIXED: dict[str, tuple[float, float, float]] = {  # albedo of what has its own colour everywhere
-    "metal": (0.55, 0.55, 0.56),
-    "steel": (0.5, 0.51, 0.53),
-    "black": (0.03, 0.03, 0.032),
-    "white": (0.75, 0.75, 0.74),
-    "paper": (0.78, 0.77, 0.73),
-    "card": (0.45, 0.3, 0.17),
-    "screen": (0.02, 0.02, 0.025),
-    "trim": (0.72, 0.71, 0.68),
-    "door": (0.7, 0.69, 0.65),
-    "leaf": (0.08, 0.2, 0.05),
-    "ceiling": (0.78, 0.78, 0.76),
-    "leather": (0.12, 0.07, 0.045),
-    "shade": (0.75, 0.7, 0.6),
-    "bulb": (0.8, 0.8, 0.8),
-    "pane": (0.05, 0.06, 0.07),
-}
+Maker = Callable[[Rng, np.ndarray], np.ndarray]
+LIGHTS = (
+    "bulb0",
+    "bulb1",
+    "bulb2",
+    "shade0",
+    "shade1",
+    "pane0",
+    "screen1",
+)  # materials that may shine; bulb2 next door
 
 # Texture makers and tile sizes in metres for the photo style; one of them is drawn for each material.
-_TEXTURES: dict[str, list[tuple[Callable[[Rng, np.ndarray], np.ndarray], float]]] = {
-    "floor": [(textures.planks, 0.9), (textures.carpet, 0.8), (textures.carpet, 0.8), (textures.tiles, 1.4)],
-    "wall": [(textures.plaster, 2.0)] * 5 + [(textures.wallpaper, 0.7), (textures.brick, 0.7)],
-    "ceiling": [(textures.plaster, 2.0), (textures.plaster, 2.0), (textures.tiles, 2.4)],
-    "wood": [(textures.wood, 0.8)],
-    "fabric": [(textures.fabric, 0.3)],
-    "curtain": [(textures.fabric, 0.4)],
-    "rug": [(textures.rug, 0.9), (textures.carpet, 0.5)],
-    "art": [(textures.art, 1.0)],
-    "stone": [(textures.granite, 0.4)],
-    "tile": [(textures.tiles, 0.4)],
+_TEXTURES: dict[str, list[tuple[Maker, float]]] = {
+    "floor": [(textures.planks, 0.9), (textures.planks, 1.2), (textures.parquet, 1.6), (textures.carpet, 0.8),
+              (textures.carpet, 0.8), (textures.tiles, 1.4)],
+    "wall": [(textures.plaster, 2.0)] * 14 + [(textures.wallpaper, 0.7), (textures.wallpaper, 0.9),
+                                              (textures.brick, 0.7)],
+    "ceiling": [(textures.plaster, 2.0)],
+    "wood": [(textures.wood, 0.8), (textures.wood, 0.5)],
+    "fabric": [(textures.fabric, 0.3), (textures.creased, 0.6)],
+    "bedding": [(textures.creased, 0.8), (textures.creased, 0.5)],
+    "cloth": [(textures.creased, 0.5), (textures.fabric, 0.25)],
+    "towel": [(textures.terry, 0.5)],
+    "shower": [(textures.fabric, 0.5), (textures.plaster, 1.0), (textures.creased, 0.7)],
+    "curtain": [(textures.fabric, 0.4), (textures.plaster, 1.0)],
+    "rug": [(textures.rug, 0.9), (textures.carpet, 0.5), (textures.fabric, 0.6)],
+    "art": [(prints.art, 1.0)],
+    "stone": [(textures.granite, 0.4), (textures.marble, 1.0), (textures.plaster, 1.0)],
+    "tile": [(textures.tiles, 0.5), (textures.subway, 0.6)],
+    "brick": [(textures.brick, 0.6), (textures.marble, 1.0), (textures.concrete, 1.0)],
     "card": [(textures.plaster, 0.3)],
-}
+    "book": [(prints.cover, 0.3)],
+    "paper": [(prints.page, 0.3)],
+    "wicker": [(textures.wicker, 0.2)],
+    "cork": [(textures.carpet, 0.3)],
+    "board": [(textures.plaster, 0.6)],
+    "concrete": [(textures.concrete, 1.5)],
+    "leaf": [(textures.plaster, 0.1)],
+    "screen": [(prints.display, 1.0)],
+}  # fmt: skip
+
+_BY_KIND: dict[tuple[str, str], list[tuple[Maker, float]]] = {  # what a room's purpose says about its surfaces
+    **{("floor", kind): [(textures.tiles, 1.3), (textures.tiles, 0.9), (textures.marble, 1.2), (textures.planks, 0.9)]
+       for kind in WET},
+    **{("floor", kind): [(textures.carpet_squares, 1.2), (textures.carpet_squares, 0.8), (textures.carpet, 0.8),
+                         (textures.tiles, 1.8), (textures.concrete, 2.0), (textures.planks, 0.9)] for kind in WORK},
+    ("floor", "bedroom"): [(textures.carpet, 0.8)] * 3 + [(textures.planks, 0.9), (textures.parquet, 1.6)],
+    ("wall", "bathroom"): [(textures.plaster, 2.0)] * 4 + [(textures.tiles, 0.8), (textures.subway, 0.8),
+                                                           (textures.wallpaper, 0.7)],
+    **{("wall", kind): [(textures.plaster, 2.0)] * 6 + [(textures.blockwork, 0.9), (textures.concrete, 2.0)]
+       for kind in WORK},
+    **{("ceiling", kind): [(textures.panels, 1.2), (textures.panels, 1.2), (textures.plaster, 2.0)] for kind in WORK},
+}  # fmt: skip
 
 _ROUGHNESS: dict[str, tuple[float, float]] = {  # what is glossy in the photo style, and how rough it may be
     "wood": (0.3, 0.6),
@@ -60,7 +80,9 @@ _ROUGHNESS: dict[str, tuple[float, float]] = {  # what is glossy in the photo st
     "screen": (0.05, 0.15),
     "stone": (0.15, 0.4),
     "tile": (0.15, 0.4),
+    "ceramic": (0.08, 0.2),
     "leather": (0.3, 0.5),
+    "leaf": (0.35, 0.6),
     "book": (0.3, 0.6),
     "door": (0.3, 0.6),
     "art": (0.2, 0.5),
@@ -68,31 +90,7 @@ _ROUGHNESS: dict[str, tuple[float, float]] = {  # what is glossy in the photo st
 }
 
 # How often: varnish and gloss paint are less common than matt, and the glossy model takes twice the time.
-_GLOSSY_SHARE = {"wood": 0.35, "paint": 0.35, "book": 0.3, "door": 0.4, "art": 0.4, "floor": 0.4}
-
-
-def _hsv(h: float, s: float, v: float) -> np.ndarray:
-    k = (np.array([5.0, 3.0, 1.0]) + h * 6) % 6
-    return v - v * s * np.clip(np.minimum(k, 4 - k), 0, 1)
-
-
-def colour(rng: Rng, family: str) -> np.ndarray:
-    """A plausible linear albedo (3,) of a material family."""
-    if family in _FIXED:
-        return np.clip(np.array(_FIXED[family]) * rng.uniform(0.85, 1.1), 0.015, 0.85)
-    if family == "wood":
-        return _hsv(rng.uniform(0.05, 0.1), rng.uniform(0.4, 0.75), rng.choice([0.12, 0.28, 0.45, 0.6]))
-    if family in ("wall", "paint"):
-        if rng.random() < 0.55:
-            return np.full(3, rng.uniform(0.5, 0.78)) * [1.0, rng.uniform(0.95, 1.0), rng.uniform(0.82, 0.98)]
-        return _hsv(rng.random(), rng.uniform(0.08, 0.4), rng.uniform(0.35, 0.7))
-    if family == "floor":
-        if rng.random() < 0.6:
-            return _hsv(rng.uniform(0.05, 0.1), rng.uniform(0.3, 0.65), rng.uniform(0.18, 0.5))
-        return _hsv(rng.random(), rng.uniform(0.0, 0.25), rng.uniform(0.15, 0.5))
-    if family == "stone":
-        return _hsv(rng.random(), 0.1, rng.uniform(0.08, 0.55))
-    return _hsv(rng.random(), rng.uniform(0.15, 0.8), rng.uniform(0.08, 0.65))
+_GLOSSY_SHARE = {"wood": 0.35, "paint": 0.35, "book": 0.3, "door": 0.4, "art": 0.4, "floor": 0.4, "leaf": 0.4}
 
 
 def kelvin(temperature_k: float) -> np.ndarray:
@@ -104,58 +102,90 @@ def kelvin(temperature_k: float) -> np.ndarray:
     return np.array([np.interp(temperature_k, known_k, c) for c in (red, green, blue)])
 
 
-def surfaces(names: set[str], areas: dict[str, float], style: Style, key: tuple[int, ...]) -> dict[str, Surface]:
+def surfaces(
+    names: set[str],
+    areas: dict[str, float],
+    style: Style,
+    key: tuple[int, ...],
+    leave_out: frozenset[str] = frozenset(),
+    kind: str = "",
+) -> dict[str, Surface]:
     """Surfaces for the materials of a room; `key` seeds them, `areas` are their areas in square metres.
 
     Each material draws from its own stream: one more object in a room leaves the colours of the others alone.
+    `leave_out` makes the photo style plainer: "textures" takes the plain colours, "light" the plain lights.
+    `kind` is the purpose of the room.
     """
-    lights = _lights(areas, style, np.random.default_rng((*key, 0)))
+    plain_light = style == "synthetic" or "light" in leave_out
+    lights = _plain_lights(areas) if plain_light else _lights(areas, np.random.default_rng((*key, 0)), kind)
+    room = palette(np.random.default_rng((*key, 1)))
     out = {}
     for name in sorted(names):
         rng = np.random.default_rng((*key, zlib.crc32(name.encode())))
         family = re.sub(r"\d+$", "", name)
         # Both styles draw the colour first and from the same stream, so their rooms share one palette.
-        base = colour(rng, family)
+        base = colour(rng, family, room, kind)
+        if style == "synthetic" or "textures" in leave_out:
+            look = Surface(base)
+        else:
+            look = _photo_surface(rng, family, base, kind)
+        if family in ("mirror", "glass"):
+            look = Surface(base, mirror=family == "mirror", opacity=0.15 if family == "glass" else 1.0)
         if name in lights:
             radiance = lights[name]
-            if style == "photo" and family == "pane":
-                out[name] = Surface(base, radiance=radiance * textures.outdoors(rng, np.ones(3)))
-            else:
-                out[name] = Surface(base, radiance=radiance)
-        elif style == "synthetic":
-            out[name] = Surface(base)
-        else:
-            out[name] = _photo_surface(rng, family, base)
+            if not plain_light and family == "pane":
+                radiance = radiance * prints.outdoors(rng, np.ones(3))
+            elif family == "screen":
+                radiance = radiance * prints.display(rng, base)
+            look = replace(look, albedo=base, tile_m=1.0, roughness=None, radiance=radiance)
+        out[name] = look
     return out
 
 
-def _photo_surface(rng: Rng, family: str, base: np.ndarray) -> Surface:
-    albedo, tile_m = base, 1.0
-    if family in _TEXTURES:
-        options = _TEXTURES[family]
+def _photo_surface(rng: Rng, family: str, base: np.ndarray, kind: str) -> Surface:
+    albedo, tile_m, matt = base, 1.0, False
+    if family in _TEXTURES and family != "screen":
+        options = _BY_KIND.get((family, kind), _TEXTURES[family])
         make, tile_m = options[int(rng.integers(len(options)))]
         albedo = make(rng, base)
         tile_m = 1.0 if family == "art" else tile_m * rng.uniform(0.75, 1.3)  # a picture fills its frame
-    glossy = family in _ROUGHNESS and rng.random() < _GLOSSY_SHARE.get(family, 1.0)
+        matt = make in (textures.carpet, textures.carpet_squares, textures.concrete)
+    glossy = family in _ROUGHNESS and not matt and rng.random() < _GLOSSY_SHARE.get(family, 1.0)
     rough = rng.uniform(*_ROUGHNESS[family]) if glossy else None
     return Surface(albedo, tile_m, rough, metallic=0.9 if family in ("metal", "steel") else 0.0)
 
 
-def _lights(areas: dict[str, float], style: Style, rng: Rng) -> dict[str, np.ndarray]:
-    """Radiance (3,) of bulbs, lamp shades and window panes.
+def _plain_lights(areas: dict[str, float]) -> dict[str, np.ndarray]:
+    """Simple and even: white ceiling light, some white daylight. Radiance (3,)."""
+    bulb = 1.0 / max(1, sum(name in areas for name in ("bulb0", "bulb1")))
+    power = {"bulb0": bulb, "bulb1": bulb, "bulb2": 0.3, "shade0": 0.1, "shade1": 0.1, "pane0": 1.0}
+    return {name: np.full(3, power[name] / areas[name]) for name in power if name in areas}
+
+
+def _lights(areas: dict[str, float], rng: Rng, kind: str) -> dict[str, np.ndarray]:
+    """Radiance (3,) of bulbs, lamp shades, window panes and lit screens in the photo style.
 
     Powers are in relative units (radiance x area): what counts is their ratio, exposure takes the rest.
     """
-    if style == "synthetic":  # simple and even: white ceiling light, some white daylight
-        power = {"bulb0": 1.0, "shade0": 0.1, "pane0": 1.0}
-        tint = {name: np.ones(3) for name in power}
-    else:
-        lamp_k, evening = rng.choice([2700.0, 3000, 3500, 4200]), rng.random() < 0.3
-        ceiling = 0.0 if not evening and rng.random() < 0.3 else rng.uniform(0.5, 1.4)
-        daylight = rng.uniform(0.01, 0.05) if evening else rng.uniform(0.6, 3.0)
-        if "pane0" not in areas:
-            ceiling = max(ceiling, 0.6)
-        power = {"bulb0": ceiling, "shade0": rng.choice([0.0, 0.15, 0.3]), "pane0": daylight}
-        sky = kelvin(rng.uniform(5500, 8500))
-        tint = {"bulb0": kelvin(lamp_k), "shade0": kelvin(2700), "pane0": sky}
-    return {name: power[name] / areas[name] * tint[name] for name in power if name in areas and power[name] > 0}
+    evening = rng.random() < 0.3
+    weather = rng.choice(["sunny", "overcast", "dull"])
+    daylight = {"sunny": rng.uniform(1.5, 5.0), "overcast": rng.uniform(0.5, 1.5), "dull": rng.uniform(0.1, 0.5)}
+    power = {"pane0": rng.uniform(0.01, 0.05) if evening else daylight[str(weather)]}
+    on = 0.95 if evening or kind in WORK or kind == "bathroom" else 0.65  # how often a lamp is lit
+    warm = rng.uniform(3400, 5200) if kind in WORK else rng.choice([2500.0, 2700, 2800, 3000, 3400, 4000, 6000])
+    for name in ("bulb0", "bulb1"):
+        # Never quite dark: closed blinds would leave nothing but noise, and light comes in from other rooms.
+        power[name] = rng.uniform(0.3, 1.4) if rng.random() < on else 0.12
+    power["bulb2"] = rng.uniform(0.05, 0.5)
+    for name in ("shade0", "shade1"):
+        power[name] = rng.uniform(0.08, 0.4) if rng.random() < on - 0.25 else 0.0
+    if sum(power[name] for name in power if name in areas) < 0.1:  # somebody wanted to see something
+        power |= {"bulb0": 0.6, "shade0": 0.3}
+        power["pane0"] = max(power["pane0"], 0.0 if {"bulb0", "shade0"} & set(areas) else 0.6)
+    greenish = np.array([0.97, 1.04, 0.96]) if kind in WORK else np.ones(3)  # fluorescent tubes
+    tint = {name: kelvin(warm + rng.uniform(-200, 200)) * greenish for name in power}
+    tint["pane0"] = kelvin({"sunny": 5600.0, "overcast": 6800.0, "dull": 8000.0}[str(weather)] + rng.uniform(-400, 400))
+    lit = {name: power[name] / areas[name] * tint[name] for name in power if name in areas and power[name] > 0}
+    if "screen1" in areas:
+        lit["screen1"] = kelvin(6500) * rng.uniform(0.02, 0.12)
+    return lit

@@ -13,9 +13,9 @@ from umadapt.nets.model import UMAdapt
 def losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
     """L_dist of one task: L_t(Y^, Y) + alpha L_t(N->t(O^), Y). Algorithm 1, lines 3 and 4.
 
-    A task without a transfer net (normals indoors) has the direct term alone.
+    A task without a transfer net (normals indoors) has the direct term alone, and so has every task at alpha = 0.
     """
-    inputs = model.graph.get(task, ())
+    inputs = model.graph.get(task, ()) if alpha else ()
     predictions = model.decode(model.encode(batch["image"], "source"), (task, *inputs))
     kind = model.tasks[task]
     target = kind.prepare(batch[task])
@@ -34,7 +34,7 @@ def joint_losses(model: UMAdapt, batch: Batch, alpha: float) -> Loss:
     for task, kind in model.tasks.items():
         target = kind.prepare(batch[task])
         terms[f"{task}/direct"] = kind.loss(predictions[task], target)
-        if task in model.graph:
+        if alpha and task in model.graph:
             terms[f"{task}/distil"] = alpha * kind.loss(model.transfer(task, encoded), target)
     return Loss(terms)
 
