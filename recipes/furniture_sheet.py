@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from umadapt.errors import UserError
-from umadapt.scenes.catalogue import Catalogue, Model, default_folder
 from umadapt.scenes.labels import Pinhole, Pose, Triangles, cast
 from umadapt.scenes.shapes import Item, Part
+from umadapt.scenes.sweethome.catalogue import Catalogue, Model, default_folder
 
 TILE, FINE, COLUMNS = 150, 2, 9  # pixels of a thumbnail, of which each is the mean of FINE x FINE
 

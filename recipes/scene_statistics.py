@@ -41,7 +41,7 @@ def measure(data: str) -> tuple[Statistics, tuple[str, ...]]:
     depths, rows, medians, counts, seen = [], [], [], np.zeros(len(folder.classes)), []
     for name in folder.ids[:VIEWS]:
         sample = folder.read(name, ("depth", "seg"))
-        depth_m, seg = sample["depth"][::STEP, ::STEP], sample["seg"][::STEP, ::STEP]
+        depth_m, seg = (np.asarray(sample[task])[::STEP, ::STEP] for task in ("depth", "seg"))
         bands = np.array_split(np.where(depth_m > 0, depth_m, np.nan), 12)
         rows.append([np.nanmedian(band) if np.isfinite(band).any() else np.nan for band in bands])
         depths.append(np.histogram(depth_m[depth_m > 0], DEPTH_BINS_M)[0])
@@ -65,7 +65,7 @@ def draw(path: str, ours: Statistics, theirs: Statistics, names: tuple[str, ...]
     axes[0].plot(middle, theirs.depth, color="#c44e52", label=f"real ({theirs.views} photos)")
     axes[0].set(title="depth of the pixels", xlabel="m", ylabel="share")
     axes[0].legend(fontsize=8)
-    bins = np.linspace(0, 6, 25)
+    bins = np.linspace(0, 6, 25).tolist()
     axes[1].hist(ours.median_m, bins, density=True, color="#8fb8de")
     axes[1].hist(theirs.median_m, bins, density=True, histtype="step", color="#c44e52")
     axes[1].set(title="median depth of a view", xlabel="m")
@@ -73,7 +73,7 @@ def draw(path: str, ours: Statistics, theirs: Statistics, names: tuple[str, ...]
     axes[2].plot(theirs.rows_m, np.arange(12), color="#c44e52")
     axes[2].set(title="median depth by row", xlabel="m", yticks=(0, 11), yticklabels=("top", "bottom"))
     axes[2].invert_yaxis()
-    bins = np.arange(0, 20) - 0.5
+    bins = (np.arange(0, 20) - 0.5).tolist()
     axes[3].hist(ours.seen, bins, density=True, color="#8fb8de")
     axes[3].hist(theirs.seen, bins, density=True, histtype="step", color="#c44e52")
     axes[3].set(title=f"classes over {100 * SEEN_SHARE:.1f} % of a view")

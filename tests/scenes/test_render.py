@@ -21,7 +21,7 @@ from umadapt.data.files import sweep
 from umadapt.errors import UserError
 from umadapt.scenes import engine, render
 from umadapt.scenes.classes import ID, NYU40
-from umadapt.scenes.stock import Stock
+from umadapt.scenes.interior.stock import Stock
 
 pytest.importorskip("mitsuba")
 SIZE = (48, 64)
@@ -208,7 +208,7 @@ import numpy as np
 from pathlib import Path
 from umadapt.config import Render, check_numbers
 from umadapt.scenes import engine, render, tracer
-from umadapt.scenes.stock import Stock
+from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.views import nyu_camera
 import importlib
 chosen, _ = engine.choose(sys.argv[1])

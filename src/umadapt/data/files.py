@@ -87,7 +87,8 @@ def _alive(pid: int) -> bool:
 
 def cache_folder() -> Path:
     """Where files are kept that can be made again: $XDG_CACHE_HOME or ~/.cache. Not made here."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "umadapt"
+    own = os.environ.get("XDG_CACHE_HOME", "")  # the XDG specification ignores a relative one
+    return Path(own if os.path.isabs(own) else os.path.expanduser("~/.cache")) / "umadapt"
 
 
 def _write_pil(path: str | Path, image: Image.Image, quality: int = 90) -> None:

@@ -28,12 +28,12 @@ from umadapt.data.files import sweep
 from umadapt.data.folder import write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
 from umadapt.scenes import camera, denoise, engine, tracer
-from umadapt.scenes.catalogue import Catalogue, default_folder
 from umadapt.scenes.classes import IGNORE, NYU40
+from umadapt.scenes.interior.layout import Room
+from umadapt.scenes.interior.rooms import draw_kind, draw_room
+from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.labels import Pose, Triangles, cast
-from umadapt.scenes.layout import Room
-from umadapt.scenes.rooms import draw_kind, draw_room
-from umadapt.scenes.stock import Stock
+from umadapt.scenes.sweethome.catalogue import Catalogue, default_folder
 from umadapt.scenes.views import draw_views, nyu_camera
 
 GENERATOR = 2  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones

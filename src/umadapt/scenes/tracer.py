@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from umadapt.scenes.engine import Engine
+from umadapt.scenes.interior.layout import Room
 from umadapt.scenes.labels import Pinhole, Pose
-from umadapt.scenes.layout import Room
 from umadapt.scenes.shapes import Surface
 from umadapt.scenes.style import LIGHTS, Style, surfaces
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from umadapt.scenes.classes import ID, NYU40
-from umadapt.scenes.furniture import Rng
+from umadapt.scenes.interior.layout import Block, Room, overlap
 from umadapt.scenes.labels import Pinhole, Pose, Triangles, cast
-from umadapt.scenes.layout import Block, Room, overlap
+from umadapt.scenes.makers.furniture import Rng
 
 NYU_FOCAL = 518.86 / 640  # focal length of NYUDv2's colour camera as a share of the image's width
 NEAR_M = 0.5

@@ -1,0 +1,1 @@
+"""Rooms: shells, openings, kinds, and what stands where."""

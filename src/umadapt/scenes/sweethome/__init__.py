@@ -1,0 +1,1 @@
+"""Furniture of Sweet Home 3D catalogues."""
