@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from umadapt.errors import UserError
 from umadapt.scenes.interior.stock import MAKERS, Stock
 from umadapt.scenes.shapes import Item, box
 
@@ -15,6 +16,10 @@ from umadapt.scenes.shapes import Item, box
 class FakeModel:
     role: str
     elevation: float = 0.0
+
+    @property
+    def id(self) -> str:
+        return f"Fake#{self.role}-{self.elevation}"
 
 
 class FakeCatalogue:
@@ -71,3 +76,25 @@ def test_roles_that_only_the_catalogue_has() -> None:
     assert not Stock().has("globe")
     with pytest.raises(KeyError):
         Stock().item(np.random.default_rng(0), "globe")
+
+
+class BrokenCatalogue(FakeCatalogue):
+    """Its tables and globes cannot be read, its second basin can."""
+
+    def of(self, role: str) -> tuple[FakeModel, ...]:
+        return (FakeModel(role), FakeModel(role, 0.6)) if role == "basin" else super().of(role)
+
+    def item(self, model: FakeModel) -> Item:
+        if not model.elevation:
+            raise UserError(f"furniture.sh3f: {model.id} cannot be read: no vertices")
+        return super().item(model)
+
+
+def test_broken_models_are_left_out_and_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    stock, rng = Stock(BrokenCatalogue(), 1.0), np.random.default_rng(0)  # pyright: ignore[reportArgumentType]
+    drawn = [materials(stock.item(rng, "basin")) == {"own_basin"} for _ in range(60)]
+    assert 0.3 < np.mean(drawn) < 0.7  # two models: half of them from the catalogue, always the one that works
+    assert all(materials(stock.item(rng, "table")) != {"own_table"} for _ in range(20))
+    assert capsys.readouterr().err.count("Fake#table-0.0 cannot be read") == 1
+    with pytest.raises(UserError, match="every catalogue model of role globe is broken"):
+        stock.item(rng, "globe")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from umadapt.errors import UserError
 from umadapt.scenes.interior.solids import flat_top
 from umadapt.scenes.makers import bathroom, clutter, fixtures, furniture, storage
 from umadapt.scenes.makers.furniture import Rng
 from umadapt.scenes.shapes import Item, cushion, move
 
 if TYPE_CHECKING:
-    from umadapt.scenes.sweethome.catalogue import Catalogue
+    from umadapt.scenes.sweethome.catalogue import Catalogue, Model
 
 Maker = Callable[[Rng], Item]
 
@@ -122,6 +124,7 @@ class Stock:
     def __init__(self, catalogue: Catalogue | None = None, share: float = 0.7) -> None:
         self.catalogue = catalogue
         self.share = share
+        self.broken: set[str] = set()  # ids of models that could not be read
 
     def has(self, role: str) -> bool:
         """Whether there is anything of that role."""
@@ -133,12 +136,28 @@ class Stock:
         # A role with few models leaves more to the makers, or every other shelf would be the same one.
         share = self.share * len(models) / (len(models) + 2)
         if self.catalogue is not None and models and (role not in MAKERS or rng.random() < share):
-            model = models[int(rng.integers(len(models)))]
-            item = self.catalogue.item(model)
+            item = self._modelled(self.catalogue, role, models, int(rng.integers(len(models))))
+            if item is not None:
+                return item
+        return self.made(rng, role)
+
+    def _modelled(self, catalogue: Catalogue, role: str, models: Sequence[Model], first: int) -> Item | None:
+        """Model `first`, or the next one that is not broken; None when all are and a maker can step in."""
+        for k in range(len(models)):
+            model = models[(first + k) % len(models)]
+            try:
+                item = catalogue.item(model)
+            except UserError as error:
+                if model.id not in self.broken:
+                    print(f"left out: {error}", file=sys.stderr)
+                self.broken.add(model.id)
+                continue
             if role in _FLAT and not item.tops:
                 item = replace(item, tops=flat_top(item))
             return _lifted(item, model.elevation) if role in _STANDING and model.elevation > 0.05 else item
-        return self.made(rng, role)
+        if role not in MAKERS:
+            raise UserError(f"every catalogue model of role {role} is broken; render with --furniture none")
+        return None
 
     def made(self, rng: Rng, role: str) -> Item:
         """Draw one item from the makers: for light that shines, which the catalogue's lamps do not know."""

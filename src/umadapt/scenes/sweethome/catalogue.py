@@ -112,10 +112,7 @@ class Catalogue:
             with zipfile.ZipFile(source.file) as archive:
                 return pack(archive, source.path, source.rotation, source.row, model.size)
         except (ValueError, KeyError, OSError, zipfile.BadZipFile, EOFError) as error:
-            raise UserError(
-                f"{source.file.name}: {model.id} cannot be read: {error}; "
-                "map it to - in furniture.tsv, or take the catalogue away"
-            ) from error
+            raise UserError(f"{source.file.name}: {model.id} cannot be read: {error}") from error
 
     def _add(
         self,
