@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# NYUDv2 ladder: 3,200 own renders, MobileNetV2, every variant there is, chosen on val-a, reported on val-b.
+# NYUDv2 ladder: 3,000 own renders, MobileNetV2, every variant there is, chosen on val-a, reported on val-b.
 #
 #   recipes/nyud.sh [OUT]
 #
@@ -15,9 +15,9 @@ FURNITURE=${FURNITURE:-auto}
 make --silent setup
 UMADAPT=.venv/bin/umadapt
 
-$UMADAPT render "$OUT/rooms" --rooms 800 --views 4 --size 120x160 --style photo --seed 11 --furniture "$FURNITURE"
+$UMADAPT render "$OUT/rooms" --rooms 750 --views 4 --size 120x160 --style photo --seed 11 --furniture "$FURNITURE"
 $UMADAPT train --source "$OUT/rooms" --out "$OUT/base" --backbone mobilenetv2_100 --weights "$WEIGHTS" \
-    --size 120x160 --width 0.25 --transfer-width 0.25 --transfer-steps 1500 --base-steps 1800 --contour-steps 150 \
+    --size 120x160 --width 0.25 --transfer-width 0.25 --transfer-steps 1200 --base-steps 1000 --contour-steps 150 \
     --lr 5e-4 --holdout 0.03
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adabn-res5" --method adabn --statistics res5
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adabn" --method adabn

@@ -17,9 +17,9 @@ SEED=${SEED:-0}
 make --silent setup
 UMADAPT=.venv/bin/umadapt
 
-$UMADAPT render "$OUT/rooms" --views 300 --size 96x128 --style photo --seed 1 --furniture "$FURNITURE"
+$UMADAPT render "$OUT/rooms" --views 200 --size 96x128 --style photo --seed 1 --furniture "$FURNITURE"
 $UMADAPT train --source "$OUT/rooms" --out "$OUT/base" --backbone mobilenetv2_100 --weights "$WEIGHTS" \
-    --size 96x128 --width 0.25 --transfer-width 0.25 --transfer-steps 800 --base-steps 300 --contour-steps 60 \
+    --size 96x128 --width 0.25 --transfer-width 0.25 --transfer-steps 400 --base-steps 160 --contour-steps 40 \
     --batch 12 --lr 5e-4 --seed "$SEED"
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adabn" --method adabn
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv" --method noadv --seed "$SEED"

@@ -1,6 +1,6 @@
 """Views of a rendered set as one small picture, six in a row, one view a room, spread evenly over the set.
 
-    python recipes/rooms_sheet.py docs/rooms.jpg ROOMS [COUNT]
+python recipes/rooms_sheet.py docs/rooms.jpg ROOMS [COUNT]
 """
 
 from __future__ import annotations
