@@ -17,9 +17,9 @@ from umadapt.cli import main
 OUT = Path("demo")
 SIZE = "--size 96x128"
 COMMANDS = f"""
-render {OUT}/rooms  --views 320 {SIZE} --style synthetic --seed 1 --furniture none
-render {OUT}/photos --views 120 {SIZE} --style photo --seed 2 --furniture none
-render {OUT}/test   --views 100 {SIZE} --style photo --seed 3 --furniture none
+render {OUT}/rooms  --views 320 {SIZE} --style synthetic --seed 1 --furniture none --spp 8
+render {OUT}/photos --views 120 {SIZE} --style photo --seed 2 --furniture none --spp 8
+render {OUT}/test   --views 100 {SIZE} --style photo --seed 3 --furniture none --spp 8
 train --source {OUT}/rooms --out {OUT}/base --backbone resnet10t --weights none {SIZE}
       --width 0.25 --transfer-width 0.25 --transfer-steps 1200 --base-steps 520 --contour-steps 100
       --batch 12 --lr 1e-3
