@@ -3,7 +3,7 @@
 #
 #   recipes/nyud.sh [OUT]
 #
-# Cost: @COST@ on two CPU cores, 3 GB of memory, 600 MB of disk. Sets itself up by `make setup`.
+# Cost: about an hour and a quarter on two CPU cores, 3 GB of memory, 600 MB of disk. Sets itself up by `make setup`.
 # Needs NYUDv2 in the folder format (NYUD), ImageNet weights of mobilenetv2_100 (WEIGHTS) and, for the committed
 # figures, Debian's sweethome3d-furniture (FURNITURE=none does without). Expected: docs/results.md.
 set -euo pipefail

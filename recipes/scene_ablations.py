@@ -29,7 +29,6 @@ ABLATIONS = {  # name -> (arguments of render, arguments of train) beside the co
     "4 samples a pixel": ("--seed 1 --spp 4", ""),
     "a quarter of the views": ("--seed 1 --views 50", ""),
     "no augmentation": ("--seed 1", "--augment 0"),
-    "twice the augmentation": ("--seed 1", "--augment 2"),
 }
 COMMON = {"--views": "200", "--size": "96x128", "--style": "photo", "--workers": "1"}
 TRAIN = (
