@@ -29,7 +29,7 @@ SIZE = (48, 64)
 
 def make(out: Path, **changes) -> Render:
     config = Render(
-        out, views=4, size=SIZE, spp=2, views_per_room=2, furniture="none", workers=1, engine="scalar", seed=3
+        out, views=4, size=SIZE, spp=2, views_per_room=2, furniture="none", workers=1, engine="scalar", seed=5
     )
     return dataclasses.replace(config, **changes)
 
@@ -85,7 +85,7 @@ def test_floor_agrees_with_camera_and_normals(plain: Path) -> None:
         normals = packed[i, j] / 127.5 - 1
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         assert np.degrees(np.arccos(np.clip(normals @ up, -1, 1))).max() < 1
-    assert tested
+    assert tested >= 2
 
 
 def test_normals_face_the_viewer(plain: Path) -> None:
@@ -127,7 +127,7 @@ def test_killed_at_random_moments(plain: Path, tmp_path: Path) -> None:
     """SIGKILL to the whole process group, whatever it is doing, until one run gets through: the files are the same."""
     out, rng = tmp_path / "killed", np.random.default_rng()
     command = [sys.executable, "-m", "umadapt", "render", str(out), "--views", "4", "--views-per-room", "2"]
-    command += ["--size", "48x64", "--spp", "2", "--furniture", "none", "--engine", "scalar", "--seed", "3"]
+    command += ["--size", "48x64", "--spp", "2", "--furniture", "none", "--engine", "scalar", "--seed", "5"]
     for patience_s in (*rng.uniform(2, 9, 3), 300):
         process = subprocess.Popen([*command, "--workers", "2"], start_new_session=True, stderr=subprocess.DEVNULL)
         try:
@@ -185,7 +185,7 @@ def test_photo_style_shares_the_labels(plain: Path, tmp_path: Path) -> None:
 
 
 def test_changed_settings_are_refused(plain: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"seed was 3, now 4; spp was 2, now 8"):
+    with pytest.raises(UserError, match=r"seed was 5, now 4; spp was 2, now 8"):
         render.run(make(plain, seed=4, spp=8))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "dataset.json").write_text("{}")
@@ -214,8 +214,8 @@ import importlib
 chosen, _ = engine.choose(sys.argv[1])
 tracer.start(chosen)
 mi = importlib.import_module("mitsuba")
-room, poses = render.furnish(Render(Path("unused"), size=(48, 64), views_per_room=2, seed=3), Stock(), 0)
-scene = tracer.build(room, "synthetic", (3, 0)).scene
+room, poses = render.furnish(Render(Path("unused"), size=(48, 64), views_per_room=2, seed=5), Stock(), 0)
+scene = tracer.build(room, "synthetic", (5, 0)).scene
 centres = {"type": "stratified", "jitter": False, "sample_count": 1}
 sensor = tracer.sensor(poses[0], nyu_camera(48, 64), centres)
 aov = mi.load_dict({"type": "aov", "aovs": "p:position,n:geo_normal"})
@@ -249,5 +249,6 @@ def test_llvm_writes_the_same_labels(plain: Path, tmp_path: Path) -> None:
     for name, data in content(plain).items():
         if name[-5] in "01" and name.startswith(("depth", "normals", "seg")):
             assert llvm[name] == data
-    a, b = (np.array(Image.open(d / "image" / "000000.png"), dtype=float) for d in (plain, tmp_path / "llvm"))
-    assert np.abs(a - b).mean() < 20  # other random numbers, the same picture
+    pictures = [np.array(Image.open(d / "image" / "000000.png"), dtype=float) for d in (plain, tmp_path / "llvm")]
+    a, b = (picture.reshape(6, 8, 8, 8, 3).mean((1, 3)) for picture in pictures)  # most of the noise is averaged away
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.8  # other random numbers, the same picture
