@@ -17,7 +17,8 @@ from umadapt.errors import UserError
 from umadapt.evaluate import evaluate, evaluate_predictions, run
 from umadapt.nets.model import UMAdapt
 from umadapt.ruler import PROTOCOLS, Ruler
-from umadapt.tasks.resize import resize_labels, resize_map, resize_prediction
+from umadapt.tasks import Normals
+from umadapt.tasks.resize import resize_labels, resize_map
 
 KEYS = {
     "depth": {"rel", "log10", "rms", "rms_log", "sq_rel", "d1", "d2", "d3"},
@@ -75,7 +76,7 @@ def test_resizing_is_bilinear_with_half_pixel_centres(size):
     wanted = bilinear(maps.permute(1, 2, 0).double().numpy(), size)
     assert resize_map(maps, size).permute(1, 2, 0).numpy() == pytest.approx(wanted, abs=1e-5)
     assert (resize_labels(maps, size).numpy() == wanted.argmax(-1)).mean() > 0.999
-    unit = resize_prediction("normals", maps[:3], size)
+    unit = Normals().resize(maps[:3], size)
     assert unit.norm(dim=0).numpy() == pytest.approx(1, abs=1e-5)
 
 

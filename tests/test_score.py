@@ -28,7 +28,7 @@ def test_entropy_of_known_maps():
 
 def test_score_does_not_depend_on_the_batch(toy_world, tiny):
     one, many = (score(tiny.eval(), "source", Folder(toy_world), batch=batch) for batch in (1, 5))
-    assert set(one) == {"n", "energy", "total", "entropy", "diversity"}
+    assert set(one) == {"n", "energy", "total", "disagreement", "entropy", "diversity"}
     assert set(one["energy"]) == {"seg", "depth"}
     assert one["total"] == pytest.approx(sum(one["energy"].values()))
     assert one["total"] == pytest.approx(many["total"], 1e-4)
@@ -43,14 +43,14 @@ def test_energy_is_zero_where_the_tasks_agree(toy_world, tiny, monkeypatch):
     assert found["energy"]["seg"] == pytest.approx(found["entropy"], 1e-4)
 
 
-def test_command_ranks_by_energy(tmp_path, toy_world, capsys):
+def test_command_ranks_by_score(tmp_path, toy_world, capsys):
     runs = []
     for seed, variant in enumerate(["source-only", "noadv", "adv"]):
         make_run(tmp_path / variant, variant, weights=seed, report=REPORT)
         runs.append(tmp_path / variant)
     assert run(Score(tuple(runs), str(toy_world), device="cpu", json=tmp_path / "score.json")) == 0
     rows = json.loads((tmp_path / "score.json").read_text())["ranking"]
-    assert [row["total"] for row in rows] == sorted(row["total"] for row in rows)
+    assert [row["score"] for row in rows] == sorted(row["score"] for row in rows)
     assert {row["variant"] for row in rows} == {"source-only", "noadv", "adv"}
     text = capsys.readouterr().out
     assert "no proof" in text

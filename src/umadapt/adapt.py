@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
+import safetensors.torch
 import torch
 
-from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
+from umadapt import candidates
+from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, load_weights, pick_device, read_config
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, split_heldout, whole_images
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.loop import fit, to_device
+from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
-from umadapt.stages import adapt, statistics, transfer
+from umadapt.score import real_energy, select
+from umadapt.stages import adapt, adapt_b, mean_teacher, minent, output_adv, statistics, transfer
+
+STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
+    "b-ccr": adapt_b.stage,
+    "b-fcf": adapt_b.stage,
+    "minent": minent.stage,
+    "output-adv": output_adv.stage,
+    "mean-teacher": mean_teacher.stage,
+}
+# what a method reads of the labelled source; the others read nothing of it
+READS = {"adv": "labels", "b-ccr": "images", "b-fcf": "images", "output-adv": "images"}
+NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
 
 
 def run(config: Adapt) -> int:
@@ -29,15 +45,17 @@ def run(config: Adapt) -> int:
     model, _ = load_model(config.run, "cpu")
     if config.method == "noadv-1" and "seg" not in model.graph:
         raise UserError(f"noadv-1 uses the transfer net of seg alone, and {config.run} has none")
-    if not model.graph and config.method != "adabn":
+    if not model.graph and config.method in NEED_TRANSFERS:
         raise UserError(f"{config.run} has no transfer nets to adapt with; use --method adabn")
+    if config.method == "minent" and "seg" not in model.tasks:
+        raise UserError(f"minent lowers the entropy of seg, and {config.run} does not predict it")
     if config.method == "adabn" and config.statistics == "source":
         raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
     device = pick_device(config.device)
     photos = Folder(config.target)
     if not photos.has("image", photos.ids[0]):
         raise UserError(f"{config.target} holds labels alone; expected a folder of photos")
-    source = open_source(config.source or before["source"], model) if config.method == "adv" else None
+    source = open_source(config, before["source"], model) if config.method in READS else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
     run_folder = RunFolder(
         config.out,
@@ -53,63 +71,104 @@ def run(config: Adapt) -> int:
             "data": {"target": digest(photos.ids), "base": before["data"]},
         },
     )
-    if run_folder.done("adapt"):
+    if run_folder.done("select" if chooses(config, model) else "adapt"):
         print(f"{config.out} is done")
         return 0
     model.encoder.add_target()
     model.freeze(model)
     model.to(device).to(memory_format=torch.channels_last)
-    images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
-    statistics.reestimate(model, images, config.statistics)
+    if run_folder.done("adapt"):
+        load_weights(model, safetensors.torch.load_file(str(config.out / "model.safetensors")))
+    else:
+        images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
+        statistics.reestimate(model, images, config.statistics)
     if config.method == "adabn":
         run_folder.finish("adapt", model)
-    else:
-        stage = make_stage(model, config, photos, source)
+    elif not run_folder.done("adapt"):
+        torch.manual_seed(config.seed)  # of the networks that some methods add
+        stage = keep_candidates(make_stage(model, config, photos, source), model, config)
         fit(stage, model, run_folder, seed=config.seed, clip=config.clip, save_every=config.save_every)
+    if chooses(config, model):
+        step = select(run_folder, model.eval(), photos)
+        run_folder.finish("select", model)
+        print(f"kept the checkpoint of step {step} of {', '.join(map(str, candidates.candidates(config.out)))}")
     save_samples(model, run_folder, photos, photos.ids, "adapt")
     print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {config.target}")
     return 0
 
 
-def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | None) -> adapt.Stage:
-    """Algorithm 2 with its data; `folder` is the labelled source, for `adv` alone."""
-    size = model.spec.size
-    grid = model.grid(size)
+def chooses(config: Adapt, model: UMAdapt) -> bool:
+    """Whether the label-free selector decides on the checkpoint; it needs transfer nets."""
+    return config.candidates > 0 and config.method != "adabn" and bool(model.graph)
+
+
+def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
+    """The same stage, which stores Res-5 at the start and at a few steps on the way."""
+    steps = candidates.candidate_steps(stage.steps, config.candidates)
+    if not steps:
+        return stage
+    average = stage.extra.get("average")
+    if not candidates.candidate_path(config.out, 0).exists():
+        candidates.save_candidate(config.out, 0, model)
+
+    def after(step: int) -> None:
+        stage.after(step)
+        if step + 1 in steps:
+            candidates.save_candidate(config.out, step + 1, model, average)
+
+    return dataclasses.replace(stage, after=after)
+
+
+def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | None) -> Stage:
+    """The method's stage with its data; `folder` is the labelled source, for the methods in READS."""
+    size, grid = model.spec.size, model.grid(model.spec.size)
     target = Batches(
         photos, photos.ids, size, grid, batch=config.batch, seed=config.seed, recipe=Augment(), contours=True
     )
+    if config.method in ("noadv", "noadv-1"):
+        return adapt.stage(model, config, target, real_energy(read_config(config.run)))
     if folder is None:
-        return adapt.stage(model, config, target)
+        return STAGES[config.method](model, config, target)
     ids, _ = split_heldout(folder.ids, float(read_config(config.run)["command"]["holdout"]))
-    tasks = tuple(t for t in model.tasks if t in model.graph or any(t in inputs for inputs in model.graph.values()))
+    in_graph = tuple(t for t in model.tasks if t in model.graph or any(t in inputs for inputs in model.graph.values()))
     source = Batches(
         folder,
         ids,
         size,
         grid,
-        tasks=tasks,
+        tasks=in_graph if config.method == "adv" else tuple(model.tasks),
         batch=config.batch,
         seed=config.seed + 1,
         recipe=Augment(),
-        images=config.real_tuples == "pred",
+        images=READS[config.method] == "images" or config.real_tuples == "pred",
     )
+    every = config.critic_every if config.method == "adv" else 1
+
+    def both(step: int) -> Batch:
+        out = target(step)
+        return {**out, "source": source(step // every)} if (step + 1) % every == 0 else out
+
+    if config.method != "adv":
+        return STAGES[config.method](model, config, both)
     device = model.mean.device
-    energies = transfer.measure(model, (to_device(source(k), device) for k in range(8)))
-    margins = {task: config.margin * figures["energy"] for task, figures in energies.items()}
-    print("hinge margins: " + ", ".join(f"{task} {margin:.3f}" for task, margin in margins.items()))
-    return adapt.stage(model, config, target, source, margins)
+    measured = transfer.measure(model, (to_device(source(k), device) for k in range(8)))
+    real = {task: figures["energy"] for task, figures in measured.items()}
+    print("hinge margins: " + ", ".join(f"{task} {config.margin * energy:.3f}" for task, energy in real.items()))
+    return adapt.stage(model, config, both, real)
 
 
-def open_source(address: str, model: UMAdapt) -> Folder:
+def open_source(config: Adapt, trained_on: str, model: UMAdapt) -> Folder:
     """The labelled source of a run.
 
     Raises:
         UserError: it moved, or has other classes.
     """
+    address = config.source or trained_on
     try:
         folder = Folder(address)
     except UserError as error:
-        raise UserError(f"adv reads the labels of the run's source: {error}\ngive --source DATA") from error
+        what = READS[config.method]
+        raise UserError(f"{config.method} reads {what} of the run's source: {error}\ngive --source DATA") from error
     if "seg" in model.tasks and folder.classes != model.spec.classes:
         raise UserError(f"{Path(address)} has other classes than the run was trained on")
     return folder

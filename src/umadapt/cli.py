@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import tyro
 
-from umadapt import config
+from umadapt import config, presets
 from umadapt.errors import UserError
 
 COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
@@ -17,10 +17,13 @@ COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "check": (config.Check, "umadapt.data.check"),
     "train": (config.Train, "umadapt.train"),
     "adapt": (config.Adapt, "umadapt.adapt"),
+    "semi": (config.Semi, "umadapt.semi"),
     "evaluate": (config.Evaluate, "umadapt.evaluate"),
     "score": (config.Score, "umadapt.score"),
+    "trust": (config.Trust, "umadapt.trust"),
     "predict": (config.Predict, "umadapt.predict"),
     "report": (config.Report, "umadapt.report"),
+    "reproduce": (config.Reproduce, "umadapt.reproduce"),
 }
 
 
@@ -52,7 +55,12 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     kind, module = COMMANDS[command]
     try:
-        parsed = tyro.cli(kind, args=rest, prog=f"umadapt {command}")
+        preset = presets.chosen(rest) if command == "train" else None
+        prog = f"umadapt {command}"
+        if preset is None:
+            parsed = tyro.cli(kind, args=rest, prog=prog)
+        else:
+            parsed = tyro.cli(config.Train, args=rest, prog=prog, default=preset)
         config.check_numbers(parsed)
         return importlib.import_module(module).run(parsed)
     except UserError as error:

@@ -52,16 +52,33 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
 
 
 AT_LEAST = {  # argument, of whatever command -> its smallest sound value
-    **dict.fromkeys(("batch", "save_every", "critic_every", "views", "spp", "views_per_room"), 1),
+    **dict.fromkeys(("batch", "save_every", "critic_every", "joint_steps", "views", "spp", "views_per_room", "seeds", "jobs"), 1),
     **dict.fromkeys(
         ("seed", "workers", "rooms", "pictures", "steps", "transfer_steps", "base_steps", "contour_steps"), 0
     ),
     **dict.fromkeys(
         ("lr", "contour_lr", "critic_lr", "alpha", "ccr", "energy_weight", "prior", "margin", "clutter", "augment"), 0.0
     ),
+    **dict.fromkeys(
+        (
+            "energy_floor",
+            "sharpen",
+            "anchor",
+            "candidates",
+            "joint_weight",
+            "joint_lr",
+            "gp",
+            "fcf",
+            "entropy_weight",
+            "output_weight",
+            "output_lr",
+            "consistency",
+        ),
+        0.0,
+    ),
 }
 POSITIVE = ("clip", "depth_scale_m", "width", "transfer_width")
-SHARES = ("holdout", "decay")
+SHARES = ("holdout", "decay", "teacher_decay", "confidence", "average")
 
 
 def check_numbers(arguments: Any) -> None:
@@ -158,7 +175,8 @@ class Train:
     source: str  # labelled data, DATA or DATA:SPLIT
     out: Path  # run folder (an unfinished run is continued)
     stage: Literal["all", "transfer", "base", "contour"] = "all"  # run one stage alone, or all in order
-    tasks: Names = ("depth", "normals", "seg")  # tasks to learn
+    preset: Literal["indoor", "outdoor"] | None = None  # the paper's setting as the defaults; see presets.py
+    tasks: Names = ("depth", "normals", "seg")  # tasks to learn: depth, normals, seg, edges (made from depth)
     transfer: UseAppendAction[tuple[str, ...]] = ()  # edges such as "seg<-depth,normals"; default: the paper's graph
     backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
     weights: str = "imagenet"  # imagenet (downloaded), none (random), or a .safetensors file
@@ -185,6 +203,9 @@ class Train:
     device: str = "auto"  # auto, cpu, cuda
 
 
+Method = Literal["noadv", "noadv-1", "adv", "b-ccr", "b-fcf", "adabn", "minent", "output-adv", "mean-teacher"]
+
+
 @dataclass(frozen=True)
 class Adapt:
     """Adapt a trained run to unlabelled photos (Algorithm 2)."""
@@ -192,15 +213,20 @@ class Adapt:
     run: Positional[Path]  # a run folder made by train
     target: str  # a folder of photos, or DATA:SPLIT
     out: Path  # run folder to write (an unfinished one is continued)
-    method: Literal["noadv", "noadv-1", "adv", "adabn"] = "noadv"  # what to minimise
-    source: str | None = None  # labelled data, read by adv alone; default: the one that RUN was trained on
+    method: Method = "noadv"  # what to minimise
+    source: str | None = None  # labelled data for adv, b-ccr, b-fcf, output-adv; default: the one of RUN
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
     steps: int = 50  # target steps; more lower the energy further and, measured, raise the errors
     batch: int = 16  # images a step
     lr: float = 1e-5  # learning rate of Res-5
     energy_weight: float = 1.0  # weight of the cross-task energy
+    pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy
+    energy_floor: float = 0.0  # the pull ends at this multiple of the energy of real tuples; 0 = never
+    route: Literal["both", "prediction", "transfer"] = "both"  # where the gradient of the energy flows
     ccr: float = 10.0  # lambda, weight of the contour loss
+    sharpen: float = 0.0  # weight of the entropy of seg beside the energy
+    anchor: float = 0.0  # weight of the distance to the predictions from before the adaptation
     prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     critic_every: int = 5  # adv: m, target steps between updates of the transfer nets
@@ -208,6 +234,42 @@ class Adapt:
     energy: Literal["hinge", "literal"] = "hinge"  # adv: bounded energy (EBGAN), or real - fake as printed in the paper
     margin: float = 2.0  # adv: hinge margin in units of the energy of real tuples at the start
     real_tuples: Literal["truth", "pred"] = "truth"  # adv: inputs of real tuples, ground truth or source predictions
+    joint_weight: float = 1.0  # b-*: weight of the joint critic's score
+    joint_lr: float = 1e-4  # b-*: learning rate of the joint critic
+    joint_steps: int = 5  # b-*: updates of the critic to each target step
+    gp: float = 10.0  # b-*: weight of the gradient penalty
+    fcf: float = 10.0  # b-fcf: weight of the feature reconstruction
+    entropy_weight: float = 1.0  # minent: weight of the entropy of seg
+    output_weight: float = 0.01  # output-adv: weight of the critics of the outputs
+    output_lr: float = 1e-4  # output-adv: learning rate of the critics
+    consistency: float = 1.0  # mean-teacher: weight of the pseudo labels
+    teacher_decay: float = 0.99  # mean-teacher: share of the teacher that a step keeps
+    average: float = 0.0  # noadv, adv: decay of a moving average of Res-5, kept instead of the last weights
+    candidates: int = 5  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
+    confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
+    clip: float = 10.0  # largest gradient norm of a turn
+    save_every: int = 200  # steps between checkpoints
+    seed: int = 0  # of order and augmentation
+    device: str = "auto"  # auto, cpu, cuda
+
+
+@dataclass(frozen=True)
+class Semi:
+    """Go on from an adapted run with a few labelled photos of the target (UM-Adapt-S)."""
+
+    run: Positional[Path]  # a run folder made by adapt
+    target: UseAppendAction[tuple[str, ...]]  # a folder of photos, or DATA:SPLIT; may be given several times
+    labelled: UseAppendAction[tuple[str, ...]]  # labelled photos of the target; may be given several times
+    out: Path  # run folder to write (an unfinished one is continued)
+    mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
+    steps: int = 200  # steps, each with a labelled batch and one without labels
+    batch: int = 16  # images of each of the two
+    lr: float = 3e-5  # learning rate
+    alpha: float = 10.0  # weight of the distillation term on labelled photos
+    energy_weight: float = 1.0  # weight of the cross-task energy on photos without labels
+    ccr: float = 10.0  # lambda, weight of the contour loss
+    gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
+    train_decoders: bool = False  # train the decoders too, not Res-5 alone
     clip: float = 10.0  # largest gradient norm of a turn
     save_every: int = 200  # steps between checkpoints
     seed: int = 0  # of order and augmentation
@@ -230,13 +292,28 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Score:
-    """Rank runs on photos without labels: cross-task energy of their stage-1 transfer nets, entropy, diversity."""
+    """Rank runs on photos without labels: energy of their stage-1 transfer nets, entropy, class diversity."""
 
     runs: Positional[tuple[Path, ...]]  # run folders that share their transfer nets
     photos: str  # a folder of photos, or DATA:SPLIT
+    checkpoints: bool = False  # score every checkpoint that `adapt` has kept, not the runs alone
     batch: int = 8  # images at once
     device: str = "auto"  # auto, cpu, cuda
     json: JsonFile = None  # write the scores here too
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Measure how well trust maps find the errors of a run: sparsification against labels, beside entropy."""
+
+    run: Positional[Path]  # run folder with transfer nets
+    data: str = ""  # labelled data, DATA or DATA:SPLIT
+    protocol: Literal["raw", "nyud", "nyud_full"] = "raw"  # crop, caps and pooling
+    plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None  # write the sparsification curves here
+    batch: int = 8  # images at once
+    seed: int = 0  # of the pixels drawn from each photo
+    device: str = "auto"  # auto, cpu, cuda
+    json: JsonFile = None  # write the figures here too
 
 
 @dataclass(frozen=True)
@@ -258,3 +335,26 @@ class Report:
     pictures: int = 6  # photos shown side by side
     device: str = "auto"  # auto, cpu, cuda
     json: JsonFile = None  # write the evaluations of the runs here, keyed by variant
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Run the whole ladder of variants over several seeds; the paper's tables beside ours."""
+
+    suite: Positional[Literal["indoor-small", "indoor", "outdoor"]]  # small on own renders; or the paper's sizes
+    out: Path = Path("reproduce")  # folder to write (an unfinished ladder is continued)
+    seeds: int = 3  # how many times every variant is trained, with seeds 0, 1, …
+    budget: Literal["full", "short"] = "full"  # steps of the recipe, or fewer
+    source: str | None = None  # labelled data to train on; default, indoor-small: 320 rooms that it renders
+    target: str | None = None  # photos to adapt to, a folder or DATA:SPLIT; default, indoor-small: 120 rendered ones
+    eval: str | None = None  # labelled photos to measure on, DATA or DATA:SPLIT; default, indoor-small: 100 rendered
+    labelled: str | None = None  # labelled photos of the target, for UM-Adapt-S and the oracle
+    protocol: Literal["auto", "raw", "nyud", "nyud_full"] = "auto"  # of evaluate; auto = nyud at 480x640, else raw
+    backbone: str | None = None  # any timm backbone; default: resnet10t for indoor-small, else resnet50
+    weights: str | None = None  # imagenet, none, or a .safetensors file; default: none for indoor-small, else imagenet
+    size: Size | None = None  # network input in pixels, height x width; default: the suite's
+    rungs: Names = ()  # run these alone, such as source-only,adabn,noadv; default: all
+    jobs: int = 2  # commands side by side; the cores are shared out among them
+    pictures: int = 4  # photos in the grid of pictures
+    device: str = "auto"  # auto, cpu, cuda
+    json: JsonFile = None  # write OUT/ladder.json here too

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +16,8 @@ from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.photos import photo_batches, prefetch, run_model
 from umadapt.ruler import PROTOCOLS, Maps, Protocol, Ruler
+from umadapt.tasks import TASKS
+from umadapt.tasks.resize import to_tensor
 
 
 @torch.inference_mode()
@@ -74,7 +75,7 @@ def evaluate_predictions(
     predicted for some photos of the data only: measuring a part would say nothing about the whole.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    tasks = [task for task in ("depth", "normals", "seg") if any(predictions.has(task, id) for id in folder.ids)]
+    tasks = [task for task in TASKS if any(predictions.has(task, id) for id in folder.ids)]
     if not tasks:
         raise UserError(
             f"{predictions.root} holds no predictions for the {len(folder.ids)} photos of {folder.root}. "
@@ -87,18 +88,17 @@ def evaluate_predictions(
         lacking = [task for task in truth if not predictions.has(task, id)]
         if lacking:
             raise UserError(f"{predictions.root} has no {lacking[0]}/{id}.png. Predict all photos of the data first")
-        return {task: _to_tensor(task, predictions.read_label(task, id)) for task in truth}, truth
+        found = {task: predictions.read_label(task, id) for task in truth}
+        return {task: _as_prediction(to_tensor(map_)) for task, map_ in found.items() if map_ is not None}, truth
 
     for id, (prediction, truth) in prefetch(read, folder.ids, progress):
         ruler.update(id, prediction, truth)
     return ruler.result()
 
 
-def _to_tensor(task: str, label: np.ndarray | None) -> Tensor:
-    """A reader's label as a prediction: depth (1, h, w), normals (3, h, w), seg (h, w)."""
-    assert label is not None
-    tensor = torch.from_numpy(np.ascontiguousarray(label))
-    return {"depth": tensor.unsqueeze(0), "normals": tensor.movedim(-1, 0), "seg": tensor}[task]
+def _as_prediction(map_: Tensor) -> Tensor:
+    """With a channel axis, but ids without: depth (1, h, w), normals (3, h, w), seg (h, w)."""
+    return map_.unsqueeze(0) if map_.ndim == 2 and map_.is_floating_point() else map_
 
 
 def run(config: configs.Evaluate) -> int:
@@ -141,7 +141,7 @@ def table(result: Mapping[str, Any], classes: int) -> str:
         lines.append(f"classes  {classes}, {len(result['seg']['iou'])} of them in the ground truth")
     if "normals_from" in result:
         lines.append(f"normals  ground truth made from {result['normals_from']}")
-    for task in ("depth", "normals", "seg"):
+    for task in TASKS:
         figures = {key: x for key, x in result.get(task, {}).items() if key != "iou"}
         if figures:
             lines += ["", f"{task:<8}" + "".join(f"{key:>11}" for key in figures)]

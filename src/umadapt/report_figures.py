@@ -18,6 +18,8 @@ from umadapt.data.folder import Folder
 from umadapt.photos import thumbnail, thumbnail_photo
 from umadapt.predict import predict_photo
 from umadapt.report_runs import RunRecord
+from umadapt.ruler import read_truth
+from umadapt.tasks import Task
 
 WIDTH = 288  # of a thumbnail in pixels
 POINTS = 200  # of a curve: more cannot be seen
@@ -113,7 +115,7 @@ class Pictures:
 def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device: str) -> Pictures:
     """Predict `count` photos spread over a split with every run, as the paper's Figure 4 shows them.
 
-    Depth has one colour scale for all pictures of a photo. One model is in memory at a time.
+    All depth maps of a photo have one colour scale. One model is in memory at a time.
 
     Raises:
         UserError: the data or a run's weights are not there.
@@ -122,11 +124,11 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
     chosen = np.unique(np.linspace(0, len(folder.ids) - 1, min(count, len(folder.ids))).round().astype(int))
     ids = [folder.ids[i] for i in chosen if folder.has("image", folder.ids[i])]
     maps: dict[str, dict[str, dict[str, np.ndarray]]] = {id: {} for id in ids}  # id -> label -> task -> small map
-    tasks: list[str] = []
+    tasks: dict[str, Task] = {}
     classes: tuple[str, ...] = folder.classes
     for record in runs:
         model, stored = load_model(record.path, device)
-        tasks += [task for task in model.tasks if task not in tasks]
+        tasks |= {name: task for name, task in model.tasks.items() if name not in tasks}
         classes = classes or model.spec.classes
         for id in tqdm(ids, desc=record.label, unit="photo", file=sys.stderr, leave=False):
             found = predict_photo(model, stored["domain"], folder.read_image(id))
@@ -135,21 +137,21 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
     seen: set[int] = set()
     rows: list[PhotoRow] = []
     for id in ids:
-        truth = {task: folder.read_label(task, id) for task in tasks}
-        small = {task: thumbnail(label, WIDTH) for task, label in truth.items() if label is not None}
-        depths = [m["depth"] for m in (small, *maps[id].values()) if "depth" in m]
+        truth = {name: read_truth(folder, task, id) for name, task in tasks.items()}
+        small = {name: thumbnail(label, WIDTH) for name, label in truth.items() if label is not None}
+        every = (small, *maps[id].values())
         # the truth decides the scale where it is; a wild prediction must not turn all others dark
-        reference = depths[0][depths[0] > 0] if depths else np.empty(0)
-        far = float(np.percentile(reference, 99)) if reference.size else 10.0
-        for one in (small, *maps[id].values()):
+        first = {name: next(m[name] for m in every if name in m) for name in tasks}
+        scales = {name: task.picture_scale(first[name]) for name, task in tasks.items()}
+        for one in every:
             seen |= set(np.unique(one["seg"]).tolist()) if "seg" in one else set()
         rows.append(
             PhotoRow(
                 id,
                 jpeg(thumbnail_photo(folder.read_image(id), WIDTH)),
-                {task: picture(task, m, colours, far) for task, m in small.items()},
+                {name: picture(tasks[name], m, scales[name]) for name, m in small.items()},
                 {
-                    label: {task: picture(task, m, colours, far) for task, m in found.items()}
+                    label: {name: picture(tasks[name], m, scales[name]) for name, m in found.items()}
                     for label, found in maps[id].items()
                 },
             )
@@ -158,13 +160,10 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
     return Pictures(address, tuple(tasks), rows, legend)
 
 
-def picture(task: str, map_: np.ndarray, colours: np.ndarray, far_m: float) -> str:
-    """A map as a data URL: depth from 0 to `far_m`, normals, or seg in `colours`."""
-    if task == "depth":
-        return jpeg(viz.depth_to_rgb(map_, far_m))
-    if task == "normals":
-        return jpeg(viz.normals_to_rgb(map_))
-    return png(viz.seg_to_rgb(map_, colours))
+def picture(task: Task, map_: np.ndarray, scale: float | None) -> str:
+    """A map as a data URL."""
+    rgb = task.picture(map_, scale)
+    return png(rgb) if np.issubdtype(map_.dtype, np.integer) else jpeg(rgb)  # ids have few colours and sharp borders
 
 
 def jpeg(rgb: np.ndarray) -> str:

@@ -14,6 +14,7 @@ from umadapt.report_figures import Pictures
 from umadapt.report_runs import RunRecord
 from umadapt.report_style import STYLE
 from umadapt.report_tables import ladders, short, swatch, table, transfer_report
+from umadapt.tasks import TASKS
 
 
 def page(runs: Sequence[RunRecord], curves: Mapping[str, Mapping[str, str]], pictures: Pictures | None) -> str:
@@ -36,8 +37,10 @@ def page(runs: Sequence[RunRecord], curves: Mapping[str, Mapping[str, str]], pic
 
 def _intro(runs: Sequence[RunRecord]) -> str:
     spec = runs[0].config["model"]
+    names = [TASKS[task].title.lower() for task in spec["tasks"] if task in TASKS]
+    what = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
     about = (
-        "<p>One network predicts depth, segmentation and surface normals. It learnt from synthetic labelled images and "
+        f"<p>One network predicts {escape(what)}. It learnt from synthetic labelled images and "
         "was then adapted to photos <em>without labels</em> (UM-Adapt, ICCV 2019). Each row below is one run: "
         "the same network after another kind of adaptation, or none.</p>"
     )

@@ -8,28 +8,10 @@ from typing import Any
 
 from umadapt.report_figures import COLOURS
 from umadapt.report_runs import RunRecord
+from umadapt.tasks import TASKS
+from umadapt.tasks.base import Column
 
-Column = tuple[str, str, bool]  # key of the evaluation JSON, heading, whether more is better
-COLUMNS: dict[str, tuple[Column, ...]] = {
-    "depth": (
-        ("rel", "rel", False),
-        ("log10", "log10", False),
-        ("rms", "rms (m)", False),
-        ("d1", "δ < 1.25", True),
-        ("d2", "δ < 1.25²", True),
-        ("d3", "δ < 1.25³", True),
-    ),
-    "normals": (
-        ("mean", "mean (°)", False),
-        ("median", "median (°)", False),
-        ("11.25", "11.25°", True),
-        ("22.5", "22.5°", True),
-        ("30", "30°", True),
-    ),
-    "seg": (("miou", "mean IoU", True), ("macc", "mean acc.", True), ("pacc", "pixel acc.", True)),
-}
-TITLES = {"depth": "Depth", "normals": "Surface normals", "seg": "Segmentation"}
-# The paper's Tables 1, 2, 3 (shares of pixels as fractions), in the order of COLUMNS.
+# The paper's Tables 1, 2, 3 (shares of pixels as fractions), in the order of the task's columns.
 PAPER: dict[str, dict[str, tuple[float, ...]]] = {
     "depth": {
         "Multi-task baseline": (0.27, 0.095, 0.862, 0.559, 0.852, 0.942),
@@ -85,12 +67,12 @@ def ladders(runs: Sequence[RunRecord]) -> Iterable[str]:
         ]
         n = found[0][2]["n"]
         blocks = [f"<h2>{escape(short(data))} <small>protocol {escape(protocol)}, {n} photos</small></h2>"]
-        for task, columns in COLUMNS.items():
+        for task, kind in TASKS.items():
             rows = [(i, record, e[task]) for i, record, e in found if task in e]
             if rows:
                 made = {e.get("normals_from") for _, _, e in found} - {None} if task == "normals" else set()
                 note = " <small>ground truth made from depth</small>" if made else ""
-                blocks.append(f"<h3>{TITLES[task]}{note}</h3>" + _ladder(columns, rows) + _paper(task, k == 0))
+                blocks.append(f"<h3>{kind.title}{note}</h3>" + _ladder(kind.columns, rows) + _paper(task, k == 0))
         blocks.append(_class_table([(record, e["seg"]["iou"]) for _, record, e in found if "seg" in e]))
         yield f"<section>{''.join(blocks)}</section>"
 
@@ -117,7 +99,9 @@ def _headings(columns: Sequence[Column]) -> list[str]:
 
 def _paper(task: str, unfolded: bool) -> str:
     """The paper's rows: a reference beside ours, not comparable one to one."""
-    columns = COLUMNS[task]
+    if task not in PAPER:
+        return ""
+    columns = TASKS[task].columns
     rows = [
         f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{x:.3f}</td>" for x in values) + "</tr>"
         for name, values in PAPER[task].items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from umadapt.config import ModelSpec
 from umadapt.data.augment import resize_seg
 from umadapt.data.cached import cached_normals
 from umadapt.data.folder import Folder, hxw
 from umadapt.errors import UserError
-from umadapt.tasks.metrics import DepthMeter, NormalsMeter, SegMeter
-from umadapt.tasks.resize import Window, resize_prediction
+from umadapt.tasks import Task, label_of, make_tasks
+from umadapt.tasks.resize import Window, to_map, to_tensor
 
 Maps = dict[str, Tensor]  # task -> map
-Meters = DepthMeter | NormalsMeter | SegMeter
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,29 @@ class Ruler:
             lack = "depth" if "depth" not in folder.tasks else "camera in dataset.json"
             raise UserError(f"--normals-from-depth needs depth and a camera; {folder.root} has no {lack}")
         there = {*folder.tasks, "normals"} if self.from_depth else folder.tasks
-        self.tasks = tuple(task for task in tasks if task in there)
+        self.tasks = tuple(task for task in tasks if label_of(task) in there)
         if not self.tasks:
             have, want = ", ".join(folder.tasks) or "nothing", ", ".join(tasks) or "nothing"
             raise UserError(f"{folder.root} has labels of {have}, the predictions are of {want}: nothing to measure")
         if "seg" in self.tasks and classes is not None:
             _same_classes(tuple(classes), folder)
-        makers: dict[str, Callable[[], Meters]] = {
-            "depth": DepthMeter,
-            "normals": NormalsMeter,
-            "seg": lambda: SegMeter(folder.classes or classes or (), folder.ignore, protocol.never),
-        }
-        self.meters = {task: makers[task]() for task in self.tasks}
+        names = tuple(folder.classes or classes or ())
+        self.kinds = make_tasks(ModelSpec(tasks=self.tasks, graph={}, classes=names, ignore=folder.ignore))
+        self.meters = {task: kind.meter(protocol.never) for task, kind in self.kinds.items()}
         self.count = 0
 
     def read(self, id: str) -> Maps:
-        """Ground truth of one photo, cropped: depth (H, W) metres, normals (3, H, W), seg (H, W) int64.
+        """Ground truth of one photo: depth (H, W) metres, normals (3, H, W), seg (H, W) ids, edges (H, W).
 
         Called by the reader's threads. Raises UserError when the size is not the protocol's.
         """
         truth: Maps = {}
-        for task in self.tasks:
-            label = self._read_normals(id) if task == "normals" else self.folder.read_label(task, id)
+        labels: dict[str, np.ndarray | None] = {}
+        for task, kind in self.kinds.items():
+            if kind.label not in labels:
+                made = kind.label == "normals" and self.from_depth
+                labels[kind.label] = self._make_normals(id) if made else self.folder.read_label(kind.label, id)
+            label = labels[kind.label]
             if label is None:
                 continue
             if self.protocol.size not in (None, label.shape[:2]):
@@ -107,13 +108,10 @@ class Ruler:
                     f"{self.protocol.size[1]}, but {id!r} of {self.folder.root} is {hxw(label)}. "
                     "Use --protocol raw for data of other sizes"
                 )
-            tensor = torch.from_numpy(np.ascontiguousarray(label))
-            truth[task] = tensor.permute(2, 0, 1) if task == "normals" else tensor
+            truth[task] = kind.derive(to_tensor(label))
         return truth
 
-    def _read_normals(self, id: str) -> np.ndarray | None:
-        if not self.from_depth:
-            return self.folder.read_normals(id)
+    def _make_normals(self, id: str) -> np.ndarray | None:
         depth = self.folder.read_depth(id)
         assert self.folder.camera is not None
         return None if depth is None else cached_normals(depth, self.folder.camera)
@@ -132,7 +130,7 @@ class Ruler:
                 )
             size = (wanted.shape[-2], wanted.shape[-1])
             if found.is_floating_point():
-                resized = resize_prediction(task, found, size, self.protocol.never)
+                resized = self.kinds[task].resize(found, size, self.protocol.never)
             else:
                 resized = resize_seg(found, size)
             if task == "depth" and self.protocol.depth_range_m is not None:
@@ -155,6 +153,14 @@ class Ruler:
         if self.from_depth and "normals" in measured:
             result["normals_from"] = "depth"
         return result
+
+
+def read_truth(folder: Folder, task: Task, id: str) -> np.ndarray | None:
+    """The truth of one photo as a map, made from the label of another task where need be; None when that is absent."""
+    label = folder.read_label(task.label, id)
+    if label is None or task.label == task.name:
+        return label
+    return to_map(task.derive(to_tensor(label)))
 
 
 def _same_classes(classes: tuple[str, ...], folder: Folder) -> None:

@@ -10,6 +10,7 @@ from umadapt.checkpoint import RunFolder
 from umadapt.data.augment import resize_image, to_sample
 from umadapt.data.folder import Folder, write_image
 from umadapt.nets.model import UMAdapt
+from umadapt.tasks.resize import to_map
 
 
 @torch.inference_mode()
@@ -25,15 +26,8 @@ def save_samples(
         maps = model(image.unsqueeze(0).to(model.mean.device), domain)
         row = [(image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)]
         for task, kind in model.tasks.items():
-            row.append(to_picture(task, kind.to_physical(maps[task])[0].cpu().numpy(), len(model.spec.classes)))
+            physical = kind.to_physical(maps[task])[0]
+            shown = kind.resize(physical, (physical.shape[-2], physical.shape[-1]))
+            row.append(kind.picture(to_map(shown)))
         rows.append(row)
     write_image(run.path / "samples" / f"{name}.png", viz.contact_sheet(rows, ["image", *model.tasks]))
-
-
-def to_picture(task: str, map_: np.ndarray, classes: int) -> np.ndarray:
-    """(C, h, w) of one task in physical units to (h, w, 3) uint8."""
-    if task == "depth":
-        return viz.depth_to_rgb(map_[0])
-    if task == "normals":
-        return viz.normals_to_rgb(map_.transpose(1, 2, 0))
-    return viz.seg_to_rgb(map_.argmax(0).astype(np.uint8), viz.palette(classes))

@@ -9,44 +9,64 @@ import torch
 from torch import Tensor
 
 from umadapt import config as configs
-from umadapt.checkpoint import load_model, transfer_key
+from umadapt.candidates import candidates, load_candidate
+from umadapt.checkpoint import RunFolder, load_model, transfer_key
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.photos import photo_batches, run_model
+from umadapt.selection import badness, choose
+
+SAMPLE = 96  # photos that the checkpoints of a run are compared on, spread evenly over all
 
 CAUTION = (
-    "Caution: low energy alone is no proof of good predictions. Maps that agree may agree on being wrong, and empty\n"
-    "scenes (all wall) have low energy. Compare with the energy of real tuples, and look at entropy and diversity."
+    "score = entropy less diversity, plus energies but that of seg in units of real tuples; the lowest is the best.\n"
+    "Low energy alone is no proof of good predictions: maps that agree may agree on being wrong, and empty scenes\n"
+    "(all wall) have low energy. Compare with the energy of real tuples."
 )
 
 
 @torch.inference_mode()
-def score(model: UMAdapt, domain: str, photos: Folder, *, batch: int = 8, progress: bool = False) -> dict[str, Any]:
+def score(
+    model: UMAdapt,
+    domain: str,
+    photos: Folder,
+    *,
+    ids: Sequence[str] | None = None,
+    batch: int = 8,
+    progress: bool = False,
+) -> dict[str, Any]:
     """Label-free figures of a model on photos.
 
     Args:
         model: in eval mode, with at least one transfer net.
         domain: "source" or "target".
         photos: any folder with images.
+        ids: which of its photos; default: all.
         batch: photos at once; the figures do not depend on it.
         progress: show a bar on stderr.
 
     Returns:
         {"n": photos, "energy": {task: L_t(N->t(other tasks), prediction) of the stage-1 transfer nets},
-        "total": sum of these, "entropy": mean predictive entropy of seg in nats, "diversity": entropy of the mean
-        class distribution in nats (0 = one class everywhere)}; the last two where the model has seg.
+        "total": sum of these, "disagreement": {task: L_t(prediction, the source model's prediction)}, 0 for a source
+        model, "entropy": mean predictive entropy of seg in nats, "diversity": entropy of the mean class distribution
+        in nats (0 = one class everywhere)}; the last two where the model has seg.
 
     Raises:
         UserError: a prediction is not finite; the photo is named.
     """
+    ids = photos.ids if ids is None else ids
     energies = dict.fromkeys(model.graph, 0.0)
+    moved = dict.fromkeys(model.tasks, 0.0)
     entropy = 0.0
     mass = torch.zeros(len(model.spec.classes), dtype=torch.float64)
-    for ids, images, _ in photo_batches(photos, photos.ids, model.spec.size, batch, lambda _: None, progress):
+    for names, images, _ in photo_batches(photos, ids, model.spec.size, batch, lambda _: None, progress):
         direct = run_model(model, images, domain)
         cross = model.cross(direct)
-        for i, id in enumerate(ids):
+        if domain != "source":
+            for task, before in run_model(model, images, "source").items():
+                moved[task] += float(model.tasks[task].energy_map(direct[task], before).mean((1, 2)).sum())
+        for i, id in enumerate(names):
             for task in energies:
                 # one photo at a time: the BerHu threshold of depth depends on all that shares its batch
                 value = float(model.tasks[task].energy(cross[task][i : i + 1], direct[task][i : i + 1]))
@@ -57,9 +77,10 @@ def score(model: UMAdapt, domain: str, photos: Folder, *, batch: int = 8, progre
             mean_entropy, mean_mass = class_entropy(direct["seg"])
             entropy += float(mean_entropy.sum())
             mass += mean_mass.sum(0).double().cpu()
-    n = len(photos.ids)
+    n = len(ids)
     result: dict[str, Any] = {"n": n, "energy": {task: value / n for task, value in energies.items()}}
     result["total"] = sum(result["energy"].values())
+    result["disagreement"] = {task: value / n for task, value in moved.items()}
     if "seg" in model.tasks:
         result["entropy"] = entropy / n
         result["diversity"] = float(torch.special.entr(mass / n).sum())
@@ -74,7 +95,7 @@ def class_entropy(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def run(config: configs.Score) -> int:
-    """The command `score`: prints the runs by total energy, lowest first, and writes --json."""
+    """The command `score`: prints the runs, or their checkpoints, best first, and writes --json."""
     if not config.runs:
         raise UserError("no runs given; expected for example: umadapt score RUN1 RUN2 --photos PHOTOS")
     photos = Folder(config.photos)
@@ -93,15 +114,37 @@ def run(config: configs.Score) -> int:
                 f"{path} and {config.runs[0]} have different transfer nets, so their energies do not compare. "
                 "Score runs that were adapted from the same base run"
             )
-        found = score(model, stored["domain"], photos, batch=config.batch, progress=True)
-        rows.append({"run": str(path), "variant": stored["variant"], **found, "real": real_energy(stored)})
-    rows.sort(key=lambda row: row["total"])
-    print(f"{len(photos.ids)} photos of {config.photos}; lowest energy first\n")
+        for step in candidates(path) if config.checkpoints and candidates(path) else [None]:
+            if step is not None:
+                load_candidate(path, step, model)
+            found = score(model, stored["domain"], photos, batch=config.batch, progress=True)
+            real = real_energy(stored)
+            row = {"run": str(path), "variant": stored["variant"], "score": badness(found, real), **found, "real": real}
+            rows.append(row if step is None else row | {"step": step})
+    rows.sort(key=lambda row: row["score"])
+    print(f"{len(photos.ids)} photos of {config.photos}; best score first\n")
     print(table(rows))
     print("\n" + CAUTION)
     if config.json is not None:
         write_json(config.json, {"photos": config.photos, "transfers": first, "ranking": rows})
     return 0
+
+
+def select(run: RunFolder, model: UMAdapt, photos: Folder) -> int:
+    """Score every checkpoint of a run, put the one that `choose` prefers into the model, and note why.
+
+    Returns:
+        its step.
+    """
+    ids = photos.ids[:: -(-len(photos.ids) // SAMPLE)]
+    rows = []
+    for step in candidates(run.path):
+        load_candidate(run.path, step, model)
+        rows.append({"step": step, **score(model, "target", photos, ids=ids)})
+    best = rows[choose(rows, real_energy(run.config))]["step"]
+    load_candidate(run.path, best, model)
+    run.config["selected"] = {"step": best, "scores": rows}
+    return best
 
 
 def real_energy(stored: Mapping[str, Any]) -> dict[str, float]:
@@ -114,15 +157,16 @@ def real_energy(stored: Mapping[str, Any]) -> dict[str, float]:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Aligned plain text: one line a run, and the energy of real tuples below."""
     tasks = list(rows[0]["energy"])
-    head = ["", "total", *tasks] + [key for key in ("entropy", "diversity") if key in rows[0]]
+    head = ["", "score", "total", *tasks] + [key for key in ("entropy", "diversity") if key in rows[0]]
     lines = [head]
     for row in rows:
-        figures = [row["total"], *row["energy"].values()] + [row[key] for key in head[2 + len(tasks) :]]
-        lines.append([f"{row['run']} ({row['variant']})", *(f"{x:.4f}" for x in figures)])
+        figures = [row["score"], row["total"], *row["energy"].values()] + [row[key] for key in head[3 + len(tasks) :]]
+        step = f", step {row['step']}" if "step" in row else ""
+        lines.append([f"{row['run']} ({row['variant']}{step})", *(f"{x:.4f}" for x in figures)])
     real = rows[0]["real"]
     if real:
         known = [f"{real[task]:.4f}" if task in real else "-" for task in tasks]
         total = f"{sum(real.values()):.4f}" if all(task in real for task in tasks) else "-"
-        lines.append(["real tuples of the source", total, *known])
+        lines.append(["real tuples of the source", "", total, *known])
     wide = max(len(line[0]) for line in lines)
     return "\n".join(line[0].ljust(wide) + "".join(f"{cell:>11}" for cell in line[1:]) for line in lines)

@@ -21,6 +21,7 @@ from umadapt.nets.encoder import create_backbone, read_weights_header, split
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
 from umadapt.stages import base, contour, transfer
+from umadapt.tasks import label_of
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
@@ -94,13 +95,14 @@ def labelled_ids(folder: Folder, config: Train) -> tuple[str, ...]:
     Raises:
         UserError: a task has no labels at all, or there are too few images.
     """
-    missing = [task for task in config.tasks if task not in folder.tasks]
+    labels = tuple(dict.fromkeys(label_of(task) for task in config.tasks))
+    missing = [label for label in labels if label not in folder.tasks]
     if missing or not config.tasks:
         have = ",".join(folder.tasks)
         if not have:
             raise UserError(f"{config.source} has no labels; training needs depth, normals or seg beside the images")
         raise UserError(f"{config.source} has no labels of {', '.join(missing) or 'no task'}; give --tasks {have}")
-    ids = tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(t, i) for t in config.tasks))
+    ids = tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
     if len(split_heldout(ids, config.holdout)[0]) < 2:
         raise UserError(f"{config.source} has {len(ids)} labelled images; training needs more")
     return ids

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 # Anchors of colour maps, evenly spaced, of even steps in lightness. None is black: black is "missing".
 NEAR_TO_FAR = ((253, 246, 196), (250, 198, 112), (233, 131, 88), (189, 73, 108), (122, 44, 126), (52, 26, 104))
 GOOD_TO_BAD = ((22, 92, 110), (96, 158, 160), (236, 232, 206), (232, 150, 96), (178, 40, 44))
+ZERO_TO_ONE = ((255, 255, 255), (169, 160, 182), (52, 26, 104))
 GAP, TITLE_HEIGHT, BACKGROUND, INK = 4, 16, 255, 40  # of a contact sheet: pixels and grey levels
 
 
@@ -36,6 +37,12 @@ def normals_to_rgb(normals: np.ndarray) -> np.ndarray:
     known = np.isfinite(normals).all(axis=-1) & (normals != 0).any(axis=-1)
     shown = (np.clip(np.where(known[..., None], normals, -1.0), -1, 1) + 1) * 127.5
     return shown.round().astype(np.uint8)
+
+
+def share_to_rgb(share: np.ndarray) -> np.ndarray:
+    """(H, W) in [0, 1], such as probabilities -> 0 white, 1 dark violet; missing (< 0, NaN) = black."""
+    share = np.asarray(share, np.float64)
+    return _map(np.where(share >= 0, share, np.nan), ZERO_TO_ONE)
 
 
 def palette(n: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Layer by layer against Supp. Table 2 and against FCRN: output sizes and numbers of parameters."""
+"""Layer by layer against Supp. Tables 1 and 2 and against FCRN: output sizes and numbers of parameters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from umadapt.nets.contour import ContourDecoder
+from umadapt.nets.critic import LATENT, JointCritic
 from umadapt.nets.decoder import Decoder
 from umadapt.nets.encoder import Encoder
 from umadapt.nets.transfer import TransferNet
@@ -27,18 +28,18 @@ TAIL = [
 
 
 def trace(net: nn.Module, *inputs: object) -> list[tuple[str, int, int, int, int]]:
-    """(kind, kernel, channels, height, width) of every convolution that runs, in order; * where a BN follows."""
+    """(kind, kernel, channels, height, width) of every convolution that runs, in order; * where a norm follows."""
     rows: list[tuple[str, int, int, int, int]] = []
 
     def note(module: nn.Module, _: object, output: torch.Tensor) -> None:
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             rows[-1] = (rows[-1][0] + "*", *rows[-1][1:])
         else:
             kind = "Deconv" if isinstance(module, nn.ConvTranspose2d) else "Conv"
             c, h, w = output.shape[1:]
             rows.append((kind, module.kernel_size[0], c, h, w))  # type: ignore[index]
 
-    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm)
     hooks = [m.register_forward_hook(note) for m in net.modules() if isinstance(m, kinds)]
     with torch.no_grad():
         net.eval()(*inputs)
@@ -98,3 +99,24 @@ def test_contour_decoder_has_four_layers() -> None:
     rows = trace(ContourDecoder(2048), torch.zeros(1, 2048, 8, 10))
     assert len(rows) == 4
     assert rows[-1] == ("Deconv", 3, 1, 128, 160)
+
+
+def test_joint_critic() -> None:
+    """Supp. Table 1 with its output sizes; its Conv* and Deconv* have GroupNorm here."""
+    critic = JointCritic(2048, [{"normals": 3, "depth": 1}, {"seg": 40}])
+    maps = {name: torch.zeros(1, c, 128, 160) for name, c in (("normals", 3), ("depth", 1), ("seg", 40))}
+    rows = trace(critic, {LATENT: torch.zeros(1, 2048, 8, 10), **maps})
+    assert rows == [
+        *STEM,  # C1n, C2n
+        *STEM,  # C1d, C2d
+        ("Conv", 3, 256, 32, 40),  # C3n+d
+        *STEM,  # C1s, C2s
+        ("Conv*", 3, 256, 32, 40),  # C3s
+        ("Conv", 1, 512, 8, 10),  # C1m, "Deconv" in the table
+        ("Deconv*", 3, 512, 16, 20),  # C2m, "stride 1" in the table
+        ("Deconv*", 3, 256, 32, 40),  # C3m, which reads C2m
+        ("Conv", 1, 512, 32, 40),  # C1c
+        ("Conv*", 3, 1024, 16, 20),  # C2c
+        ("Conv*", 3, 512, 8, 10),  # C3c
+        ("Conv", 1, 1, 8, 10),  # C4c
+    ]

@@ -95,7 +95,7 @@ def test_algorithm_2_trains_the_targets_res5_alone(tiny: UMAdapt, method: str) -
     tiny.encoder.add_target()
     config = configure(method=method, critic_every=1, prior=0.1)
     margins = {"seg": 2.0, "depth": 0.5}
-    stage = adapt.stage(tiny, config, lambda _: random_batch(tiny), lambda _: random_batch(tiny, seed=1), margins)
+    stage = adapt.stage(tiny, config, lambda _: {**random_batch(tiny), "source": random_batch(tiny, seed=1)}, margins)
     expected = {"noadv": ["seg", "depth"], "noadv-1": ["seg"], "adv": ["seg", "depth", "critic-seg", "critic-depth"]}
     assert [turn.name for turn in stage.turns] == expected[method]
     tiny.train()
@@ -179,3 +179,60 @@ def test_adabn_statistics_are_the_mean_over_the_photos(tiny: UMAdapt) -> None:
         outputs = convolution(tiny.normalise(torch.cat(images)))
     assert norm.running_mean is not None
     torch.testing.assert_close(norm.running_mean, outputs.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+
+
+def prepared(tiny: UMAdapt, config: Adapt) -> tuple[list[Turn], dict]:
+    """Turns of `noadv` and a batch that they can take."""
+    stage = adapt.stage(tiny, config, lambda _: random_batch(tiny), {"seg": 1e3, "depth": 1e3})
+    return stage.turns, stage.prepare(stage.batch(0))
+
+
+def test_the_excess_leaves_out_the_entropy(tiny: UMAdapt) -> None:
+    """What the two forms of the energy of seg differ by is the entropy; depth has none."""
+    tiny.encoder.add_target()
+    values = {}
+    for pull in ("loss", "excess"):
+        turns, batch = prepared(tiny, configure(pull=pull, gradient_mask="off"))
+        values[pull] = {turn.name: turn.loss(batch) for turn in turns}
+    seg = {pull: losses["seg"] for pull, losses in values.items()}
+    difference = seg["loss"].terms["energy"] - seg["excess"].terms["energy"]
+    assert difference.item() == pytest.approx(seg["loss"].watch["entropy"].item(), rel=1e-4)
+    assert seg["excess"].terms["energy"].item() > 0
+    torch.testing.assert_close(values["loss"]["depth"].terms["energy"], values["excess"]["depth"].terms["energy"])
+
+
+def test_below_its_floor_the_energy_does_not_pull(tiny: UMAdapt) -> None:
+    tiny.encoder.add_target()
+    turns, batch = prepared(tiny, configure(energy_floor=1.0))
+    for turn in turns:
+        term = turn.loss(batch).terms["energy"]
+        grads = torch.autograd.grad(term, turn.parameters, allow_unused=True)
+        assert term.item() == 0
+        assert all(g is None or not g.any() for g in grads)
+
+
+def test_the_anchor_pulls_back_to_where_adaptation_began(tiny: UMAdapt) -> None:
+    tiny.encoder.add_target()
+    turns, batch = prepared(tiny, configure(anchor=1.0, ccr=0.0, energy_weight=0.0, lr=0.0))
+    start = turns[0].loss(batch).terms["anchor"].item()
+    with torch.no_grad():
+        for parameter in turns[0].parameters:
+            parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    moved = turns[0].loss(batch).terms["anchor"].item()
+    for _ in range(20):
+        take(turns[0], batch, torch.optim.Adam(turns[0].parameters, lr=1e-2), 10.0, False, "test")
+    assert start < turns[0].loss(batch).terms["anchor"].item() < moved
+
+
+def test_the_average_is_the_plain_mean_of_the_first_steps(tiny: UMAdapt) -> None:
+    tiny.encoder.add_target()
+    stage = adapt.stage(tiny, configure(average=0.9), lambda _: random_batch(tiny))
+    first = stage.turns[0].parameters[0]
+    seen = [first.detach().clone()]
+    for k in range(3):
+        with torch.no_grad():
+            first += k + 1.0
+        seen.append(first.detach().clone())
+        stage.after(k)
+    average = next(stage.extra["average"].parameters())
+    torch.testing.assert_close(average, torch.stack(seen).mean(0))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from umadapt.tasks import Depth, Normals, Seg
+from umadapt.tasks import Depth, Edges, Normals, Seg
 from umadapt.tasks.seg import class_weights, one_hot, pseudo_softmax
 
-TASKS = {"depth": Depth(), "normals": Normals(), "seg": Seg(("a", "b", "c"), (1.0, 2.0, 0.5))}
+TASKS = {"depth": Depth(), "normals": Normals(), "seg": Seg(("a", "b", "c"), (1.0, 2.0, 0.5)), "edges": Edges()}
 
 
 def draw(task: str, seed: int, missing: float = 0.2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,6 +27,9 @@ def draw(task: str, seed: int, missing: float = 0.2) -> tuple[torch.Tensor, torc
     if task == "normals":
         prediction, truth = (F.normalize(torch.randn(2, 3, 5, 6, generator=g), dim=1) for _ in range(2))
         return prediction, truth.masked_fill(hole.unsqueeze(1), 0)
+    if task == "edges":
+        truth = (torch.rand(2, 1, 5, 6, generator=g) < 0.5).float()
+        return torch.randn(2, 1, 5, 6, generator=g), truth.masked_fill(hole.unsqueeze(1), -1)
     labels = torch.randint(0, 3, (2, 5, 6), generator=g).masked_fill(hole, 255)
     return torch.randn(2, 3, 5, 6, generator=g), labels
 
@@ -36,6 +39,9 @@ def reference(task: str, prediction: np.ndarray, truth: np.ndarray) -> float:
         residuals = np.abs(prediction - truth)[truth > 0]
         c = 0.2 * residuals.max()
         return float(np.mean([r if r <= c else (r * r + c * c) / (2 * c) for r in residuals]))
+    if task == "edges":
+        right = 1 / (1 + np.exp(np.where(truth == 1, -1, 1) * prediction.astype(np.float64)))
+        return float(np.mean([-np.log(right[truth == value]).mean() for value in (0, 1) if (truth == value).any()]))
     total, weight = 0.0, 0.0
     for b in range(2):
         for i in range(5):

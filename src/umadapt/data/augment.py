@@ -7,8 +7,9 @@ A sample is a dict of tensors: "image" float32 (3, H, W) in [0, 1], and any of "
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -109,7 +110,21 @@ def resize_seg(seg: Tensor, size: tuple[int, int]) -> Tensor:
     return seg[..., rows[:, None], columns]
 
 
-RESIZE = {"image": resize_image, "depth": resize_depth, "normals": resize_normals, "seg": resize_seg}
+class Label(NamedTuple):
+    """What a kind of label is as a tensor."""
+
+    resize: Callable[[Tensor, tuple[int, int]], Tensor]
+    channels: tuple[int, ...]  # shape before (H, W)
+    missing: float  # value of a pixel without a label; an integer where the tensor holds integers
+    compact: torch.dtype  # in memory
+
+
+LABELS = {
+    "depth": Label(resize_depth, (1,), 0.0, torch.float32),
+    "normals": Label(resize_normals, (3,), 0.0, torch.float16),  # exact to 2^-11, a fortieth of a degree
+    "seg": Label(resize_seg, (), IGNORE, torch.uint8),
+}
+RESIZE = {"image": resize_image, **{name: label.resize for name, label in LABELS.items()}}
 
 
 def resize_sample(sample: Sample, size: tuple[int, int]) -> Sample:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from umadapt.data.augment import (
-    IGNORE,
+    LABELS,
     Augment,
     Sample,
     augment,
@@ -23,6 +23,7 @@ from umadapt.data.contours import soft_contours
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
 from umadapt.errors import UserError
+from umadapt.tasks import TASKS, label_of
 
 CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory
 DETAIL = 2  # larger photos are shrunk to this multiple of the network's size before augmentation
@@ -32,7 +33,8 @@ class Batches:
     """`batches(k)` is the k-th batch of an endless shuffled pass over a folder.
 
     A batch holds "ids" (list of B names), "image" (B, 3, H, W) in [0, 1], on the output grid the labels in reader's
-    units: "depth" (B, 1, h, w) metres, "normals" (B, 3, h, w), "seg" (B, h, w) int64, and "contour" (B, 1, h, w).
+    units: "depth" (B, 1, h, w) metres, "normals" (B, 3, h, w), "seg" (B, h, w) int64, what tasks derive from these on
+    the output grid ("edges" (B, 1, h, w)), and "contour" (B, 1, h, w).
 
     Args:
         folder: where samples come from.
@@ -43,7 +45,7 @@ class Batches:
         batch: samples in each batch.
         seed: of order and augmentation.
         recipe: augmentation, or None for whole images as they are.
-        images: read the images too; without them only labels are decoded.
+        images: read the images too; without them only labels are decoded, and ids that have none of them left out.
         contours: add soft contour maps of the augmented images.
     """
 
@@ -61,7 +63,11 @@ class Batches:
         images: bool = True,
         contours: bool = False,
     ):
-        self.folder, self.ids, self.tasks, self.batch, self.seed = folder, tuple(ids), tuple(tasks), batch, seed
+        self.folder, self.tasks, self.batch, self.seed = folder, tuple(tasks), batch, seed
+        self.labels = tuple(dict.fromkeys(label_of(task) for task in self.tasks))  # to read
+        self.ids = tuple(i for i in ids if images or any(folder.has(label, i) for label in self.labels))
+        if not self.ids:
+            raise UserError(f"{folder.root}: none of {len(ids)} ids has a label of {', '.join(self.labels)}")
         self.size, self.grid, self.recipe = size, grid, recipe
         self.images, self.contours = images, contours
         self.cache: dict[str, Sample] = {}
@@ -71,11 +77,19 @@ class Batches:
     def __call__(self, step: int) -> dict[str, Any]:
         numbers = range(step * self.batch, (step + 1) * self.batch)
         names = [self.pick(number) for number in numbers]
-        with torch.no_grad():
-            samples = [self.make(name, number) for name, number in zip(names, numbers, strict=True)]
-            out: dict[str, Any] = {k: torch.stack([s[k] for s in samples]) for k in samples[0]}
-            if self.contours:
-                out["contour"] = soft_contours(out["image"], self.grid)
+        return self.collate(names, [self.sample(n, number) for n, number in zip(names, numbers, strict=True)])
+
+    @torch.no_grad()
+    def sample(self, name: str, number: int) -> Sample:
+        """The image and the truth of each task, augmented as the sample with this number is."""
+        return self.truth(self.make(name, number))
+
+    @torch.no_grad()
+    def collate(self, names: list[str], samples: Sequence[Sample]) -> dict[str, Any]:
+        """One batch of samples."""
+        out: dict[str, Any] = {k: torch.stack([s[k] for s in samples]) for k in samples[0]}
+        if self.contours:
+            out["contour"] = soft_contours(out["image"], self.grid)
         return {"ids": names, **out}
 
     def pick(self, number: int) -> str:
@@ -94,11 +108,16 @@ class Batches:
             )
         return augment(sample, self.size, np.random.default_rng((self.seed, 2, number)), self.recipe, self.grid)
 
+    def truth(self, sample: Sample) -> Sample:
+        """The image and the truth of each task, from the image and the labels."""
+        made = {task: TASKS[task].derive(sample[label_of(task)]) for task in self.tasks}
+        return {name: x for name, x in sample.items() if name == "image"} | made
+
     def load(self, name: str) -> Sample:
         """The decoded sample in compact types, from memory where it fits."""
         if name in self.cache:
             return self.cache[name]
-        sample = read_sample(self.folder, name, self.tasks, images=self.images)
+        sample = read_sample(self.folder, name, self.labels, images=self.images)
         limit = (self.size[0] * DETAIL, self.size[1] * DETAIL)
         height, width = next(iter(sample.values())).shape[-2:]
         if height > 1.5 * limit[0] and width > 1.5 * limit[1]:
@@ -123,20 +142,19 @@ def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool
         raise UserError(f"{folder.root}: the labels of {name} differ in size: {shapes}")
     for task in tasks:
         if task not in sample:
-            shape = {"depth": (1, h, w), "normals": (3, h, w), "seg": (h, w)}[task]
-            sample[task] = torch.full(shape, IGNORE) if task == "seg" else torch.zeros(shape)
+            sample[task] = torch.full((*LABELS[task].channels, h, w), LABELS[task].missing)
     return sample
 
 
 def to_compact(key: str, x: torch.Tensor) -> torch.Tensor:
-    """A quarter of the memory: images as bytes, normals in half precision (2^-11, a fortieth of a degree)."""
-    if key == "image":
-        return (x * 255).round().to(torch.uint8)
-    return x.to({"depth": torch.float32, "normals": torch.float16, "seg": torch.uint8}[key])
+    """A quarter of the memory: images as bytes, labels as `LABELS` says."""
+    return (x * 255).round().to(torch.uint8) if key == "image" else x.to(LABELS[key].compact)
 
 
 def from_compact(key: str, x: torch.Tensor) -> torch.Tensor:
-    return x.float() / 255 if key == "image" else x.long() if key == "seg" else x.float()
+    if key == "image":
+        return x.float() / 255
+    return x.float() if LABELS[key].compact.is_floating_point else x.long()
 
 
 def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -31,6 +31,7 @@ LABEL_MODES = {
     "normals": (("RGB",), "8-bit RGB"),
     "seg": (("L", "P"), "8-bit grey or palette"),
 }
+SHARE_MODES = (("L",), "8-bit grey")  # of every other task: a map of shares, such as edges
 MODE_NAMES = {"1": "1-bit", "L": "8-bit grey", "P": "palette", "LA": "grey with alpha", "RGB": "8-bit RGB"}
 MODE_NAMES |= {"RGBA": "8-bit RGB with alpha", "I;16": "16-bit grey", "I": "32-bit integer", "F": "32-bit float"}
 
@@ -131,6 +132,14 @@ def write_seg(path: str | Path, seg: np.ndarray) -> None:
     _write_pil(path, Image.fromarray(np.ascontiguousarray(seg)))
 
 
+def write_share(path: str | Path, share: np.ndarray) -> None:
+    """Write (H, W) shares in [0, 1], such as probabilities, as 8-bit grey: 1 + 254 * share; NaN and < 0 become 0,
+    missing."""
+    share = np.nan_to_num(np.asarray(share, np.float64), nan=-1)
+    stored = np.where(share >= 0, 1 + np.round(254 * np.clip(share, 0, 1)), 0)
+    _write_pil(path, Image.fromarray(stored.astype(np.uint8)))
+
+
 def _plain(value: Any) -> Any:
     """What JSON can hold: arrays and tuples as lists, paths as text, NaN and infinity as null."""
     if isinstance(value, dict):
@@ -190,12 +199,12 @@ def read_photo(path: str | Path) -> np.ndarray:
 
 
 def read_label_bytes(path: str | Path, task: str) -> np.ndarray:
-    """The stored numbers of a label file: depth (H, W) uint16, normals (H, W, 3) uint8, seg (H, W) uint8.
+    """The stored numbers of a label file: depth (H, W) uint16, normals (H, W, 3) uint8, all others (H, W) uint8.
 
     Raises UserError naming the file when it is damaged or of another kind.
     """
     path = Path(path)
-    modes, expected = LABEL_MODES[task]
+    modes, expected = LABEL_MODES.get(task, SHARE_MODES)
     image = _decode(path)
     if image.mode not in modes:
         found = MODE_NAMES.get(image.mode, f"mode {image.mode}")

@@ -28,6 +28,7 @@ from umadapt.data.files import (
     write_json,
     write_normals,
     write_seg,
+    write_share,
 )
 from umadapt.errors import UserError
 
@@ -46,9 +47,10 @@ __all__ = [
     "write_json",
     "write_normals",
     "write_seg",
+    "write_share",
 ]
 
-TASKS = ("depth", "normals", "seg")
+TASKS = ("depth", "normals", "seg")  # those with labels of the format; others are made from these, or predictions
 
 
 @dataclass(frozen=True)
@@ -198,11 +200,13 @@ class Folder:
 
     def label_path(self, task: str, id: str) -> Path | None:
         """The label's file, None when absent."""
+        if task not in self._labels:  # predictions of another task
+            self._labels[task] = _by_stem(self.root / task, [".png"])
         return self._labels[task].get(id)
 
     def has(self, task: str, id: str) -> bool:
         """Whether `task` ("image" too) has a file for this id."""
-        return id in (self._images if task == "image" else self._labels[task])
+        return id in self._images if task == "image" else self.label_path(task, id) is not None
 
     def read_image(self, id: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB, upright."""
@@ -233,9 +237,18 @@ class Folder:
                 raise UserError(f"{path}: unknown class ids {listed}; {expected}")
         return seg
 
+    def read_share(self, task: str, id: str) -> np.ndarray | None:
+        """(H, W) float32 in [0, 1], -1 = missing: what `write_share` wrote, such as edges. None when absent."""
+        path = self.label_path(task, id)
+        if path is None:
+            return None
+        stored = read_label_bytes(path, task)
+        return np.where(stored > 0, (stored.astype(np.float32) - 1) / 254, np.float32(-1))
+
     def read_label(self, task: str, id: str) -> np.ndarray | None:
-        """`read_depth`, `read_normals` or `read_seg`."""
-        return {"depth": self.read_depth, "normals": self.read_normals, "seg": self.read_seg}[task](id)
+        """`read_depth`, `read_normals` or `read_seg`; `read_share` of any other."""
+        own = {"depth": self.read_depth, "normals": self.read_normals, "seg": self.read_seg}
+        return own[task](id) if task in own else self.read_share(task, id)
 
     def read(self, id: str, tasks: Iterable[str]) -> dict[str, np.ndarray | None]:
         """{"image": (H, W, 3) uint8, task: label or None when absent}. Raises UserError when sizes differ."""

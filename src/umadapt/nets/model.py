@@ -65,6 +65,23 @@ class UMAdapt(nn.Module):
         self.train(mode)
         return 16 * h, 16 * w
 
+    def trunk(self, images: Tensor, domain: str = "source") -> Tensor:
+        """Res-4f features (B, C, h/8, w/8) of images: what a frozen trunk gives, once for all that read it."""
+        return self.encoder.trunks[domain](self.normalise(images))
+
+    def adaptable(self, bn: str = "frozen") -> list[nn.Parameter]:
+        """Freeze everything but the target's Res-5, all that adaptation trains; returns its parameters.
+
+        Args:
+            bn: "train" lets the branch's BatchNorm statistics move too.
+        """
+        self.freeze(self)
+        branch = self.encoder.branches["target"]
+        branch.requires_grad_(True)
+        if bn == "train":
+            self.unfreeze(branch)
+        return list(branch.parameters())
+
     def encode(self, images: Tensor, domain: str = "source") -> Tensor:
         """Res-5c features (B, C, h/16, w/16)."""
         return self.encoder(self.normalise(images), domain)

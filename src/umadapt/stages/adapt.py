@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.config import Adapt
+from umadapt.cross_task import encode
 from umadapt.loop import Batch, Loss, Stage, Turn
-from umadapt.nets.gradient import keep_probability, mask_gradient
-from umadapt.nets.model import Maps, UMAdapt
+from umadapt.nets.model import UMAdapt
+from umadapt.tasks import Task
 
 
-def generator_losses(model: UMAdapt, batch: Batch, task: str, config: Adapt, nets: nn.ModuleDict) -> Loss:
-    """L_G + lambda L_CCR of one task. Algorithm 2, lines 4 and 5; gradients pass both the prediction and N."""
+def generator_losses(
+    model: UMAdapt, batch: Batch, task: str, config: Adapt, nets: nn.ModuleDict, floor: float = 0.0
+) -> Loss:
+    """L_G + lambda L_CCR of one task. Algorithm 2, lines 4 and 5; gradients pass both the prediction and N.
+
+    OURS: below `floor` the energy pulls no further, because maps that agree better than real ones do are wrong.
+    """
     features = model.encoder.branches["target"](batch["res4"])
-    predictions = model.decode(features, (task, *model.graph[task]))
-    cross = model.transfer(task, encode(model, predictions, config), nets)
-    energy = model.tasks[task].energy(cross, predictions[task])
+    read = (task, *model.graph[task])
+    predictions = model.decode(features, tuple(model.tasks) if config.anchor else read)
+    cross = model.transfer(task, encode(model, predictions, config.gradient_mask), nets)
+    direct = predictions[task]
+    cross = cross.detach() if config.route == "prediction" else cross
+    direct = direct.detach() if config.route == "transfer" else direct
+    energy = pull(model.tasks[task], cross, direct, config)
     terms = {
-        "energy": config.energy_weight * energy,
+        "energy": config.energy_weight * F.relu(energy - floor),
         "ccr": config.ccr * F.mse_loss(model.contour(features), batch["contour"]),
     }
     watch = {"tuple_energy": energy.detach()}
+    if config.anchor:
+        drift = [t.energy(predictions[name], batch["before"][name]) for name, t in model.tasks.items()]
+        terms["anchor"] = config.anchor * torch.stack(drift).sum()
     if "seg" in predictions:
         probabilities = predictions["seg"].softmax(1)
         watch["entropy"] = -(probabilities * probabilities.clamp(min=1e-9).log()).sum(1).mean().detach()
+        if config.sharpen:
+            entropy = torch.special.entr(probabilities).sum(1).mean()
+            terms["sharpen"] = config.sharpen * entropy
         if config.prior:
             terms["prior"] = config.prior * prior_divergence(probabilities, model.spec.class_frequencies)
     return Loss(terms, watch)
@@ -47,23 +64,25 @@ def critic_losses(
         predictions = model.decode(model.encoder.branches["target"](batch["res4"]), (task, *model.graph[task]))
         maps = {name: t.prepare(source[name]) for name, t in model.tasks.items() if name in source}
         if config.real_tuples == "pred":  # the hat over Y_s in Algorithm 2
-            inputs = encode(model, model(source["image"], "source"), config)
+            inputs = encode(model, model(source["image"], "source"), config.gradient_mask)
         else:
             inputs = {name: model.tasks[name].encode_truth(maps[name]) for name in model.graph[task]}
         fakes = {name: model.tasks[name].encode(map_) for name, map_ in predictions.items()}
     real = kind.real_energy(model.transfer(task, inputs, nets), maps[task])
-    fake = kind.energy(model.transfer(task, fakes, nets), predictions[task])
+    fake = pull(kind, model.transfer(task, fakes, nets), predictions[task], config)
     terms = {"real": real, "fake": -fake if config.energy == "literal" else F.relu(margin - fake)}
     return Loss(terms, {"real_energy": real.detach(), "fake_energy": fake.detach()})
 
 
-def encode(model: UMAdapt, predictions: Maps, config: Adapt) -> Maps:
-    """Predictions as a transfer net reads them, seg behind the gradient mask."""
-    encoded = {name: model.tasks[name].encode(map_) for name, map_ in predictions.items()}
-    keep = keep_probability(model.spec.class_frequencies, config.gradient_mask)
-    if "seg" in encoded and keep is not None:
-        encoded["seg"] = mask_gradient(encoded["seg"], keep)
-    return encoded
+def pull(task: Task, cross: Tensor, direct: Tensor, config: Adapt) -> Tensor:
+    """The energy L_t(cross, direct) of Algorithm 2.
+
+    OURS: "excess" takes away what a prediction disagrees with itself. For seg that leaves the Kullback-Leibler
+    divergence of the cross-entropy; the entropy, by far its larger part, would teach confidence, not agreement.
+    Depth and normals agree with themselves, so for them nothing changes.
+    """
+    energy = task.energy(cross, direct)
+    return energy - task.energy(direct, direct) if config.pull == "excess" else energy
 
 
 def prior_divergence(probabilities: Tensor, frequencies: tuple[float, ...]) -> Tensor:
@@ -79,31 +98,34 @@ def prior_divergence(probabilities: Tensor, frequencies: tuple[float, ...]) -> T
 def stage(
     model: UMAdapt,
     config: Adapt,
-    photos: Callable[[int], Batch],
-    source: Callable[[int], Batch] | None = None,
-    margins: dict[str, float] = {},  # noqa: B006 (never written)
+    batches: Callable[[int], Batch],
+    real: Mapping[str, float] = {},
 ) -> Stage:
     """One Adam a task on the target's Res-5; in `adv` also one a transfer net, on a copy of the stage-1 nets.
 
     Args:
-        photos: target batches with "image" and "contour".
-        source: source label batches; read by `adv` alone.
-        margins: hinge margin of each task, in units of its energy.
+        batches: target batches with "image" and "contour"; for `adv`, "source" holds a batch of source labels at the
+            steps on which the transfer nets are updated.
+        real: energy of real tuples of each task, the unit of `--margin` and `--energy-floor`.
     """
-    model.freeze(model)
+    parameters = model.adaptable(config.bn)
     branch = model.encoder.branches["target"]
-    branch.requires_grad_(True)
-    if config.bn == "train":
-        model.unfreeze(branch)
-    parameters = list(branch.parameters())
     graph = [task for task in model.graph if config.method != "noadv-1" or task == "seg"]
     nets, extra = model.transfers, {}
     if config.method == "adv":
         nets = extra["critics"] = copy.deepcopy(model.transfers)  # eval mode, as whenever N serves as an energy
         nets.requires_grad_(True)
+    if config.average:
+        extra["average"] = copy.deepcopy(branch).requires_grad_(False)
+    before = copy.deepcopy(branch).requires_grad_(False).eval() if config.anchor else None
 
     turns = [
-        Turn(task, parameters, lambda b, t=task: generator_losses(model, b, t, config, nets), config.lr)
+        Turn(
+            task,
+            parameters,
+            lambda b, t=task: generator_losses(model, b, t, config, nets, config.energy_floor * real.get(t, 0.0)),
+            config.lr,
+        )
         for task in graph
     ]
     if config.method == "adv":
@@ -111,22 +133,27 @@ def stage(
             Turn(
                 f"critic-{task}",
                 list(nets[task].parameters()),
-                lambda b, t=task: critic_losses(model, b, b["source"], t, config, nets, margins[t]),
+                lambda b, t=task: critic_losses(model, b, b["source"], t, config, nets, config.margin * real[t]),
                 config.critic_lr,
                 every=config.critic_every,
             )
             for task in graph
         ]
 
-    def batch(step: int) -> Batch:
-        out = photos(step)
-        if source is not None and (step + 1) % config.critic_every == 0:
-            out["source"] = source(step // config.critic_every)
-        return out
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        """The trunk is frozen: its features serve all turns of the step."""
+        res4 = model.trunk(batch["image"], "target")
+        return {**batch, "res4": res4} | ({"before": model.decode(before(res4))} if before is not None else {})
 
     @torch.no_grad()
-    def trunk(batch: Batch) -> Batch:
-        """The trunk is frozen: its features serve all turns of the step."""
-        return {**batch, "res4": model.encoder.trunks["target"](model.normalise(batch["image"]))}
+    def average(step: int) -> None:
+        """OURS: a moving average of the weights, which steps over what single batches add."""
+        keep = min(config.average, (step + 1) / (step + 2))  # the plain mean of the first steps
+        for ours, theirs in zip(extra["average"].parameters(), parameters, strict=True):
+            ours.lerp_(theirs, 1 - keep)
+        for ours, theirs in zip(extra["average"].buffers(), branch.buffers(), strict=True):
+            ours.copy_(theirs)
 
-    return Stage("adapt", turns, batch, config.steps, prepare=trunk, extra=extra)
+    out = Stage("adapt", turns, batches, config.steps, prepare=prepare, extra=extra)
+    return dataclasses.replace(out, after=average) if config.average else out

@@ -6,24 +6,14 @@ from typing import Any
 
 from torch import nn
 
+from umadapt.cross_task import distillation
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
 
 
 def losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
-    """L_dist of one task: L_t(Y^, Y) + alpha L_t(N->t(O^), Y). Algorithm 1, lines 3 and 4.
-
-    A task without a transfer net (normals indoors) has the direct term alone, and so has every task at alpha = 0.
-    """
-    inputs = model.graph.get(task, ()) if alpha else ()
-    predictions = model.decode(model.encode(batch["image"], "source"), (task, *inputs))
-    kind = model.tasks[task]
-    target = kind.prepare(batch[task])
-    terms = {"direct": kind.loss(predictions[task], target)}
-    if inputs:
-        encoded = {name: model.tasks[name].encode(predictions[name]) for name in inputs}
-        terms["distil"] = alpha * kind.loss(model.transfer(task, encoded), target)
-    return Loss(terms)
+    """L_dist of one task on a source batch. Algorithm 1, lines 3 and 4."""
+    return distillation(model, model.encode(batch["image"], "source"), batch, task, alpha)
 
 
 def joint_losses(model: UMAdapt, batch: Batch, alpha: float) -> Loss:

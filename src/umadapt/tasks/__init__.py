@@ -3,10 +3,13 @@
 from umadapt.config import ModelSpec
 from umadapt.tasks.base import Task
 from umadapt.tasks.depth import Depth
+from umadapt.tasks.edges import Edges
 from umadapt.tasks.normals import Normals
-from umadapt.tasks.seg import Seg, class_weights
+from umadapt.tasks.seg import Seg
 
-__all__ = ["Depth", "Normals", "Seg", "Task", "make_tasks"]
+__all__ = ["TASKS", "Depth", "Edges", "Normals", "Seg", "Task", "label_of", "make_tasks"]
+
+TASKS: dict[str, type[Task]] = {"depth": Depth, "normals": Normals, "seg": Seg, "edges": Edges}
 
 
 def make_tasks(spec: ModelSpec) -> dict[str, Task]:
@@ -15,12 +18,12 @@ def make_tasks(spec: ModelSpec) -> dict[str, Task]:
     Raises:
         ValueError: a name is no task.
     """
-    makers = {
-        "depth": lambda: Depth(spec.depth_scale_m, spec.depth_head),
-        "normals": Normals,
-        "seg": lambda: Seg(spec.classes, class_weights(spec.class_frequencies, spec.class_weights), spec.ignore),
-    }
-    unknown = [name for name in spec.tasks if name not in makers]
+    unknown = [name for name in spec.tasks if name not in TASKS]
     if unknown:
-        raise ValueError(f"unknown task {', '.join(unknown)}; there are {', '.join(makers)}")
-    return {name: makers[name]() for name in spec.tasks}
+        raise ValueError(f"unknown task {', '.join(unknown)}; there are {', '.join(TASKS)}")
+    return {name: TASKS[name].from_spec(spec) for name in spec.tasks}
+
+
+def label_of(task: str) -> str:
+    """The folder of DATA that a task's ground truth comes from; a name that is no task stands for itself."""
+    return TASKS[task].label if task in TASKS else task

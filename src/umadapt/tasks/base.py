@@ -1,22 +1,72 @@
-"""What a task is: everything that the stages ask of depth, normals or segmentation, and nothing else."""
+"""What a task is: everything that training, measuring and showing ask of depth, normals, seg, …, and nothing else."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from umadapt.config import ModelSpec
+
+
+class Column(NamedTuple):
+    """A figure of a task's meter as a column of the report."""
+
+    key: str  # of the evaluation JSON
+    heading: str
+    more: bool  # whether more is better
+
+
+class Trust(NamedTuple):
+    """How a disagreement (`energy_map`) is shown."""
+
+    white: float  # what white (255) of a trust map stands for; more disagreement is white too
+    unit: str
+    factor: float = 1.0  # from network units to `unit`
+
+
+class Meter(Protocol):
+    """Errors streamed over photos: sums and histograms only."""
+
+    def update(self, prediction: Tensor, truth: Tensor) -> None:
+        """Add one photo: what `Task.resize` gives, and truth of the same size."""
+        ...
+
+    def compute(self) -> dict[str, Any]:
+        """The figures by key; empty when there was no valid pixel."""
+        ...
+
 
 class Task(Protocol):
-    """One dense task. B is the batch, (h, w) the output grid, C the task's channels.
+    """One dense task. B is the batch, (h, w) the output grid, C the task's channels, (H, W) the size of a photo.
 
-    A *prediction* is (B, C, h, w) in network units with gradients (depth / scale, unit normals, seg logits).
+    A *prediction* is (B, C, h, w) in network units with gradients (depth / scale, unit normals, logits).
     *Truth* is a map on the same grid in which missing pixels are marked (depth 0, normals 0, seg the ignore id).
+    A *map* is a NumPy array as `data.folder` reads it: depth (H, W), normals (H, W, 3), seg (H, W) ids.
     """
 
     name: str
+    title: str  # for headings
+    label: str  # folder of DATA that the truth comes from: the task's own, or the one that `derive` makes it of
     channels: int
+    columns: tuple[Column, ...]
+    npy: type[Any]  # NumPy type of predict's npy files
+
+    @classmethod
+    def from_spec(cls, spec: ModelSpec) -> Task:
+        """The task of a model."""
+        ...
+
+    # --- Training
+
+    @staticmethod
+    def derive(label: Tensor) -> Tensor:
+        """Truth, in the reader's units, from the label that it is made of; the identity where there is a label."""
+        ...
 
     def activate(self, raw: Tensor) -> Tensor:
         """A network's last layer (B, C, h, w) to a prediction."""
@@ -56,6 +106,38 @@ class Task(Protocol):
 
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         """A few plain figures for the log, such as {"rel": 0.1}."""
+        ...
+
+    # --- Measuring and showing
+
+    @property
+    def trust(self) -> Trust:
+        """How `energy_map` is shown."""
+        ...
+
+    def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
+        """One image's prediction in physical units (C, h, w), at the size of a photo or of its truth: depth (H, W),
+        normals (3, H, W), seg (H, W) ids, none of them in `never`."""
+        ...
+
+    def meter(self, never: Sequence[int] = ()) -> Meter:
+        """A new meter; `never` lists class ids that are never predicted."""
+        ...
+
+    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
+        """A map as (H, W, 3) uint8; `scale` is `picture_scale` of another map, to make the two comparable."""
+        ...
+
+    def picture_scale(self, map_: np.ndarray) -> float | None:
+        """What decides the colours of pictures that stand side by side; None where all pictures compare anyway."""
+        ...
+
+    def stored(self) -> dict[str, Any]:
+        """The task's entry in the dataset.json of a folder of predictions."""
+        ...
+
+    def write(self, path: Path, map_: np.ndarray) -> None:
+        """Write a predicted map in the folder format."""
         ...
 
 

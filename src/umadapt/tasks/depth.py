@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt.tasks.base import masked_mean
+from umadapt import viz
+from umadapt.config import ModelSpec
+from umadapt.data.files import write_depth
+from umadapt.tasks.base import Column, Trust, masked_mean
+from umadapt.tasks.metrics import DepthMeter
+from umadapt.tasks.resize import resize_map
+
+MAX_STEPS = 65535  # of a 16-bit PNG
 
 
 def berhu(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -29,12 +41,30 @@ class Depth:
         head: "softplus" (OURS: a gradient everywhere, so that no pixel dies) or "relu" (FCRN).
     """
 
-    name = "depth"
+    name = label = "depth"
+    title = "Depth"
     channels = 1
+    columns = (
+        Column("rel", "rel", False),
+        Column("log10", "log10", False),
+        Column("rms", "rms (m)", False),
+        Column("d1", "δ < 1.25", True),
+        Column("d2", "δ < 1.25²", True),
+        Column("d3", "δ < 1.25³", True),
+    )
+    npy = np.float32  # metres
 
     def __init__(self, scale_m: float = 10.0, head: str = "softplus"):
         self.scale_m = scale_m
         self.head = head
+
+    @classmethod
+    def from_spec(cls, spec: ModelSpec) -> Depth:
+        return cls(spec.depth_scale_m, spec.depth_head)
+
+    @staticmethod
+    def derive(label: Tensor) -> Tensor:
+        return label
 
     def activate(self, raw: Tensor) -> Tensor:
         return F.softplus(raw) if self.head == "softplus" else F.relu(raw)
@@ -69,3 +99,32 @@ class Depth:
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         valid = truth > 0
         return {"rel": masked_mean((prediction - truth).abs() / truth.clamp(min=1e-3), valid).item()}
+
+    @property
+    def trust(self) -> Trust:
+        """OURS: white is a tenth of the depth scale (1 m indoors), fixed, so that maps of different photos compare."""
+        return Trust(0.1 * self.scale_m, "m", self.scale_m)
+
+    def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
+        return resize_map(physical, size).squeeze(0)
+
+    def meter(self, never: Sequence[int] = ()) -> DepthMeter:
+        return DepthMeter()
+
+    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
+        return viz.depth_to_rgb(map_, scale)
+
+    def picture_scale(self, map_: np.ndarray) -> float:
+        """The farthest depth of a picture in metres: a few wild pixels must not turn all others dark."""
+        known = map_[map_ > 0]
+        return float(np.percentile(known, 99)) if known.size else 10.0
+
+    def stored(self) -> dict[str, Any]:
+        # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors
+        scale_m = max(0.001, 2 * self.scale_m / MAX_STEPS)
+        return {"scale_m": scale_m, "max_m": scale_m * MAX_STEPS}
+
+    def write(self, path: Path, map_: np.ndarray) -> None:
+        scale_m = self.stored()["scale_m"]
+        # a pixel is never missing in a prediction: less than a step is one step, more than the file holds is its most
+        write_depth(path, map_.clip(scale_m, scale_m * MAX_STEPS), scale_m)

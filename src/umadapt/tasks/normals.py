@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt.tasks.base import masked_mean
+from umadapt import viz
+from umadapt.config import ModelSpec
+from umadapt.data.files import write_normals
+from umadapt.tasks.base import Column, Trust, masked_mean
+from umadapt.tasks.metrics import NormalsMeter
+from umadapt.tasks.resize import resize_map
 
 
 class Normals:
@@ -18,8 +27,25 @@ class Normals:
     1 - |cos|, and the loss is 1 - cos, which also tells a normal from its opposite.
     """
 
-    name = "normals"
+    name = label = "normals"
+    title = "Surface normals"
     channels = 3
+    columns = (
+        Column("mean", "mean (°)", False),
+        Column("median", "median (°)", False),
+        Column("11.25", "11.25°", True),
+        Column("22.5", "22.5°", True),
+        Column("30", "30°", True),
+    )
+    npy = np.float16  # components of unit vectors
+
+    @classmethod
+    def from_spec(cls, spec: ModelSpec) -> Normals:
+        return cls()
+
+    @staticmethod
+    def derive(label: Tensor) -> Tensor:
+        return label
 
     def activate(self, raw: Tensor) -> Tensor:
         return F.normalize(raw, dim=1, eps=1e-6)
@@ -54,3 +80,26 @@ class Normals:
         valid = truth.square().sum(1) > 0.25
         cosine = (prediction * truth).sum(1).clamp(-1, 1)
         return {"degrees": masked_mean(torch.arccos(cosine), valid).item() * 180 / math.pi}
+
+    @property
+    def trust(self) -> Trust:
+        """White is a right angle."""
+        return Trust(1.0, "1 - cos")
+
+    def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
+        return F.normalize(resize_map(physical, size), dim=0, eps=1e-6)
+
+    def meter(self, never: Sequence[int] = ()) -> NormalsMeter:
+        return NormalsMeter()
+
+    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
+        return viz.normals_to_rgb(map_)
+
+    def picture_scale(self, map_: np.ndarray) -> None:
+        return None
+
+    def stored(self) -> dict[str, Any]:
+        return {}
+
+    def write(self, path: Path, map_: np.ndarray) -> None:
+        write_normals(path, map_)

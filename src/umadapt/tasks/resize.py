@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,22 +15,17 @@ Window = tuple[int, int, int, int]  # top, bottom, left, right: rows [top:bottom
 STRIP = 1_000_000  # values of upsampled logits held at once: fits the cache, whatever the size of the photo
 
 
-def resize_prediction(task: str, prediction: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
-    """One image's prediction in physical units, at another size (interfaces.md, protocol `nyud`).
+def to_tensor(map_: np.ndarray) -> Tensor:
+    """A reader's map as a tensor, its channels first: (H, W) as it is, (H, W, C) to (C, H, W)."""
+    tensor = torch.from_numpy(np.ascontiguousarray(map_))
+    return tensor.permute(2, 0, 1) if tensor.ndim == 3 else tensor
 
-    Args:
-        task: depth (bilinear), normals (bilinear, then renormalised), seg (logits bilinear, then argmax).
-        prediction: (C, h, w).
-        size: (H, W).
-        never: class ids that logits may not choose.
 
-    Returns:
-        depth (H, W) metres, normals (3, H, W), seg (H, W) int64.
-    """
-    if task == "seg":
-        return resize_labels(prediction, size, never)
-    resized = resize_map(prediction, size)
-    return F.normalize(resized, dim=0, eps=1e-6) if task == "normals" else resized.squeeze(0)
+def to_map(resized: Tensor) -> np.ndarray:
+    """What `Task.resize` gives as a reader would: depth (H, W) float32, normals (H, W, 3) float32, seg (H, W) uint8."""
+    array = resized.cpu().numpy()
+    array = array if resized.is_floating_point() else array.astype(np.uint8)
+    return np.moveaxis(array, 0, -1) if array.ndim == 3 else array
 
 
 def resize_map(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt.tasks.base import masked_mean
+from umadapt import viz
+from umadapt.config import ModelSpec
+from umadapt.data.files import write_seg
+from umadapt.tasks.base import Column, Trust, masked_mean
+from umadapt.tasks.metrics import SegMeter
+from umadapt.tasks.resize import resize_labels
 
 
 class Seg:
@@ -20,13 +29,28 @@ class Seg:
         ignore: id of unlabelled pixels.
     """
 
-    name = "seg"
+    name = label = "seg"
+    title = "Segmentation"
+    columns = (
+        Column("miou", "mean IoU", True),
+        Column("macc", "mean acc.", True),
+        Column("pacc", "pixel acc.", True),
+    )
+    npy = np.uint8  # class ids
 
     def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255):
         self.classes = tuple(classes)
         self.channels = len(self.classes)
         self.ignore = ignore
         self.weights = torch.tensor(weights, dtype=torch.float32) if len(weights) else None
+
+    @classmethod
+    def from_spec(cls, spec: ModelSpec) -> Seg:
+        return cls(spec.classes, class_weights(spec.class_frequencies, spec.class_weights), spec.ignore)
+
+    @staticmethod
+    def derive(label: Tensor) -> Tensor:
+        return label
 
     def activate(self, raw: Tensor) -> Tensor:
         return raw
@@ -78,6 +102,30 @@ class Seg:
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         valid = truth != self.ignore
         return {"pacc": masked_mean((prediction.argmax(1) == truth).float(), valid).item()}
+
+    @property
+    def trust(self) -> Trust:
+        """White is the cross-entropy of a uniform guess."""
+        return Trust(math.log(max(2, len(self.classes))), "nats")
+
+    def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
+        """Logits upsampled, then argmax (interfaces.md, protocol `nyud`)."""
+        return resize_labels(physical, size, never)
+
+    def meter(self, never: Sequence[int] = ()) -> SegMeter:
+        return SegMeter(self.classes, self.ignore, never)
+
+    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
+        return viz.seg_to_rgb(map_, viz.palette(len(self.classes)))
+
+    def picture_scale(self, map_: np.ndarray) -> None:
+        return None
+
+    def stored(self) -> dict[str, Any]:
+        return {"classes": list(self.classes), "ignore": self.ignore}
+
+    def write(self, path: Path, map_: np.ndarray) -> None:
+        write_seg(path, map_)
 
 
 def class_weights(frequencies: Sequence[float], how: str) -> list[float]:

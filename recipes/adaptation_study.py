@@ -1,0 +1,179 @@
+"""What moves adaptation, and which label-free score tells: many recipes from one base run.
+
+    python recipes/adaptation_study.py BASE PHOTOS LABELLED OUT [--protocol nyud] [--only NAME,,NAME] [-- ARGUMENTS]
+
+Each recipe below is one `umadapt adapt ARGUMENTS` from BASE to PHOTOS; each of its checkpoints is evaluated on LABELLED
+and scored on the photos without labels. Writes OUT/study.json and OUT/study.md: errors, and Spearman's correlation of
+each score with each error over all checkpoints. Repeated, it goes on where it stopped.
+Cost: two to three minutes a recipe on one CPU core. Two jobs run side by side, one thread each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RECIPES = {  # name -> arguments beside the common ones
+    "noadv": "",
+    "noadv, lr x3": "--lr 3e-5",
+    "noadv, lr x10": "--lr 1e-4",
+    "adv": "--method adv",
+    "noadv-1": "--method noadv-1",
+    "CCR alone": "--energy-weight 0",
+    "energy alone": "--ccr 0",
+    "energy x0.1": "--energy-weight 0.1",
+    "excess": "--pull excess",
+    "excess, lr x3": "--pull excess --lr 3e-5",
+    "excess, lr x10": "--pull excess --lr 1e-4",
+    "excess, adv, lr x3": "--pull excess --lr 3e-5 --method adv",
+    "floor 1": "--energy-floor 1 --lr 3e-5",
+    "anchor 1": "--anchor 1 --lr 3e-5",
+    "anchor 0.3": "--anchor 0.3 --lr 3e-5",
+    "prior 1": "--prior 1 --lr 3e-5",
+    "prior 3": "--prior 3 --lr 3e-5",
+    "excess, prior 1": "--pull excess --prior 1 --lr 3e-5",
+    "infomax": "--energy-weight 0.1 --sharpen 0.5 --prior 1 --ccr 1 --lr 3e-5",
+    "sharpen 0.1": "--sharpen 0.1 --lr 3e-5",
+    "average 0.98": "--average 0.98 --lr 3e-5",
+    "through N alone": "--route transfer --lr 3e-5",
+    "through the prediction alone": "--route prediction --lr 3e-5",
+    "no gradient mask": "--gradient-mask off --lr 3e-5",
+    "source statistics": "--statistics source",
+    "Res-5 statistics": "--statistics res5",
+    "BatchNorm trains": "--bn train",
+    "minent": "--method minent",
+    "output-adv": "--method output-adv",
+    "mean-teacher": "--method mean-teacher",
+    "b-ccr": "--method b-ccr",
+    "b-fcf": "--method b-fcf",
+}
+ERRORS = {  # label -> where in the evaluation, and whether more is better
+    "rel": ("depth", "rel", False),
+    "rms": ("depth", "rms", False),
+    "normals": ("normals", "mean", False),
+    "miou": ("seg", "miou", True),
+    "pacc": ("seg", "pacc", True),
+}
+
+
+def measure(run: Path, photos: str, labelled: str, protocol: str) -> list[dict[str, Any]]:
+    """Errors and scores of every checkpoint of a run."""
+    import torch
+
+    from umadapt.candidates import candidates, load_candidate
+    from umadapt.checkpoint import load_model
+    from umadapt.data.folder import Folder
+    from umadapt.evaluate import evaluate
+    from umadapt.score import SAMPLE, real_energy, score
+
+    torch.set_num_threads(1)
+    model, config = load_model(run, "cpu")
+    folder, target = Folder(labelled), Folder(photos)
+    ids = target.ids[:: -(-len(target.ids) // SAMPLE)]
+    rows = []
+    for step in candidates(run):
+        load_candidate(run, step, model)
+        found = evaluate(model, "target", folder, protocol, normals_from_depth="normals" not in folder.tasks)
+        errors = {name: found[task][key] for name, (task, key, _) in ERRORS.items()}
+        rows.append({"step": step, **errors, "scores": score(model, "target", target, ids=ids)})
+    kept = config.get("selected", {}).get("step")
+    return [row | {"kept": row["step"] == kept, "real": real_energy(config)} for row in rows]
+
+
+def job(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Adapt and measure in processes of their own, one thread each."""
+    run = arguments.out / "-".join(name.replace(",", "").split())
+    if not (run / "measured.json").exists():
+        env = os.environ | {"OMP_NUM_THREADS": "1"}
+        command = ["adapt", str(arguments.base), "--target", arguments.photos, "--out", str(run), "--steps", "100"]
+        command = [sys.executable, "-m", "umadapt", *command, *arguments.rest, *shlex.split(RECIPES[name])]
+        with (arguments.out / f"{run.name}.log").open("w") as log:
+            code = subprocess.run(command, env=env, stdout=log, stderr=log, check=False).returncode
+            if code:
+                print(f"{name}: failed, see {log.name}", flush=True)
+                return []
+            again = [sys.executable, __file__, "--measure", str(run), arguments.photos, arguments.labelled]
+            subprocess.run([*again, arguments.protocol], env=env, stdout=log, stderr=log, check=True)
+    rows = json.loads((run / "measured.json").read_text())
+    last = rows[-1]
+    print(f"{name:<30}" + "".join(f"{e} {last[e]:<8.3f}" for e in ERRORS), flush=True)
+    return [row | {"recipe": name} for row in rows]
+
+
+def predictors(row: dict[str, Any]) -> dict[str, float]:
+    """Every label-free figure of a checkpoint."""
+    from umadapt.selection import badness
+
+    scores = row["scores"]
+    out = {f"energy of {task}": value for task, value in scores["energy"].items()}
+    out |= {f"disagreement of {task} with the source model": x for task, x in scores["disagreement"].items()}
+    return out | {k: scores[k] for k in ("total", "entropy", "diversity")} | {"selector": badness(scores, row["real"])}
+
+
+def spearman(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Rank correlation of every score with every error (higher score, higher error: positive)."""
+    table: dict[str, dict[str, float]] = {}
+    columns = [predictors(row) for row in rows]
+    for name in columns[0]:
+        for error, (_, _, more) in ERRORS.items():
+            truth = [row[error] * (-1 if more else 1) for row in rows]
+            both = np.corrcoef(ranks([c[name] for c in columns]), ranks(truth))[0, 1]
+            table.setdefault(name, {})[error] = float(np.nan_to_num(both))
+    return table
+
+
+def ranks(values: list[float]) -> np.ndarray:
+    """Place of each value in order, equal ones sharing the mean of their places."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def markdown(rows: list[dict[str, Any]], table: dict[str, dict[str, float]]) -> str:
+    """Both tables."""
+    names = list(ERRORS)
+    lines = ["| recipe | step | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for row in rows:
+        mark = " *" if row["kept"] else ""
+        lines.append(f"| {row['recipe']} | {row['step']}{mark} | " + " | ".join(f"{row[n]:.3f}" for n in names) + " |")
+    lines += ["", f"Spearman's correlation over {len(rows)} checkpoints; \\* = kept by the selector", ""]
+    lines += ["| score | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {k} | " + " | ".join(f"{v[n]:+.2f}" for n in names) + " |" for k, v in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--measure"]:
+        run, photos, labelled, protocol = sys.argv[2:6]
+        rows = measure(Path(run), photos, labelled, protocol)
+        (Path(run) / "measured.json").write_text(json.dumps(rows))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("base", type=Path)
+    parser.add_argument("photos")
+    parser.add_argument("labelled")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--protocol", default="raw")
+    parser.add_argument("--only", default=",,".join(RECIPES), help="names of recipes, separated by two commas")
+    parser.add_argument("rest", nargs="*", help="further arguments of every adapt, after --")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda name: job(name, arguments), arguments.only.split(",,")))
+    rows = [row for part in parts for row in part]
+    table = spearman(rows)
+    (arguments.out / "study.json").write_text(json.dumps({"rows": rows, "spearman": table}, indent=1))
+    (arguments.out / "study.md").write_text(markdown(rows, table))
+    print("\n" + markdown(rows, table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Checkpoints on the way of an adaptation: RUN/checkpoints/STEP.safetensors, the target's Res-5 after that step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import safetensors.torch
+from torch import nn
+
+from umadapt.data.folder import write_bytes
+from umadapt.nets.model import UMAdapt
+
+
+def candidate_steps(steps: int, count: int) -> tuple[int, ...]:
+    """The start and `count` more steps, evenly spaced up to the end; nothing for count 0."""
+    return tuple(sorted({round(k * steps / count) for k in range(count + 1)})) if count else ()
+
+
+def candidate_path(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"{step:06d}.safetensors"
+
+
+def save_candidate(run: Path, step: int, model: UMAdapt, average: nn.Module | None = None) -> None:
+    """Keep the target's Res-5, all that adaptation changes, as it is after `step`."""
+    branch = model.encoder.branches["target"] if average is None else average
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in branch.state_dict().items()}
+    write_bytes(candidate_path(run, step), safetensors.torch.save(tensors))
+
+
+def load_candidate(run: Path, step: int, model: UMAdapt) -> None:
+    """Put a candidate into the model."""
+    tensors = safetensors.torch.load_file(str(candidate_path(run, step)))
+    model.encoder.branches["target"].load_state_dict(tensors)
+
+
+def candidates(run: Path) -> list[int]:
+    """Steps of the candidates that a run has kept, in order."""
+    return sorted(int(path.stem) for path in (run / "checkpoints").glob("*.safetensors"))

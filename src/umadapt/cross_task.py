@@ -1,0 +1,41 @@
+"""What several stages share of the cross-task graph: its supervised loss, and how predictions are read."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from umadapt.loop import Batch, Loss
+from umadapt.nets.gradient import keep_probability, mask_gradient
+from umadapt.nets.model import Maps, UMAdapt
+
+
+def distillation(model: UMAdapt, features: Tensor, batch: Batch, task: str, alpha: float) -> Loss:
+    """L_dist of one task: L_t(Y^, Y) + alpha L_t(N->t(O^), Y). Algorithm 1, lines 3 and 4.
+
+    A task without a transfer net (normals indoors) has the direct term alone, and so has every task at alpha = 0.
+
+    Args:
+        features: Res-5c features (B, C, h, w) of the batch's images.
+    """
+    inputs = model.graph.get(task, ()) if alpha else ()
+    predictions = model.decode(features, (task, *inputs))
+    kind = model.tasks[task]
+    target = kind.prepare(batch[task])
+    terms = {"direct": kind.loss(predictions[task], target)}
+    if inputs:
+        encoded = {name: model.tasks[name].encode(predictions[name]) for name in inputs}
+        terms["distil"] = alpha * kind.loss(model.transfer(task, encoded), target)
+    return Loss(terms)
+
+
+def encode(model: UMAdapt, predictions: Maps, mask: str) -> Maps:
+    """Predictions as a transfer net or a critic reads them, seg behind the gradient mask (supplement).
+
+    Args:
+        mask: "class", "uniform" or "off", see `keep_probability`.
+    """
+    encoded = {name: model.tasks[name].encode(map_) for name, map_ in predictions.items()}
+    keep = keep_probability(model.spec.class_frequencies, mask)
+    if "seg" in encoded and keep is not None:
+        encoded["seg"] = mask_gradient(encoded["seg"], keep)
+    return encoded

@@ -1,0 +1,42 @@
+"""Batches from several folders at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from umadapt.data.batches import Batches
+
+
+class Union:
+    """`union(k)` is the k-th batch of an endless pass over several folders, as `Batches` is over one.
+
+    Args:
+        parts: batches of each folder, all with the same tasks, sizes and number of samples.
+        mix: "union" shuffles all images together, so that each is seen once a pass; "alternate" takes a whole batch of
+            each folder in turn, so that a small folder is seen as often as a large one.
+        seed: of the order.
+    """
+
+    def __init__(self, parts: Sequence[Batches], mix: str = "union", seed: int = 0):
+        self.parts, self.mix, self.seed = tuple(parts), mix, seed
+        self.members = [(part, name) for part in parts for name in part.ids]
+        self.orders: dict[int, np.ndarray] = {}
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        if self.mix == "alternate" or len(self.parts) == 1:
+            return self.parts[step % len(self.parts)](step // len(self.parts))
+        batch = self.parts[0].batch
+        numbers = range(step * batch, (step + 1) * batch)
+        chosen = [self.pick(number) for number in numbers]
+        samples = [part.sample(name, number) for (part, name), number in zip(chosen, numbers, strict=True)]
+        return self.parts[0].collate([name for _, name in chosen], samples)
+
+    def pick(self, number: int) -> tuple[Batches, str]:
+        """The folder and id of the sample with this number: a fresh permutation each time through the union."""
+        epoch, place = divmod(number, len(self.members))
+        if epoch not in self.orders:
+            self.orders = {epoch: np.random.default_rng((self.seed, 3, epoch)).permutation(len(self.members))}
+        return self.members[self.orders[epoch][place]]

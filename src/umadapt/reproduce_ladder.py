@@ -1,0 +1,192 @@
+"""The ladder as data: its rungs, what each suite trains with, and the command lines that they come to."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from umadapt import config as configs
+from umadapt.config import Reproduce
+from umadapt.errors import UserError
+from umadapt.reproduce_run import Step
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One row of the tables."""
+
+    name: str
+    title: str
+    adapt: str = ""  # arguments of `adapt`; empty for the rungs that other commands make
+
+
+RUNGS = (
+    Rung("source-only", "source only"),
+    Rung("no-distil", "source only, no distillation (α = 0)"),
+    Rung("adabn-res5", "AdaBN, Res-5", "--method adabn --statistics res5"),
+    Rung("adabn", "AdaBN, whole encoder", "--method adabn"),
+    Rung("minent", "entropy minimisation", "--method minent"),
+    Rung("output-adv", "output adversary", "--method output-adv"),
+    Rung("mean-teacher", "mean teacher", "--method mean-teacher"),
+    Rung("b-fcf", "UM-Adapt-B (FCF)", "--method b-fcf"),
+    Rung("b-ccr", "UM-Adapt-B (CCR)", "--method b-ccr"),
+    Rung("noadv-1", "UM-Adapt (noAdv)-1", "--method noadv-1"),
+    Rung("noadv", "UM-Adapt (noAdv)", "--method noadv"),
+    Rung("adv", "UM-Adapt (Adv)", "--method adv"),
+    Rung("semi", "UM-Adapt-S"),
+    Rung("oracle", "oracle: trained on target labels"),
+)
+NEEDED = {"semi": ("adv",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
+LABELLED = ("semi", "oracle")  # rungs that read labels of the target
+READS_SOURCE = ("adv", "b-fcf", "b-ccr", "output-adv")
+
+OWN = {  # what indoor-small renders where no data is given; as recipes/demo.py
+    "source": ("rooms", "--views 320 --style synthetic --seed 1"),
+    "target": ("photos", "--views 120 --style photo --seed 2"),
+    "eval": ("test", "--views 100 --style photo --seed 3"),
+}
+OWN_LOOK = "--size 96x128 --furniture none --spp 8"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where a ladder reads, as addresses."""
+
+    source: str
+    target: str
+    eval: str
+    labelled: str | None = None  # for UM-Adapt-S
+    oracle: str | None = None  # for the oracle
+    tasks: tuple[str, ...] = ()  # of the oracle; empty = all of the suite's
+    protocol: str = "raw"
+    normals_from_depth: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Arguments of the three commands that train, without data, seed and folders."""
+
+    train: str
+    adapt: str
+    semi: str
+
+
+def recipe(config: Reproduce) -> Recipe:
+    """What a suite trains with."""
+    short = config.budget == "short"
+    net = f"--backbone {config.backbone}" if config.backbone else ""
+    net += f" --weights {shlex.quote(config.weights)}" if config.weights else ""
+    size = f" --size {config.size[0]}x{config.size[1]}" if config.size else ""
+    if config.suite != "indoor-small":  # the presets say the rest, as do the commands' own defaults
+        train = f"--preset {config.suite} {net}{size}"
+        return (
+            Recipe(f"{train} --transfer-steps 2000 --base-steps 4000 --contour-steps 500", "--steps 20", "--steps 60")
+            if short
+            else Recipe(train, "", "")
+        )
+    own = config.source is None
+    net = ("" if config.backbone else "--backbone resnet10t ") + net + ("" if config.weights else " --weights none")
+    size = size or f" --size {'96x128' if own else '120x160'}"
+    # recipes/demo.py from random weights and on its own rooms, recipes/nyud.sh with ImageNet's and on a larger source
+    lr = "1e-3" if config.weights in (None, "none") else "5e-4"
+    steps = "--transfer-steps 1200 --base-steps 520 --contour-steps 100 --batch 12"
+    if not own:
+        steps = "--transfer-steps 1200 --base-steps 1000 --contour-steps 150"
+    if short:
+        steps = "--transfer-steps 500 --base-steps 260 --contour-steps 60 --batch 12"
+    # the demo adapts to rendered photos at 3e-5; on real ones the default, chosen on val-a, stays
+    adapt = "--lr 3e-5" if config.target is None else ""
+    train = f"{net}{size} --width 0.25 --transfer-width 0.25 {steps} --lr {lr}"
+    return Recipe(train, adapt + (" --steps 20" if short else ""), "--steps 60" if short else "")
+
+
+def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tuple[list[Rung], dict[str, str]]:
+    """(rungs to run, {rung: why it is left out}).
+
+    Raises:
+        UserError: --rungs names one that there is not, or lacks one that another goes on from.
+    """
+    names = [rung.name for rung in RUNGS]
+    unknown = [name for name in config.rungs if name not in names]
+    if unknown:
+        raise UserError(f"--rungs: no rung {unknown[0]!r}; there are {', '.join(names)}")
+    wanted = set(config.rungs or names)
+    for name in list(wanted):
+        lacking = [need for need in NEEDED.get(name, ()) if need not in wanted]
+        if lacking:
+            raise UserError(f"--rungs: {name} goes on from {lacking[0]}; give --rungs {lacking[0]},{name}")
+    left_out = {name: "not among --rungs" for name in names if name not in wanted}
+    if config.suite == "outdoor":  # the graph indoors reads normals; with two tasks noAdv-1 is half of noAdv
+        left_out |= {"noadv-1": "an ablation of the indoor graph"} if "noadv-1" not in config.rungs else {}
+    for name, there in (("semi", labelled), ("oracle", oracle)):
+        if not there and name not in left_out:
+            left_out[name] = "the photos have no labels; give --labelled DATA"
+    return [rung for rung in RUNGS if rung.name not in left_out], left_out
+
+
+def renders(config: Reproduce) -> list[Step]:
+    """The data sets that are not given. One after the other: a render takes every core by itself."""
+    given = {"source": config.source, "target": config.target, "eval": config.eval}
+    steps: list[Step] = []
+    for role, (name, arguments) in OWN.items():
+        if given[role] is None:
+            words = ("render", str(config.out / name), *arguments.split(), *OWN_LOOK.split())
+            steps.append(Step(f"render/{name}", words, config.out / name / "dataset.json"))
+    return steps
+
+
+def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
+    """All commands of all seeds; long ones first within a seed, so that two side by side end together."""
+    made = recipe(config)
+    device = [] if config.device == "auto" else ["--device", config.device]
+    order = sorted(rungs, key=lambda rung: rung.name not in ("source-only", "no-distil", "oracle"))
+    steps: list[Step] = []
+    for seed in range(config.seeds):
+        folder = config.out / f"seed-{seed}"
+        for rung in order:
+            name, run = f"seed-{seed}/{rung.name}", str(folder / rung.name)
+            tail = ["--out", run, "--seed", str(seed), *device]
+            base = str(folder / "source-only")
+            if rung.adapt:
+                words = ["adapt", base, "--target", data.target, *shlex.split(f"{rung.adapt} {made.adapt}")]
+                words += ["--source", data.source] if rung.name in READS_SOURCE else []
+            elif rung.name == "semi":
+                assert data.labelled is not None
+                words = ["semi", str(folder / "adv"), "--target", data.target, "--labelled", data.labelled]
+                words += shlex.split(made.semi)
+            else:
+                words = ["train", *_train(rung.name, made.train, data)]
+            needs = tuple(f"seed-{seed}/{need}" for need in NEEDED.get(rung.name, ()))
+            steps.append(Step(name, (*words, *tail), Path(run) / "model.safetensors", needs))
+            json_file = evaluation_file(config.out, seed, rung.name)
+            words = ["evaluate", run, "--data", data.eval, "--protocol", data.protocol, "--json", str(json_file)]
+            words += ["--normals-from-depth"] if data.normals_from_depth else []
+            steps.append(Step(f"{name}/evaluate", (*words, *device), json_file, (name,)))
+    return steps
+
+
+def evaluation_file(out: Path, seed: int, rung: str) -> Path:
+    return out / "evaluations" / f"seed-{seed}" / f"{rung}.json"
+
+
+def _train(rung: str, arguments: str, data: Data) -> list[str]:
+    if rung == "oracle":
+        assert data.oracle is not None
+        tasks = ["--tasks", ",".join(data.tasks)] if data.tasks else []
+        return ["--source", data.oracle, *shlex.split(arguments), *tasks]
+    words = ["--source", data.source, *shlex.split(arguments)]
+    if rung == "no-distil":
+        # OURS: no transfer and contour steps, because with α = 0 nothing reads these nets
+        for option in ("--transfer-steps", "--contour-steps"):
+            if option in words:
+                del words[words.index(option) : words.index(option) + 2]
+        words += ["--alpha", "0", "--transfer-steps", "0", "--contour-steps", "0"]
+    return words
+
+
+def default_alpha() -> float:
+    """α of Algorithm 1 where nothing else is asked for."""
+    return next(f.default for f in dataclasses.fields(configs.Train) if f.name == "alpha")

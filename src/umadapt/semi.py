@@ -1,0 +1,111 @@
+"""`umadapt semi`: an adapted model, a few labelled photos of the target and many without labels to UM-Adapt-S."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
+from umadapt.config import Semi
+from umadapt.data.augment import Augment
+from umadapt.data.batches import Batches
+from umadapt.data.folder import Folder
+from umadapt.data.union import Union
+from umadapt.errors import UserError
+from umadapt.loop import fit
+from umadapt.nets.model import UMAdapt
+from umadapt.samples import save_samples
+from umadapt.stages import semi
+from umadapt.tasks import label_of
+
+
+def run(config: Semi) -> int:
+    """Train with labelled and unlabelled target batches in turns."""
+    before = read_config(config.run)
+    if before["domain"] != "target" or "adapt" not in before["done"]:
+        raise UserError(f"{config.run} is not adapted; give a run of `umadapt adapt {config.run} --target PHOTOS …`")
+    model, _ = load_model(config.run, "cpu")
+    device = pick_device(config.device)
+    photos = [Folder(address) for address in config.target]
+    for folder in photos:
+        if not folder.has("image", folder.ids[0]):
+            raise UserError(f"{folder.root} holds labels alone; expected a folder of photos")
+    labelled = [open_labelled(address, model) for address in config.labelled]
+    if not labelled or not photos:
+        raise UserError("semi wants --target PHOTOS and --labelled DATA, each at least once")
+    known = {f"labelled-{i}": digest(ids) for i, (_, ids) in enumerate(labelled)}
+    run_folder = RunFolder(
+        config.out,
+        {
+            "variant": "semi",
+            "domain": "target",
+            "model": before["model"],
+            "command": command_dict(config),
+            "source": before["source"],
+            "target": ", ".join(config.target),
+            "transfer_report": before.get("transfer_report"),
+            "palette": before["palette"],
+            "data": {f"target-{i}": digest(folder.ids) for i, folder in enumerate(photos)}
+            | known
+            | {"adapted": before["data"]},
+        },
+    )
+    if run_folder.done("semi"):
+        print(f"{config.out} is done")
+        return 0
+    model.freeze(model)
+    model.to(device).to(memory_format=torch.channels_last)
+    stage = semi.stage(
+        model,
+        config,
+        batches(model, labelled, config, tuple(model.tasks), config.seed + 1),
+        batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed),
+    )
+    fit(stage, model, run_folder, seed=config.seed, clip=config.clip, save_every=config.save_every)
+    save_samples(model, run_folder, photos[0], photos[0].ids, "semi")
+    count = sum(len(ids) for _, ids in labelled)
+    print(f"{config.out}: trained on {count} labelled photos and {sum(len(f.ids) for f in photos)} others")
+    return 0
+
+
+def open_labelled(address: str, model: UMAdapt) -> tuple[Folder, tuple[str, ...]]:
+    """A labelled folder and the ids in it that have a label of the model's tasks.
+
+    Raises:
+        UserError: there is none, or the classes are others than the model's.
+    """
+    folder = Folder(address)
+    labels = {label_of(task) for task in model.tasks}
+    ids = tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
+    if not ids:
+        raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels))}")
+    if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
+        raise UserError(f"{address} has other classes than the run was trained on")
+    return folder, ids
+
+
+def batches(
+    model: UMAdapt,
+    folders: Sequence[tuple[Folder, tuple[str, ...]]],
+    config: Semi,
+    tasks: tuple[str, ...],
+    seed: int,
+) -> Union:
+    """Batches from all folders; without tasks they are photos with contours."""
+    size, grid = model.spec.size, model.grid(model.spec.size)
+    parts = [
+        Batches(
+            folder,
+            ids,
+            size,
+            grid,
+            tasks=tasks,
+            batch=config.batch,
+            seed=seed + 2 * i,
+            recipe=Augment(),
+            contours=not tasks,
+        )
+        for i, (folder, ids) in enumerate(folders)
+    ]
+    return Union(parts, config.mix, seed)

@@ -1,0 +1,80 @@
+"""Mean teacher (Tarvainen and Valpola, NeurIPS 2017) with confidence-weighted pseudo labels of all tasks, a peer.
+
+The teacher is a moving average of the student's Res-5. It sees the photo's features as they are, the student sees
+them disturbed, and is taught the teacher's maps. The teacher is what is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from umadapt.config import Adapt
+from umadapt.loop import Batch, Loss, Stage, Turn
+from umadapt.nets.model import Maps, UMAdapt
+
+DROPPED = 0.2  # share of the Res-4f channels that the student does not see
+NOISE = 0.1  # deviation of the noise on them, in units of their own
+
+
+def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
+    """Every task's loss against the teacher's maps."""
+    features = model.encoder.branches["target"](disturb(batch["res4"]))
+    student, taught = model.decode(features), batch["taught"]
+    terms = {}
+    for name, task in model.tasks.items():
+        if name == "seg":
+            terms[name] = config.consistency * pseudo_label_loss(student[name], taught[name], config.confidence)
+        else:
+            terms[name] = config.consistency * task.energy(student[name], taught[name])
+    return Loss(terms)
+
+
+def disturb(features: Tensor) -> Tensor:
+    """Drop channels and add noise.
+
+    OURS: the disturbance is one of features (as in UniMatch, CVPR 2023), because the frozen trunk is then run once
+    for teacher and student, and pixels keep their places for every task.
+    """
+    dropped = F.dropout2d(features, DROPPED)
+    return dropped + NOISE * features.std() * torch.randn_like(features)
+
+
+def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Tensor:
+    """Cross-entropy with the teacher's classes, weighted by how far its probability lies above `confidence`.
+
+    OURS: a soft weight, so that the loss is smooth in the teacher; where it is never confident the loss is 0.
+    """
+    probability, label = teacher.softmax(1).max(1)  # (B, h, w)
+    weight = ((probability - confidence) / (1 - confidence)).clamp(min=0)
+    values = F.cross_entropy(student, label, reduction="none")
+    return (weight * values).mean()
+
+
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+    """One Adam on the student; after each step the teacher follows it, and after the last the model takes its place."""
+    parameters = model.adaptable(config.bn)
+    branch = model.encoder.branches["target"]
+    teacher = copy.deepcopy(branch).requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        res4 = model.trunk(batch["image"], "target")
+        taught: Maps = model.decode(teacher(res4))
+        return {**batch, "res4": res4, "taught": taught}
+
+    @torch.no_grad()
+    def after(step: int) -> None:
+        for slow, fast in zip(teacher.parameters(), parameters, strict=True):
+            slow.lerp_(fast, 1 - config.teacher_decay)
+        for slow, fast in zip(teacher.buffers(), branch.buffers(), strict=True):
+            slow.copy_(fast)
+        if step + 1 == config.steps:
+            branch.load_state_dict(teacher.state_dict())
+
+    turn = Turn("student", parameters, lambda b: losses(model, b, config), config.lr)
+    return Stage("adapt", [turn], batches, config.steps, prepare=prepare, extra={"average": teacher}, after=after)

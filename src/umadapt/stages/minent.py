@@ -1,0 +1,36 @@
+"""Direct entropy minimisation (MinEnt of ADVENT, Vu et al., CVPR 2019, Section 3.1), a peer.
+
+OURS: it trains the target's Res-5 alone, after the same statistics as the other methods, and reads no source: all
+methods stand in the same box.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from umadapt.config import Adapt
+from umadapt.loop import Batch, Loss, Stage, Turn
+from umadapt.nets.model import UMAdapt
+
+
+def losses(model: UMAdapt, batch: Batch, weight: float) -> Loss:
+    """Mean entropy of the class probabilities, in units of a uniform guess: 0 to 1 (ADVENT, Equation 2)."""
+    logits = model.decode(model.encoder.branches["target"](batch["res4"]), ("seg",))["seg"]
+    log_p = logits.log_softmax(1)
+    entropy = -(log_p.exp() * log_p).sum(1).mean() / math.log(max(2, logits.shape[1]))
+    return Loss({"entropy": weight * entropy})
+
+
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+    """One Adam on the target's Res-5."""
+    parameters = model.adaptable(config.bn)
+
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        return {**batch, "res4": model.trunk(batch["image"], "target")}
+
+    turn = Turn("seg", parameters, lambda b: losses(model, b, config.entropy_weight), config.lr)
+    return Stage("adapt", [turn], batches, config.steps, prepare=prepare)

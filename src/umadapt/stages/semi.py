@@ -1,0 +1,70 @@
+"""Stage 5: UM-Adapt-S, a few labels of the target beside many photos without (Section 4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+from umadapt.config import Semi
+from umadapt.cross_task import distillation, encode
+from umadapt.loop import Batch, Loss, Stage, Turn
+from umadapt.nets.model import UMAdapt
+
+
+def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
+    """L_dist of Algorithm 1 on a labelled target batch, through M_t.
+
+    A loss of exactly 0 says that no image of the batch has a label of this task; then there is nothing to learn, and
+    no step is taken, because Adam would go on by its momentum.
+    """
+    loss = distillation(model, model.encoder.branches["target"](batch["res4"]), batch, task, alpha)
+    return loss if loss.terms["direct"].item() else Loss({})
+
+
+def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> Loss:
+    """L_G + lambda L_CCR of Algorithm 2, lines 4 and 5, on a batch without labels; N stays as stage 1 left it."""
+    features = model.encoder.branches["target"](batch["res4"])
+    predictions = model.decode(features, (task, *model.graph[task]))
+    cross = model.transfer(task, encode(model, predictions, config.gradient_mask))
+    return Loss(
+        {
+            "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
+            "ccr": config.ccr * F.mse_loss(model.contour(features), batch["contour"]),
+        }
+    )
+
+
+def stage(model: UMAdapt, config: Semi, labelled: Callable[[int], Batch], photos: Callable[[int], Batch]) -> Stage:
+    """In each step a labelled batch, then one without labels; one Adam a task and kind of batch on the target's Res-5.
+
+    Args:
+        labelled: target batches with "image" and all tasks, missing everywhere where an image lacks one.
+        photos: target batches with "image" and "contour".
+    """
+    parameters = model.adaptable()
+    if config.train_decoders:
+        model.decoders.requires_grad_(True)  # their BatchNorm statistics stay the source's
+        parameters += list(model.decoders.parameters())
+
+    def learn(task: str) -> Turn:
+        loss: Callable[[Batch], Loss] = lambda b: labelled_losses(model, b["labelled"], task, config.alpha)  # noqa: E731
+        return Turn(f"labelled-{task}", parameters, loss, config.lr)
+
+    def agree(task: str) -> Turn:
+        return Turn(task, parameters, lambda b: unlabelled_losses(model, b, task, config), config.lr)
+
+    turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
+
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        """The trunk is frozen: its features serve all turns of the step."""
+        known = batch["labelled"]
+        known = {**known, "res4": model.trunk(known["image"], "target")}
+        return {**batch, "labelled": known, "res4": model.trunk(batch["image"], "target")}
+
+    def both(step: int) -> Batch:
+        return {**photos(step), "labelled": labelled(step)}
+
+    return Stage("semi", turns, both, config.steps, prepare=prepare)

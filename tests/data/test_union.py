@@ -1,0 +1,41 @@
+"""Several folders as one: nobody is left out, nobody comes twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from toys import write_toy_world
+from umadapt.data.batches import Batches
+from umadapt.data.folder import Folder
+from umadapt.data.union import Union
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> list[Batches]:
+    out = []
+    for name, count in (("a", 4), ("b", 8)):
+        write_toy_world(tmp_path / name, count, seed=len(name))
+        folder = Folder(str(tmp_path / name))
+        out.append(Batches(folder, [*folder.ids], (64, 96), (32, 48), tasks=("depth", "seg"), batch=3))
+    return out
+
+
+def test_each_image_comes_once_a_pass(parts: list[Batches]) -> None:
+    union = Union(parts, "union", seed=5)
+    for first in (0, 12):
+        seen = Counter((id(part), name) for part, name in (union.pick(first + k) for k in range(12)))
+        assert len(seen) == 12
+    batch = union(1)
+    assert batch["image"].shape == (3, 3, 64, 96)
+    assert batch["depth"].shape == (3, 1, 32, 48)
+    torch.testing.assert_close(batch["image"], Union(parts, "union", seed=5)(1)["image"])
+
+
+def test_folders_take_turns(parts: list[Batches]) -> None:
+    union = Union(parts, "alternate")
+    for k in range(4):
+        torch.testing.assert_close(union(k)["image"], parts[k % 2](k // 2)["image"])

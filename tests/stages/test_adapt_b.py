@@ -1,0 +1,61 @@
+"""UM-Adapt-B: who is trained, and what the critic's loss is made of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stages.test_stages import changed, configure, snapshot
+from toys import random_batch
+from umadapt.loop import take
+from umadapt.nets.critic import LATENT
+from umadapt.nets.model import UMAdapt
+from umadapt.stages import adapt_b
+
+
+@pytest.mark.parametrize("method", ["b-ccr", "b-fcf"])
+def test_res5_and_the_critic_are_trained_alone(tiny: UMAdapt, method: str) -> None:
+    tiny.encoder.add_target()
+    config = configure(method=method, steps=2, joint_steps=3)
+    stage = adapt_b.stage(tiny, config, lambda _: {**random_batch(tiny), "source": random_batch(tiny, seed=1)})
+    assert stage.steps == 6, "five critic steps to a target step by default, three here"
+    assert [turn.every for turn in stage.turns] == ([1, 1, 3] if method == "b-fcf" else [1, 3])
+    assert set(stage.extra) == ({"critic", "features"} if method == "b-fcf" else {"critic"})
+    tiny.train()
+    before, branch = snapshot(tiny), snapshot(tiny.encoder.branches["target"])
+    extras = {name: snapshot(module) for name, module in stage.extra.items()}
+    batch = stage.prepare(stage.batch(0))
+    *others, joint = stage.turns
+    critic = others[-1]
+    for turn in others[:-1]:
+        take(turn, batch, torch.optim.Adam(turn.parameters, lr=1e-3), 10.0, True, "test")
+    logged = take(critic, batch, torch.optim.Adam(critic.parameters, lr=1e-3), 10.0, True, "test")
+    assert {"critic/gap", "critic/penalty", "critic/score_gap"} <= set(logged)
+    assert not changed(tiny, before), "the critic's turn moves nothing of the model"
+    logged = take(joint, batch, torch.optim.Adam(joint.parameters, lr=1e-3), 10.0, True, "test")
+    assert {"joint/critic", "joint/fcf" if method == "b-fcf" else "joint/ccr"} <= set(logged)
+    assert changed(tiny.encoder.branches["target"], branch)
+    assert all(changed(module, extras[name]) for name, module in stage.extra.items())
+    moved = {k for k, v in tiny.state_dict().items() if not torch.equal(v, before[k])}
+    assert all(k.startswith("encoder.branches.target") for k in moved)
+
+
+def test_real_tuples_are_source_features_and_ground_truth(tiny: UMAdapt) -> None:
+    batch = random_batch(tiny)
+    tiny.eval()
+    reals = adapt_b.real_tuples(tiny, batch)
+    assert set(reals) == {LATENT, "depth", "normals", "seg"}
+    torch.testing.assert_close(reals[LATENT], tiny.encode(batch["image"], "source"))
+    torch.testing.assert_close(reals["depth"], batch["depth"] / 10)
+    known = batch["seg"] != 255
+    assert (reals["seg"].argmax(1)[known] == batch["seg"][known]).all()
+    assert not reals["seg"].sum(1)[~known].any()
+
+
+def test_feature_loss_is_one_for_a_decoder_that_knows_nothing(tiny: UMAdapt) -> None:
+    """In units of the features' mean square, zeros have a loss of 1 and the features themselves of 0."""
+    res4 = 7 * torch.randn(2, 5, 4, 6)
+    silent = lambda x, size: torch.zeros_like(res4)  # noqa: E731
+    perfect = lambda x, size: res4  # noqa: E731
+    assert adapt_b.reconstruction(silent, res4, res4).item() == pytest.approx(1)  # type: ignore[arg-type]
+    assert adapt_b.reconstruction(perfect, res4, res4).item() == 0  # type: ignore[arg-type]

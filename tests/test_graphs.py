@@ -1,0 +1,93 @@
+"""Any tasks, any graph: from training to the report, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toys import write_toy_world
+from umadapt.cli import main
+from umadapt.data.folder import Folder
+
+TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
+STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
+FOUR = ["--tasks", "depth,normals,seg,edges"]
+FOUR += [word for edge in ("seg<-depth,normals", "depth<-seg", "edges<-depth") for word in ("--transfer", edge)]
+
+
+def whole_way(arguments: list[str], world: Path, root: Path) -> tuple[dict, dict, Folder]:
+    """train, adapt, evaluate, score, predict, evaluate --predictions, report; (evaluation, config, predictions)."""
+    write_toy_world(root / "photos", 4, seed=1)
+    for task in ("depth", "normals", "seg"):
+        for file in (root / "photos" / task).iterdir():
+            file.unlink()
+    base, adapted, photos = str(root / "base"), str(root / "noadv"), str(root / "photos")
+    assert main(["train", "--source", str(world), "--out", base, *arguments, *TINY, *STEPS]) == 0
+    method = "--method noadv --steps 2 --batch 2 --candidates 1".split()
+    assert main(["adapt", base, "--target", photos, "--out", adapted, *method]) == 0
+    data = ["--data", str(world)]
+    assert main(["evaluate", base, *data]) == 0
+    assert main(["evaluate", adapted, *data, "--json", str(root / "run.json")]) == 0
+    assert main(["score", base, adapted, "--photos", photos, "--json", str(root / "score.json")]) == 0
+    assert main(["predict", adapted, str(world), "--out", str(root / "out")]) == 0
+    assert main(["evaluate", "--predictions", str(root / "out"), *data, "--json", str(root / "files.json")]) == 0
+    assert main(["report", base, adapted, "--out", str(root / "page.html"), "--pictures", "1"]) == 0
+    run, files = (json.loads((root / name).read_text()) for name in ("run.json", "files.json"))
+    config = json.loads((root / "noadv" / "config.json").read_text())
+    ranking = json.loads((root / "score.json").read_text())["ranking"]
+    tasks = config["model"]["tasks"]
+    assert set(ranking[0]["energy"]) == set(config["model"]["graph"])
+    assert set(tasks) == set(run) & {"depth", "normals", "seg", "edges"} == set(files) & set(tasks)
+    text = (root / "page.html").read_text()
+    for task in tasks:
+        assert f'alt="{task}, truth"' in text
+        for key, value in run[task].items():
+            if key not in ("iou", "threshold"):
+                abs_ = 0.3 if task == "normals" else 0.02  # degrees, or shares and metres: the files are rounded
+                assert files[task][key] == pytest.approx(value, rel=0.05, abs=abs_), (task, key)
+    return run, config, Folder(root / "out")
+
+
+def test_outdoors(tmp_path: Path, toy_world: Path) -> None:
+    run, config, out = whole_way(["--preset", "outdoor"], toy_world, tmp_path)
+    assert config["model"]["graph"] == {"seg": ["depth"], "depth": ["seg"]}
+    assert config["model"]["depth_scale_m"] == 80
+    assert config["model"]["size"] == [64, 96], "an option beside the preset wins"
+    assert "normals" not in run
+    assert not (out.root / "normals").exists()
+
+
+def test_four_tasks(tmp_path: Path, toy_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, config, out = whole_way(FOUR, toy_world, tmp_path)
+    assert list(config["model"]["graph"]) == ["seg", "depth", "edges"]
+    assert "transfer edges<-depth on" in capsys.readouterr().out
+    assert 0 < run["edges"]["share"] < 0.5
+    assert {path.name for path in (out.root / "trust").iterdir()} == {"seg", "depth", "edges"}
+    shares = out.read_share("edges", "000")
+    assert shares is not None
+    assert shares == pytest.approx(np.load(out.root / "npy" / "edges" / "000.npy").astype(np.float32), abs=0.003)
+    assert "Occlusion edges" in (tmp_path / "page.html").read_text()
+
+
+def test_edges_without_depth_as_a_task_and_read_by_others(tmp_path: Path, toy_world: Path) -> None:
+    """Edges need labels of depth, not the task; seg reads them; `adv` reads source labels alone."""
+    graph = ["--tasks", "edges,seg", "--transfer", "seg<-edges", "--transfer", "edges<-seg"]
+    base = str(tmp_path / "base")
+    assert main(["train", "--source", str(toy_world), "--out", base, *graph, *TINY, *STEPS]) == 0
+    write_toy_world(tmp_path / "photos", 4, seed=1)
+    adapt = ["adapt", base, "--target", str(tmp_path / "photos"), "--out", str(tmp_path / "adv"), "--method", "adv"]
+    assert main([*adapt, "--steps", "2", "--batch", "2", "--critic-every", "1", "--candidates", "0"]) == 0
+    assert main(["evaluate", str(tmp_path / "adv"), "--data", str(toy_world), "--json", str(tmp_path / "m.json")]) == 0
+    assert {"edges", "seg"} <= set(json.loads((tmp_path / "m.json").read_text()))
+
+
+def test_edges_without_depth_labels_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_toy_world(tmp_path / "world", 4, seed=0)
+    for file in (tmp_path / "world" / "depth").iterdir():
+        file.unlink()
+    arguments = ["train", "--source", str(tmp_path / "world"), "--out", str(tmp_path / "run"), "--tasks", "edges,seg"]
+    assert main([*arguments, *TINY]) == 2
+    assert "no labels of depth" in capsys.readouterr().err

@@ -1,0 +1,120 @@
+"""Checkpoints of an adaptation and the choice among them: no label is read, and a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from toys import write_toy_world
+from umadapt import adapt as command
+from umadapt.candidates import candidate_path, candidate_steps, candidates
+from umadapt.cli import main
+from umadapt.selection import choose
+
+SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
+STEPS = "--transfer-steps 3 --base-steps 3 --contour-steps 2".split()
+
+
+@pytest.fixture(scope="module")
+def base(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("selection") / "base"
+    assert main(["train", "--source", str(toy_world), "--out", str(run), *SMALL, *STEPS]) == 0
+    return run
+
+
+def adapt(base: Path, photos: Path, out: Path, *more: str) -> dict[str, torch.Tensor]:
+    common = ["--steps", "4", "--batch", "2", "--candidates", "2", "--lr", "1e-2"]
+    assert main(["adapt", str(base), "--target", str(photos), "--out", str(out), *common, *more]) == 0
+    return safetensors.torch.load_file(out / "model.safetensors")
+
+
+def branch_of(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    root = "encoder.branches.target."
+    return {name.removeprefix(root): tensor for name, tensor in weights.items() if name.startswith(root)}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_candidates_are_spread_from_start_to_end() -> None:
+    assert candidate_steps(50, 5) == (0, 10, 20, 30, 40, 50)
+    assert candidate_steps(3, 5) == (0, 1, 2, 3)
+    assert candidate_steps(50, 0) == ()
+
+
+def test_the_kept_weights_are_the_chosen_candidates(base: Path, tmp_path: Path) -> None:
+    write_toy_world(tmp_path / "photos", 5, seed=1)
+    kept = adapt(base, tmp_path / "photos", tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert candidates(tmp_path / "run") == [0, 2, 4] == [row["step"] for row in config["selected"]["scores"]]
+    branch = branch_of(kept)
+    step = config["selected"]["step"]
+    assert same(branch, safetensors.torch.load_file(candidate_path(tmp_path / "run", step)))
+    assert not same(branch, safetensors.torch.load_file(candidate_path(tmp_path / "run", (step + 2) % 6)))
+
+
+def test_labels_of_the_target_are_never_read(base: Path, tmp_path: Path) -> None:
+    """Every label file of the target is replaced by rubbish, and the weights stay the same."""
+    write_toy_world(tmp_path / "photos", 5, seed=1)
+    shutil.copytree(tmp_path / "photos", tmp_path / "rubbish")
+    for task in ("depth", "normals", "seg"):
+        for path in (tmp_path / "rubbish" / task).iterdir():
+            path.write_bytes(b"rubbish")
+    assert same(
+        adapt(base, tmp_path / "photos", tmp_path / "a"),
+        adapt(base, tmp_path / "rubbish", tmp_path / "b"),
+    )
+
+
+def test_a_kill_between_training_and_choice_is_made_good(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_toy_world(tmp_path / "photos", 5, seed=1)
+    whole = adapt(base, tmp_path / "photos", tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "select", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(AssertionError):
+            adapt(base, tmp_path / "photos", tmp_path / "cut")
+    assert same(adapt(base, tmp_path / "photos", tmp_path / "cut"), whole)
+
+
+def test_without_candidates_the_last_weights_are_kept(base: Path, tmp_path: Path) -> None:
+    write_toy_world(tmp_path / "photos", 5, seed=1)
+    last = adapt(base, tmp_path / "photos", tmp_path / "last", "--candidates", "0")
+    assert candidates(tmp_path / "last") == []
+    adapt(base, tmp_path / "photos", tmp_path / "run")
+    final = safetensors.torch.load_file(candidate_path(tmp_path / "run", 4))
+    assert same(branch_of(last), final)
+
+
+def test_collapse_is_not_taken_for_agreement() -> None:
+    """Few classes, of which the network is sure, have the lowest energy of seg; the choice does not fall on them."""
+    real = {"seg": 1.6, "depth": 0.05}
+    good = {"energy": {"seg": 2.69, "depth": 0.025}, "entropy": 2.38, "diversity": 3.32}
+    collapsed = {"energy": {"seg": 1.91, "depth": 0.022}, "entropy": 1.63, "diversity": 2.27}
+    blurred = {"energy": {"seg": 2.91, "depth": 0.024}, "entropy": 2.76, "diversity": 3.19}
+    sure = {"energy": {"seg": 1.75, "depth": 0.060}, "entropy": 1.38, "diversity": 2.40}  # and depth disagrees
+    assert choose([collapsed, blurred, good, sure], real) == 2
+    without_seg = [{"energy": {"depth": e}} for e in (0.03, 0.02)]
+    assert choose(without_seg, {"depth": 0.05}) == 1
+
+
+def test_scores_of_every_checkpoint(base: Path, tmp_path: Path) -> None:
+    """`score --checkpoints` on photos without labels ranks the checkpoints of all runs."""
+    write_toy_world(tmp_path / "photos", 5, seed=1)
+    for task in ("depth", "normals", "seg"):
+        shutil.rmtree(tmp_path / "photos" / task)
+    adapt(base, tmp_path / "photos", tmp_path / "run")
+    command = ["score", str(base), str(tmp_path / "run"), "--photos", str(tmp_path / "photos"), "--checkpoints"]
+    assert main([*command, "--json", str(tmp_path / "scores.json")]) == 0
+    rows = json.loads((tmp_path / "scores.json").read_text())["ranking"]
+    assert sorted(row.get("step", -1) for row in rows) == [-1, 0, 2, 4]
+    start = next(row for row in rows if row.get("step") == 0)
+    assert set(start["disagreement"]) == {"depth", "normals", "seg"}
+    assert choose([start], {"seg": 1.0, "depth": 0.1}) == 0
