@@ -12,6 +12,7 @@ import torch
 
 from toys import write_toy_world
 from umadapt.cli import main
+from umadapt.loop import Loss, Turn, blame
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.05 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 60 --base-steps 40 --contour-steps 10 --lr 3e-3".split()
@@ -109,3 +110,14 @@ def test_mistakes_are_named(adapted: Path, tmp_path: Path, capsys: pytest.Captur
     assert semi(adapted, tmp_path / "run", "--labelled", str(data)) == 2
     assert "no photo with a label" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_bad_labelled_sample_is_named() -> None:
+    """The blame goes through the batch inside the batch."""
+    batch = {
+        "ids": ["000", "001"],
+        "image": torch.zeros(2, 1),
+        "labelled": {"ids": ["L0", "L1"], "depth": torch.tensor([[1.0], [float("nan")]])},
+    }
+    turn = Turn("labelled-depth", [], lambda b: Loss({"direct": b["labelled"]["depth"].sum()}), 0.1)
+    assert blame(turn, batch) == "; samples 001 with labelled L1"

@@ -52,7 +52,8 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
 
 
 AT_LEAST = {  # argument, of whatever command -> its smallest sound value
-    **dict.fromkeys(("batch", "save_every", "critic_every", "joint_steps", "views", "spp", "views_per_room", "seeds", "jobs"), 1),
+    **dict.fromkeys(("batch", "save_every", "critic_every", "joint_steps", "views", "spp", "views_per_room"), 1),
+    **dict.fromkeys(("seeds", "jobs"), 1),
     **dict.fromkeys(
         ("seed", "workers", "rooms", "pictures", "steps", "transfer_steps", "base_steps", "contour_steps"), 0
     ),
@@ -240,7 +241,7 @@ class Adapt:
     gp: float = 10.0  # b-*: weight of the gradient penalty
     fcf: float = 10.0  # b-fcf: weight of the feature reconstruction
     entropy_weight: float = 1.0  # minent: weight of the entropy of seg
-    output_weight: float = 0.01  # output-adv: weight of the critics of the outputs
+    output_weight: float = 1.0  # output-adv: weight of the critics of the outputs
     output_lr: float = 1e-4  # output-adv: learning rate of the critics
     consistency: float = 1.0  # mean-teacher: weight of the pseudo labels
     teacher_decay: float = 0.99  # mean-teacher: share of the teacher that a step keeps

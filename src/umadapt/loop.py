@@ -173,16 +173,33 @@ def add_gradient(term: Tensor, parameters: list[nn.Parameter]) -> float:
 @torch.no_grad()
 def blame(turn: Turn, batch: Batch) -> str:
     """Which samples of a batch make a turn's loss infinite, taken one by one."""
+    everyone = [names(only(batch, index)) for index in range(len(batch["ids"]))]
     bad = []
-    for index, name in enumerate(batch["ids"]):
-        one = {k: v[index : index + 1] if isinstance(v, Tensor | list) else v for k, v in batch.items()}
+    for index, name in enumerate(everyone):
         try:
-            finite = all(bool(torch.isfinite(term)) for term in turn.loss(one).terms.values())
+            finite = all(bool(torch.isfinite(term)) for term in turn.loss(only(batch, index)).terms.values())
         except ValueError:  # BatchNorm cannot train on one value a channel
-            return f"; samples {', '.join(batch['ids'])}"
+            return f"; samples {', '.join(everyone)}"
         if not finite:
             bad.append(name)
-    return f"; samples {', '.join(bad or batch['ids'])}"
+    return f"; samples {', '.join(bad or everyone)}"
+
+
+def only(batch: Batch, index: int) -> Batch:
+    """One sample of a batch, and of the batches and maps inside it."""
+
+    def pick(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: pick(v) for k, v in value.items()}
+        return value[index : index + 1] if isinstance(value, Tensor | list) else value
+
+    return {k: pick(v) for k, v in batch.items()}
+
+
+def names(sample: Batch) -> str:
+    """The id of a sample, and those of the samples beside it: "004 with labelled 017"."""
+    others = [f"{k} {v['ids'][0]}" for k, v in sample.items() if isinstance(v, dict) and v.get("ids")]
+    return sample["ids"][0] + (f" with {' and '.join(others)}" if others else "")
 
 
 def restore(state: Mapping[str, Any], model: UMAdapt, stage: Stage, optimisers: dict[str, torch.optim.Adam]) -> int:

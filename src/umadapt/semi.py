@@ -23,9 +23,14 @@ from umadapt.tasks import label_of
 def run(config: Semi) -> int:
     """Train with labelled and unlabelled target batches in turns."""
     before = read_config(config.run)
-    if before["domain"] != "target" or "adapt" not in before["done"]:
+    if before["domain"] != "target":
         raise UserError(f"{config.run} is not adapted; give a run of `umadapt adapt {config.run} --target PHOTOS …`")
+    if before["variant"] == "semi":
+        raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
+    selects = before["command"]["candidates"] and before["command"]["method"] != "adabn" and model.graph
+    if ("select" if selects else "adapt") not in before["done"]:
+        raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = pick_device(config.device)
     photos = [Folder(address) for address in config.target]
     for folder in photos:

@@ -74,12 +74,14 @@ def test_the_teacher_is_the_moving_average_and_is_kept(tiny: UMAdapt) -> None:
     with torch.no_grad():
         student += 1.0
     stage.after(0)
-    torch.testing.assert_close(teacher, start + 0.25)
+    torch.testing.assert_close(teacher, start + 0.5)  # the plain mean of two
     with torch.no_grad():
         student += 1.0
     stage.after(1)
-    torch.testing.assert_close(teacher, start + 0.75 * 0.25 + 0.25 * 2)
+    torch.testing.assert_close(teacher, start + (2 / 3) * 0.5 + (1 / 3) * 2)
     torch.testing.assert_close(student, teacher)
+    stage.after(9)
+    torch.testing.assert_close(teacher, student)
 
 
 def test_pseudo_labels_count_by_confidence() -> None:

@@ -16,7 +16,8 @@ class Union:
     Args:
         parts: batches of each folder, all with the same tasks, sizes and number of samples.
         mix: "union" shuffles all images together, so that each is seen once a pass; "alternate" takes a whole batch of
-            each folder in turn, so that a small folder is seen as often as a large one.
+            each folder in turn, so that a small folder is seen as often as a large one. OURS: both; the paper says no
+            more than that two data sets are used.
         seed: of the order.
     """
 
@@ -27,7 +28,8 @@ class Union:
 
     def __call__(self, step: int) -> dict[str, Any]:
         if self.mix == "alternate" or len(self.parts) == 1:
-            return self.parts[step % len(self.parts)](step // len(self.parts))
+            lap = step // len(self.parts)  # who begins changes with the lap, so that every tenth step sees all folders
+            return self.parts[(step + lap) % len(self.parts)](lap)
         batch = self.parts[0].batch
         numbers = range(step * batch, (step + 1) * batch)
         chosen = [self.pick(number) for number in numbers]

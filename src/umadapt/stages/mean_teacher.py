@@ -22,7 +22,10 @@ NOISE = 0.1  # deviation of the noise on them, in units of their own
 
 
 def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
-    """Every task's loss against the teacher's maps."""
+    """Every task's loss against the teacher's maps.
+
+    OURS: depth and normals count everywhere alike, because neither has a confidence of its own.
+    """
     features = model.encoder.branches["target"](disturb(batch["res4"]))
     student, taught = model.decode(features), batch["taught"]
     terms = {}
@@ -69,8 +72,9 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
 
     @torch.no_grad()
     def after(step: int) -> None:
+        keep = min(config.teacher_decay, (step + 1) / (step + 2))  # as the paper ramps up: first a plain mean
         for slow, fast in zip(teacher.parameters(), parameters, strict=True):
-            slow.lerp_(fast, 1 - config.teacher_decay)
+            slow.lerp_(fast, 1 - keep)
         for slow, fast in zip(teacher.buffers(), branch.buffers(), strict=True):
             slow.copy_(fast)
         if step + 1 == config.steps:

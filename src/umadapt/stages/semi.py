@@ -16,8 +16,8 @@ from umadapt.nets.model import UMAdapt
 def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
     """L_dist of Algorithm 1 on a labelled target batch, through M_t.
 
-    A loss of exactly 0 says that no image of the batch has a label of this task; then there is nothing to learn, and
-    no step is taken, because Adam would go on by its momentum.
+    OURS: a loss of exactly 0 says that no image of the batch has a label of this task; then there is nothing to learn,
+    and no step is taken, because Adam would go on by its momentum.
     """
     loss = distillation(model, model.encoder.branches["target"](batch["res4"]), batch, task, alpha)
     return loss if loss.terms["direct"].item() else Loss({})
@@ -38,6 +38,8 @@ def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> 
 
 def stage(model: UMAdapt, config: Semi, labelled: Callable[[int], Batch], photos: Callable[[int], Batch]) -> Stage:
     """In each step a labelled batch, then one without labels; one Adam a task and kind of batch on the target's Res-5.
+
+    OURS: two Adams a task, because the two kinds of gradients differ in size and Adam is what balances them.
 
     Args:
         labelled: target batches with "image" and all tasks, missing everywhere where an image lacks one.
