@@ -21,9 +21,9 @@ $UMADAPT train --source "$OUT/rooms" --out "$OUT/base" --backbone mobilenetv2_10
     --lr 5e-4 --holdout 0.03
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adabn-res5" --method adabn --statistics res5
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adabn" --method adabn
-$UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv-1" --method noadv-1
-$UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv" --method noadv
-$UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adv" --method adv
+$UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv-1" --method noadv-1 --candidates 0
+$UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv" --method noadv --candidates 0
+$UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adv" --method adv --candidates 0
 RUNS=("$OUT/base" "$OUT/adabn-res5" "$OUT/adabn" "$OUT/noadv-1" "$OUT/noadv" "$OUT/adv")
 for split in val-a val-b; do
     for run in "${RUNS[@]}"; do

@@ -23,7 +23,7 @@ $UMADAPT train --source "$OUT/rooms" --out "$OUT/base" --backbone mobilenetv2_10
     --size 96x128 --width 0.25 --transfer-width 0.25 --transfer-steps 400 --base-steps 160 --contour-steps 40 \
     --batch 12 --lr 5e-4 --seed "$SEED"
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adabn" --method adabn
-$UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv" --method noadv --seed "$SEED"
+$UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv" --method noadv --seed "$SEED" --candidates 0
 for run in base adabn noadv; do
     $UMADAPT evaluate "$OUT/$run" --data "$NYUD:val-a" --protocol nyud --normals-from-depth
 done
