@@ -12,7 +12,7 @@ LEAVES = {"errors", "config"}  # may be imported from anywhere
 DATA = {f"data.{m}" for m in ("folder", "files", "augment", "contours", "normals", "cached", "batches", "pool")}
 NETS = {"nets.model", "nets.encoder", "nets.gradient"}
 MEASURE = {"tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
-COMMANDS = {"train", "adapt", "semi", "evaluate", "score", "trust", "predict", "report"}
+COMMANDS = {"train", "adapt", "semi", "evaluate", "score", "trust", "predict", "report", "reproduce"}
 ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and its own package
     "viz": set(),
     "track": {"data.files"},
@@ -50,6 +50,21 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "report_tables": {"report_figures", "report_runs", *MEASURE},
     "report_runs": MEASURE,
     "report_style": set(),
+    "paper": {"report_tables", *MEASURE},
+    "reproduce": {
+        "paper",
+        "reproduce_grid",
+        "reproduce_ladder",
+        "reproduce_run",
+        "reproduce_tables",
+        "report_figures",
+        "ruler",
+        *MEASURE,
+    },
+    "reproduce_grid": {"predict", "ruler", *MEASURE},
+    "reproduce_ladder": {"reproduce_run", *MEASURE},
+    "reproduce_run": {"loop", "data.folder"},
+    "reproduce_tables": {"paper", "report_style", "report_tables", "reproduce_ladder", *MEASURE},
     "train": {"samples", "loop", "stages", *MEASURE},
     "semi": {"samples", "loop", "stages", "data.union", *MEASURE},
     "selection": set(),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from umadapt import config as configs
 from umadapt.config import Reproduce
 from umadapt.errors import UserError
 from umadapt.reproduce_run import Step
@@ -119,8 +117,6 @@ def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tup
         if lacking:
             raise UserError(f"--rungs: {name} goes on from {lacking[0]}; give --rungs {lacking[0]},{name}")
     left_out = {name: "not among --rungs" for name in names if name not in wanted}
-    if config.suite == "outdoor":  # the graph indoors reads normals; with two tasks noAdv-1 is half of noAdv
-        left_out |= {"noadv-1": "an ablation of the indoor graph"} if "noadv-1" not in config.rungs else {}
     for name, there in (("semi", labelled), ("oracle", oracle)):
         if not there and name not in left_out:
             left_out[name] = "the photos have no labels; give --labelled DATA"
@@ -185,8 +181,3 @@ def _train(rung: str, arguments: str, data: Data) -> list[str]:
                 del words[words.index(option) : words.index(option) + 2]
         words += ["--alpha", "0", "--transfer-steps", "0", "--contour-steps", "0"]
     return words
-
-
-def default_alpha() -> float:
-    """α of Algorithm 1 where nothing else is asked for."""
-    return next(f.default for f in dataclasses.fields(configs.Train) if f.name == "alpha")

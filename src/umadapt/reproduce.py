@@ -1,0 +1,215 @@
+"""`umadapt reproduce`: the whole ladder of variants over several seeds, and the paper's tables beside ours.
+
+Every rung is an `umadapt` command line (`reproduce_ladder`); they run side by side, each with its log under OUT/logs
+(`reproduce_run`). Repeated with the same --out, it goes on where it stopped.
+
+OUT/
+  rooms/ photos/ test/       data, where none is given
+  seed-K/RUNG/               runs
+  evaluations/seed-K/        RUNG.json
+  logs/                      of every command
+  ladder.json ladder.md ladder.html grid.png
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from umadapt import paper
+from umadapt import reproduce_tables as layout
+from umadapt.checkpoint import git_commit, versions
+from umadapt.config import Reproduce
+from umadapt.data.folder import Folder, write_bytes, write_image, write_json
+from umadapt.errors import UserError
+from umadapt.report_figures import png
+from umadapt.reproduce_grid import grid
+from umadapt.reproduce_ladder import Data, Rung, chosen, ladder, recipe, renders
+from umadapt.reproduce_run import Runner, Step
+from umadapt.ruler import PROTOCOLS
+
+WANTED = {  # suite -> what it reads, as the paper has it
+    "indoor": {
+        "source": "labelled indoor renders with depth, normals and seg (the paper: 100,000 of PBRS)",
+        "target": "photos without labels (the paper: the 795 training photos of NYUDv2)",
+        "eval": "labelled photos (the paper: the 654 test photos of NYUDv2)",
+    },
+    "outdoor": {
+        "source": "labelled street renders with depth and seg (the paper: 24,966 images of GTA5)",
+        "target": "photos of streets without labels (the paper: KITTI and Cityscapes)",
+        "eval": "labelled photos of streets (the paper: the Eigen split of KITTI, the validation set of Cityscapes)",
+    },
+}
+SHOWN = ("source-only", "adv", "semi")  # columns of Figure 4
+EVERY = 3  # of the rendered photos, one in so many has labels for UM-Adapt-S
+
+
+def refuse_missing(config: Reproduce) -> None:
+    """Raise a UserError that says which data a suite lacks."""
+    given = {"source": config.source, "target": config.target, "eval": config.eval}
+    lacking = [f"  --{role} DATA: {what}" for role, what in WANTED.get(config.suite, {}).items() if given[role] is None]
+    if lacking:
+        raise UserError(
+            f"{config.suite} makes no data of its own; in the folder format it needs\n"
+            + "\n".join(lacking)
+            + "\nindoor-small renders its own and runs as it is"
+        )
+    if (config.target is None) != (config.eval is None):
+        raise UserError("give both --target and --eval, of one kind of photos; or neither, to use rendered ones")
+    if config.target is None and config.labelled is not None:
+        raise UserError("--labelled belongs to a --target; the rendered photos have labels already")
+
+
+def open_data(config: Reproduce) -> Data:
+    """What the ladder reads, all of it there by now; writes the split `labelled` of the rendered photos."""
+    out = config.out
+    source, target = config.source or str(out / "rooms"), config.target or str(out / "photos")
+    labelled = oracle = config.labelled
+    if config.target is None:
+        ids = Folder(target).ids
+        write_bytes(out / "photos" / "splits" / "labelled.txt", "".join(f"{id}\n" for id in ids[::EVERY]).encode())
+        labelled, oracle = f"{target}:labelled", target
+    address = config.eval or str(out / "test")
+    folder = Folder(address)
+    first = folder.read_label(folder.tasks[0], folder.ids[0]) if folder.tasks else None
+    if first is None:
+        raise UserError(f"{address}: {folder.ids[0]} has no labels; --eval wants labelled photos")
+    protocol = config.protocol
+    if protocol == "auto":
+        protocol = "nyud" if first.shape[:2] == PROTOCOLS["nyud"].size else "raw"
+    have = Folder(oracle).tasks if oracle else ()
+    wanted = ("depth", "seg") if config.suite == "outdoor" else ("depth", "normals", "seg")
+    tasks = tuple(task for task in wanted if task in have)
+    return Data(
+        source,
+        target,
+        address,
+        labelled,
+        oracle if tasks else None,
+        tasks if tasks != wanted else (),
+        protocol,
+        normals_from_depth="normals" in wanted and "normals" not in folder.tasks and folder.camera is not None,
+    )
+
+
+def run(config: Reproduce) -> int:
+    """The command `reproduce`."""
+    refuse_missing(config)
+    chosen(config)
+    out = config.out
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    made = renders(config)
+    Runner(out, 1, cores).run(made)
+    data = open_data(config)
+    rungs, left_out = chosen(config, data.labelled is not None, data.oracle is not None)
+    for why in dict.fromkeys(left_out.values()):
+        print(f"left out ({why}): {', '.join(name for name in left_out if left_out[name] == why)}")
+    steps = ladder(config, data, rungs)
+    runner = Runner(out, config.jobs, max(1, cores // config.jobs))
+    try:
+        runner.run(steps)
+    except (UserError, KeyboardInterrupt):
+        if collect(config, rungs, steps, runner):
+            # no pictures: who stopped it wants it to end
+            write(dataclasses.replace(config, pictures=0), data, rungs, left_out, [*made, *steps], runner)
+            print(f"an unfinished ladder is in {out}/ladder.md", file=sys.stderr)
+        raise
+    print("\n" + write(config, data, rungs, left_out, [*made, *steps], runner))
+    print(f"\nOpen {out}/ladder.html")
+    return 0
+
+
+def collect(
+    config: Reproduce, rungs: Sequence[Rung], steps: Sequence[Step], runner: Runner
+) -> dict[str, dict[int, dict[str, Any]]]:
+    """rung -> seed -> evaluation, as far as they are there and belong to these runs and these commands."""
+    by_name = {step.name: step for step in steps}
+    out: dict[str, dict[int, dict[str, Any]]] = {}
+    for rung in rungs:
+        for seed in range(config.seeds):
+            step = by_name.get(f"seed-{seed}/{rung.name}/evaluate")
+            if step is not None and runner.is_done(step, by_name):
+                out.setdefault(rung.name, {})[seed] = json.loads(step.output.read_text())
+    return out
+
+
+def write(
+    config: Reproduce,
+    data: Data,
+    rungs: Sequence[Rung],
+    left_out: dict[str, str],
+    steps: Sequence[Step],
+    runner: Runner,
+) -> str:
+    """Write ladder.json, .md, .html and grid.png; returns the tables as plain text."""
+    evaluations = collect(config, rungs, steps, runner)
+    labels = {"semi": data.labelled, "oracle": data.oracle}
+    counts = {rung: len(Folder(address).ids) for rung, address in labels.items() if address is not None}
+    tables = paper.outdoor() if config.suite == "outdoor" else paper.indoor()
+    rows = [(table, layout.rows(table, evaluations, rungs, counts)) for table in tables]
+    seconds = {step.name: runner.record(step).get("seconds") for step in steps}
+    known = facts(config, data, evaluations, left_out, seconds, runner)
+    commands = [
+        step.command + (f"  # {taken:.0f} s" if (taken := seconds[step.name]) is not None else "  # not run")
+        for step in steps
+    ]
+    url = None
+    shown = SHOWN if "adv" in evaluations else (*SHOWN, "noadv")
+    runs = {
+        rung.title: config.out / "seed-0" / rung.name
+        for rung in rungs
+        if rung.name in shown and 0 in evaluations.get(rung.name, {})
+    }
+    if config.pictures and runs:
+        sheet = grid(runs, data.eval, data.protocol, data.normals_from_depth, config.pictures, config.device)
+        write_image(config.out / "grid.png", sheet)
+        url = png(sheet)
+    result = {
+        "suite": config.suite,
+        "budget": config.budget,
+        "seeds": config.seeds,
+        "recipe": dataclasses.asdict(recipe(config)),
+        "data": dataclasses.asdict(data),
+        "rungs": layout.summary(tables, evaluations, rungs, counts),
+        "left_out": left_out,
+        "commands": [{"name": s.name, "command": s.command, "seconds": seconds[s.name]} for s in steps],
+        "facts": known,
+        "versions": versions() | {"commit": git_commit()},
+    }
+    for path in filter(None, (config.out / "ladder.json", config.json)):
+        write_json(path, result)
+    write_bytes(config.out / "ladder.md", layout.markdown(rows, known, commands).encode())
+    write_bytes(config.out / "ladder.html", layout.html(rows, known, commands, url).encode())
+    return layout.text(rows)
+
+
+def facts(
+    config: Reproduce,
+    data: Data,
+    evaluations: dict[str, dict[int, dict[str, Any]]],
+    left_out: dict[str, str],
+    seconds: dict[str, float | None],
+    runner: Runner,
+) -> list[str]:
+    """What the figures were measured on, and how long it took."""
+    one = next(iter(next(iter(evaluations.values())).values()))
+    made = " Normals: ground truth made from depth." if "normals_from" in one else ""
+    done = max(len(seeds) for seeds in evaluations.values())
+    lines = [
+        f"Suite {config.suite}, budget {config.budget}; "
+        + (f"mean ± standard deviation over {done} seeds" if done > 1 else "one seed")
+        + ", each with its own base model, order and augmentation; the data are the same for all.",
+        f"Measured on {one['n']} photos of {data.eval}; protocol {PROTOCOLS[data.protocol].describe()}.{made}",
+        f"Source {data.source} ({len(Folder(data.source).ids)} images), "
+        f"target {data.target} ({len(Folder(data.target).ids)} photos).",
+        f"{sum(s or 0 for s in seconds.values()) / 60:.0f} minutes of commands, {runner.jobs} side by side with "
+        f"{runner.threads} thread{'s' if runner.threads > 1 else ''} each.",
+        " · ".join(f"{name} {version}" for name, version in versions().items()) + f" · commit {git_commit()}",
+    ]
+    for why in dict.fromkeys(left_out.values()):
+        lines.append(f"Left out ({why}): {', '.join(name for name in left_out if left_out[name] == why)}.")
+    return lines

@@ -1,0 +1,226 @@
+"""The ladder's figures over seeds, laid out as the paper's tables: summary, Markdown, plain text, HTML."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+from umadapt.paper import ROWS, Figure, Table
+from umadapt.report_style import STYLE
+from umadapt.report_tables import table as html_table
+from umadapt.reproduce_ladder import LABELLED, Rung
+
+Evaluations = Mapping[str, Mapping[int, Mapping[str, Any]]]  # rung -> seed -> evaluation JSON
+BASELINE, ORACLE = "source-only", "oracle"
+BEST_NOTE = "In bold the best of the variants that see no label of the target"
+GAP_NOTE = (
+    "Gap closed: (source only − x) / (source only − oracle) of the first figure, of the means over seeds; "
+    "– where there is no oracle, or one that is no better than source only"
+)
+
+
+class Spread(NamedTuple):
+    """One figure over seeds."""
+
+    mean: float
+    sd: float | None  # of the sample (n - 1); None for one seed
+    n: int
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """Mean and standard deviation; None of nothing."""
+    if not values:
+        return None
+    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+
+
+def over_seeds(evaluations: Evaluations, figure: Figure) -> dict[str, Spread]:
+    """rung -> its figure over the seeds that have it."""
+    out: dict[str, Spread] = {}
+    for rung, seeds in evaluations.items():
+        values = [value for e in seeds.values() if (value := figure.of(e)) is not None]
+        found = spread(values)
+        if found is not None:
+            out[rung] = found
+    return out
+
+
+def gap_closed(spreads: Mapping[str, Spread], figure: Figure) -> dict[str, float]:
+    """rung -> share of the way from source-only to the oracle; the same formula whether more or less is better.
+
+    Empty without one of the two, or where the oracle is no better: there is no way to go then.
+    """
+    if BASELINE not in spreads or ORACLE not in spreads:
+        return {}
+    start, end = spreads[BASELINE].mean, spreads[ORACLE].mean
+    if (end <= start) if figure.more else (end >= start):
+        return {}
+    return {rung: (start - found.mean) / (start - end) for rung, found in spreads.items()}
+
+
+def best_of(spreads: Mapping[str, Spread], figure: Figure) -> set[str]:
+    """The best rungs without target labels, compared as they are shown: two that read the same are both best."""
+    shown = {rung: float(f"{found.mean:.3f}") for rung, found in spreads.items() if rung not in LABELLED}
+    if len(shown) < 2:
+        return set()
+    best = (max if figure.more else min)(shown.values())
+    return {rung for rung, value in shown.items() if value == best}
+
+
+def show(found: Spread | None) -> str:
+    if found is None:
+        return "–"
+    return f"{found.mean:.3f}" + ("" if found.sd is None else f" ± {found.sd:.3f}")
+
+
+class Row(NamedTuple):
+    """One rung of one table, as text."""
+
+    rung: str
+    title: str
+    labels: str  # labelled photos of the target that it saw
+    cells: list[str]
+    best: list[bool]
+    gap: str
+    paper: list[str]
+
+
+def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: Mapping[str, int]) -> list[Row]:
+    """The rungs that have a figure of the table; those of fewer seeds than others say so."""
+    spreads = [over_seeds(evaluations, figure) for figure in table.figures]
+    best = [best_of(found, figure) for found, figure in zip(spreads, table.figures, strict=True)]
+    gaps = gap_closed(spreads[0], table.figures[0]) if table.gap else {}
+    most = max((len(seeds) for seeds in evaluations.values()), default=0)
+    out: list[Row] = []
+    for rung in rungs:
+        if not any(rung.name in found for found in spreads):
+            continue
+        count = len(evaluations[rung.name])
+        title = rung.title + (f" ({count} of {most} seeds)" if count < most else "")
+        paper = table.rows.get(rung.name)
+        out.append(
+            Row(
+                rung.name,
+                title,
+                str(labels.get(rung.name, 0)),
+                [show(found.get(rung.name)) for found in spreads],
+                [rung.name in found for found in best],
+                f"{100 * gaps[rung.name]:.0f} %" if rung.name in gaps else "–",
+                [f"{x:g}" for x in paper] if paper else ["–"] * len(table.figures),
+            )
+        )
+    return out
+
+
+def summary(
+    tables: Sequence[Table], evaluations: Evaluations, rungs: Sequence[Rung], labels: Mapping[str, int]
+) -> dict[str, Any]:
+    """The figures of ladder.json: {rung: {"title", "paper_row", "labelled", "evaluations", "figures", "gap_closed"}}.
+
+    "figures" is {task: {key: {"mean", "sd", "n", "paper"}}}, in the units of the tables (fractions, metres, degrees).
+    """
+    out: dict[str, Any] = {}
+    for rung in rungs:
+        figures: dict[str, dict[str, Any]] = {}
+        closed: dict[str, float] = {}
+        for table in tables:
+            for i, figure in enumerate(table.figures):
+                spreads = over_seeds(evaluations, figure)
+                if rung.name not in spreads:
+                    continue
+                paper = table.rows.get(rung.name)
+                key = f"100-{figure.key}" if figure.missing_share else figure.key
+                entry = {**spreads[rung.name]._asdict(), "paper": paper[i] if paper else None}
+                figures.setdefault(figure.task, {}).setdefault(key, entry)
+                if i == 0 and table.gap and rung.name in (gaps := gap_closed(spreads, figure)):
+                    closed[f"{figure.task}/{figure.key}"] = gaps[rung.name]
+        if figures:
+            out[rung.name] = {
+                "title": rung.title,
+                "paper_row": ROWS.get(rung.name),
+                "labelled": labels.get(rung.name, 0),
+                "evaluations": {str(seed): evaluation for seed, evaluation in evaluations[rung.name].items()},
+                "figures": figures,
+                "gap_closed": closed,
+            }
+    return out
+
+
+def headings(table: Table) -> tuple[list[str], list[str]]:
+    """(ours, the paper's) column headings."""
+    ours = [f"{figure.heading} {'↑' if figure.more else '↓'}" for figure in table.figures]
+    return ours, [f"paper: {figure.heading}" for figure in table.figures]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Layouts
+
+
+def markdown(tables: Sequence[tuple[Table, Sequence[Row]]], facts: Sequence[str], commands: Sequence[str]) -> str:
+    """The whole of ladder.md."""
+    lines = ["# The ladder", "", *(f"- {fact}" for fact in facts), ""]
+    for table, found in tables:
+        ours, papers = headings(table)
+        head = ["", "labels", *ours, *(["gap closed"] if table.gap else []), *papers]
+        lines += [f"## {table.title}", "", f"| {' | '.join(head)} |"]
+        lines.append(f"|---|{'---:|' * (len(head) - 1)}")
+        for row in found:
+            cells = [f"**{c}**" if best else c for c, best in zip(row.cells, row.best, strict=True)]
+            cells += [row.gap] if table.gap else []
+            lines.append(f"| {' | '.join([row.title, row.labels, *cells, *row.paper])} |")
+        lines += [
+            "",
+            f"paper: {table.note}. Other data and another amount of training: compare the order and steps.",
+            "",
+        ]
+    lines += [f"{BEST_NOTE}. {GAP_NOTE}.", "", "## Commands", "", "```", *commands, "```"]
+    return "\n".join(lines).replace("|cos|", "\\|cos\\|") + "\n"
+
+
+def text(tables: Sequence[tuple[Table, Sequence[Row]]]) -> str:
+    """For the terminal: all figures, with the paper's first one beside them. The best end in *."""
+    blocks: list[str] = []
+    for table, found in tables:
+        ours, papers = headings(table)
+        grid = [["", *ours, *(["gap closed"] if table.gap else []), papers[0]]]
+        for row in found:
+            cells = [c + ("*" if best else " ") for c, best in zip(row.cells, row.best, strict=True)]
+            grid.append([row.title, *cells, *([row.gap] if table.gap else []), row.paper[0]])
+        widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
+        shown = [
+            "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+            for line in grid
+        ]
+        blocks.append("\n".join([table.title, *shown]))
+    return "\n\n".join(blocks)
+
+
+def html(
+    tables: Sequence[tuple[Table, Sequence[Row]]], facts: Sequence[str], commands: Sequence[str], grid: str | None
+) -> str:
+    """The whole of ladder.html, one file that needs nothing else; `grid` is a data URL."""
+    parts = [f"<header><h1>The ladder</h1><ul>{''.join(f'<li>{escape(fact)}</li>' for fact in facts)}</ul></header>"]
+    for table, found in tables:
+        ours, papers = headings(table)
+        head = ["", "labels", *map(escape, ours), *(["gap closed"] if table.gap else []), *map(escape, papers)]
+        lines = []
+        for row in found:
+            cells = [f"<b>{c}</b>" if best else c for c, best in zip(row.cells, row.best, strict=True)]
+            cells += [row.gap] if table.gap else []
+            cells = [row.labels, *cells, *(f"<small>{c}</small>" for c in row.paper)]
+            lines.append(f'<tr><th scope="row">{escape(row.title)}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>')
+        note = f"paper: {table.note}. Other data and another amount of training: compare the order and steps."
+        parts.append(f"<section><h2>{escape(table.title)}</h2>{html_table(head, lines)}<p>{escape(note)}</p></section>")
+    parts.append(f"<p>{escape(BEST_NOTE)}. {escape(GAP_NOTE)}.</p>")
+    if grid:
+        title = "<h2>Pictures <small>as the paper's Figure 4, seed 0</small></h2>"
+        parts.append(f'<section>{title}<img alt="photos, truth and predictions" src="{grid}"></section>')
+    parts.append(f"<section><h2>Commands</h2><pre>{escape(chr(10).join(commands))}</pre></section>")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>UM-Adapt ladder</title><style>{STYLE}main{{max-width:80rem}}</style></head>\n"
+        f"<body><main>\n{chr(10).join(parts)}\n</main></body></html>\n"
+    )
