@@ -1,0 +1,56 @@
+"""Every method of `adapt` through the command line: it runs, and a run that was cut ends in the same weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import safetensors.torch
+import torch
+
+from toys import write_toy_world
+from umadapt.cli import main
+from umadapt.config import Method
+
+SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
+STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
+
+
+@pytest.fixture(scope="module")
+def root(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("methods")
+    write_toy_world(out / "photos", 4, seed=1)
+    assert main(["train", "--source", str(toy_world), "--out", str(out / "base"), *SMALL, *STEPS]) == 0
+    return out
+
+
+@pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "adabn"])
+def test_a_cut_run_ends_in_the_same_weights(root: Path, method: str, tmp_path: Path) -> None:
+    options = "--steps 4 --save-every 2 --batch 2 --candidates 2 --critic-every 1 --joint-steps 1 --lr 1e-3".split()
+
+    def adapt(out: Path) -> dict[str, torch.Tensor]:
+        common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out)]
+        assert main([*common, "--method", method, *options]) == 0
+        return safetensors.torch.load_file(out / "model.safetensors")
+
+    whole = adapt(tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")  # as a kill after step 2 leaves it
+    (tmp_path / "cut" / "model.safetensors").unlink()
+    for step in (3, 4):
+        (tmp_path / "cut" / "checkpoints" / f"{step:06d}.safetensors").unlink(missing_ok=True)
+    config = json.loads((tmp_path / "cut" / "config.json").read_text())
+    config["done"] = []
+    del config["selected"]
+    (tmp_path / "cut" / "config.json").write_text(json.dumps(config))
+    assert torch.load(tmp_path / "cut" / "state.pt", weights_only=True)["step"] == 2
+    again = adapt(tmp_path / "cut")
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    for step in (0, 2, 4):
+        a, b = (
+            safetensors.torch.load_file(tmp_path / d / "checkpoints" / f"{step:06d}.safetensors")
+            for d in ("whole", "cut")
+        )
+        assert all(torch.equal(a[name], b[name]) for name in a)
