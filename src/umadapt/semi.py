@@ -28,7 +28,7 @@ def run(config: Semi) -> int:
     if before["variant"] == "semi":
         raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
-    selects = before["command"]["candidates"] and before["command"]["method"] != "adabn" and model.graph
+    selects = before["command"].get("candidates", 0) and before["command"]["method"] != "adabn" and model.graph
     if ("select" if selects else "adapt") not in before["done"]:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = pick_device(config.device)
