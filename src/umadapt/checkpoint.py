@@ -69,8 +69,8 @@ class RunFolder:
         write_bytes(self.path / "README.md", run_readme(self.config).encode())
 
     def save_model(self, model: UMAdapt) -> None:
-        meta = {"format": "pt", "umadapt": self.config["packages"]["umadapt"]}
-        write_bytes(self.path / "model.safetensors", safetensors.torch.save(weights(model), meta))
+        # one entry only: safetensors writes several in random order, and equal weights shall be equal files
+        write_bytes(self.path / "model.safetensors", safetensors.torch.save(weights(model), {"format": "pt"}))
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Write state.pt: all that is needed to go on, weights included, so that one rename decides."""

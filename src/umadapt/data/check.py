@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,11 @@ from tqdm import tqdm
 from umadapt import config, viz
 from umadapt.data.folder import TASKS, Folder, hxw, read_label_bytes, write_image, write_json
 from umadapt.data.normals import normals_from_depth
+from umadapt.data.plausible import depth_kind, depth_units, mirrored
 from umadapt.errors import UserError
 
 VIEWS = 6  # of the contact sheet and of the comparison of normals with depth
+COMPARED = 24  # views whose labels are compared with their photos
 SAMPLES = 1000  # values a file gives to the percentiles
 NOT_UNIT = 0.05  # a stored normal's length may be this far from 1; rounding to bytes makes 0.007
 DISAGREE_DEG = 30.0  # OURS: true normals are within 10 to 20 degrees of plane fits; a flipped axis makes 40 and more
@@ -144,11 +147,11 @@ def _describe(folder: Folder, task: str, found: dict[str, Any]) -> list[str]:
     return [f"{head}; {len(shares)} classes"] + [f"        {line}" for line in lines]
 
 
-def _pick(folder: Folder, views: list[View], *tasks: str) -> list[str]:
-    """Up to VIEWS ids without an error that have all of `tasks`, evenly spread."""
+def _pick(folder: Folder, views: list[View], *tasks: str, count: int = VIEWS) -> list[str]:
+    """Up to `count` ids without an error that have all of `tasks`, evenly spread."""
     sound = [id for id, view in zip(folder.ids, views, strict=True) if not view.errors]
     good = [id for id in sound if all(folder.has(task, id) for task in tasks)]
-    return [good[i] for i in sorted(set(np.linspace(0, len(good) - 1, VIEWS).astype(int)))] if good else []
+    return [good[i] for i in sorted(set(np.linspace(0, len(good) - 1, count).astype(int)))] if good else []
 
 
 def _compare_normals(folder: Folder, ids: list[str]) -> str | None:
@@ -190,8 +193,18 @@ def _warnings(folder: Folder, views: list[View], tasks: dict[str, Any]) -> list[
             found.append(f"depth: {summary['beyond_max']:.0%} lie beyond max_m = {folder.depth_max_m:g} m")
     if "seg" in folder.tasks and not folder.classes:
         found.append("seg: dataset.json names no classes, so that ids cannot be checked")
-    disagreement = _compare_normals(folder, _pick(folder, views, "depth", "normals"))
-    return [*found, disagreement] if disagreement else found
+    told = [_compare_normals(folder, _pick(folder, views, "depth", "normals")), *_senseless(folder, views, tasks)]
+    return found + [line for line in told if line]
+
+
+def _senseless(folder: Folder, views: list[View], tasks: dict[str, Any]) -> Iterator[str | None]:
+    """What labels of the right form may still be: in other units, of another kind, mirrored."""
+    if "percentiles" in tasks.get("depth", {}):
+        yield depth_units(tasks["depth"]["percentiles"]["50"], folder.depth_scale_m)
+        depths = (folder.read_depth(id) for id in _pick(folder, views, "depth", count=COMPARED))
+        yield depth_kind([depth for depth in depths if depth is not None], folder.camera)
+    for task in tasks:
+        yield mirrored(folder, _pick(folder, views, "image", task, count=COMPARED), task)
 
 
 def _sheet(folder: Folder, views: list[View], far_m: float) -> np.ndarray:
