@@ -27,7 +27,9 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "samples": {"viz", "tasks", "checkpoint", *DATA, *NETS},
     "loop": {"checkpoint", "track", "tasks", "data.folder", "data.pool", *NETS},
     "cross_task": {"loop", *NETS},
+    "average": set(),
     "stages": {
+        "average",
         "cross_task",
         "nets.critic",
         "nets.features",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -37,20 +38,8 @@ NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
 def run(config: Adapt) -> int:
     """Re-estimate statistics, then run Algorithm 2 unless the method is AdaBN alone."""
     before = read_config(config.run)
-    unfinished = [stage for stage in ("transfer", "base", "contour") if stage not in before["done"]]
-    adapted = before["domain"] != "source"
-    if adapted or unfinished:
-        what = "is adapted already" if adapted else f"lacks {', '.join(unfinished)}"
-        raise UserError(f"{config.run} {what}; give a run that `umadapt train` has finished")
     model, _ = load_model(config.run, "cpu")
-    if config.method == "noadv-1" and "seg" not in model.graph:
-        raise UserError(f"noadv-1 uses the transfer net of seg alone, and {config.run} has none")
-    if not model.graph and config.method in NEED_TRANSFERS:
-        raise UserError(f"{config.run} has no transfer nets to adapt with; use --method adabn")
-    if config.method == "minent" and "seg" not in model.tasks:
-        raise UserError(f"minent lowers the entropy of seg, and {config.run} does not predict it")
-    if config.method == "adabn" and config.statistics == "source":
-        raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
+    refuse(config, before, model)
     device = pick_device(config.device)
     photos = Folder(config.target)
     if not photos.has("image", photos.ids[0]):
@@ -95,6 +84,25 @@ def run(config: Adapt) -> int:
     save_samples(model, run_folder, photos, photos.ids, "adapt")
     print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {config.target}")
     return 0
+
+
+def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
+    """Raise a UserError where the run, the method and the options do not go together."""
+    unfinished = [stage for stage in ("transfer", "base", "contour") if stage not in before["done"]]
+    adapted = before["domain"] != "source"
+    if adapted or unfinished:
+        what = "is adapted already" if adapted else f"lacks {', '.join(unfinished)}"
+        raise UserError(f"{config.run} {what}; give a run that `umadapt train` has finished")
+    if config.method == "noadv-1" and "seg" not in model.graph:
+        raise UserError(f"noadv-1 uses the transfer net of seg alone, and {config.run} has none")
+    if not model.graph and config.method in NEED_TRANSFERS:
+        raise UserError(f"{config.run} has no transfer nets to adapt with; use --method adabn")
+    if config.method == "minent" and "seg" not in model.tasks:
+        raise UserError(f"minent lowers the entropy of seg, and {config.run} does not predict it")
+    if config.method == "adabn" and config.statistics == "source":
+        raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
+    if config.anchor and config.anchor_to == "average" and not config.average:
+        raise UserError("--anchor-to average needs the decay of that average, for example --average 0.98")
 
 
 def chooses(config: Adapt, model: UMAdapt) -> bool:

@@ -160,6 +160,30 @@ class Render:
     engine: Literal["auto", "cuda", "llvm", "scalar"] = "auto"  # Mitsuba's engine; auto = the fastest that works here
 
 
+SetName = Literal["nyudv2", "pbrs", "hypersim", "gta5", "vkitti2", "synthia", "kitti", "cityscapes"]
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Turn a public data set, as its owner distributes it, into the folder format."""
+
+    name: Positional[SetName]  # which set
+    src: Positional[Path]  # its folder (archives in it are read in place), archive or file
+    out: Positional[Path]  # folder to write, in the folder format (an unfinished one is continued)
+    more: UseAppendAction[tuple[Path, ...]] = ()  # further folders or archives of the set; may be given several times
+    classes: Literal[40, 13] = 40  # nyudv2: NYU40, or the 13 coarse classes
+    raw_depth: bool = False  # nyudv2: the sensor's depth with its holes, not the in-painted one
+    normals: Path | None = None  # nyudv2: a folder of normals ID.png in the folder format; default: of depth and camera
+    depth: Path | None = None  # gta5: a folder of your own depth, ID.png of 16 bits in millimetres or ID.npy in metres
+    tone_map: bool = False  # hypersim: tone-map the HDR colour ourselves, also where the set has previews
+    annotated: bool = True  # kitti: the official annotated depth where there is one, else the projected laser points
+    disparity: bool = False  # cityscapes: depth from the disparity maps
+    labelled: int = 500  # cityscapes: images of the seeded split of labelled training images
+    seed: int = 0  # cityscapes: of that split
+    jobs: int = 0  # images at once; 0 = as many as there are cores
+    json: JsonFile = None  # write what was found here too
+
+
 @dataclass(frozen=True)
 class Check:
     """Validate a data folder: ranges, invalid share, class histogram; exit code 1 with one line per bad file."""
@@ -227,7 +251,8 @@ class Adapt:
     route: Literal["both", "prediction", "transfer"] = "both"  # where the gradient of the energy flows
     ccr: float = 10.0  # lambda, weight of the contour loss
     sharpen: float = 0.0  # weight of the entropy of seg beside the energy
-    anchor: float = 0.0  # weight of the distance to the predictions from before the adaptation
+    anchor: float = 0.0  # weight of the distance to the predictions of the anchor
+    anchor_to: Literal["start", "average"] = "start"  # the anchor: weights from before the adaptation, or --average's
     prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     critic_every: int = 5  # adv: m, target steps between updates of the transfer nets

@@ -224,6 +224,22 @@ def test_the_anchor_pulls_back_to_where_adaptation_began(tiny: UMAdapt) -> None:
     assert start < turns[0].loss(batch).terms["anchor"].item() < moved
 
 
+def test_the_anchor_may_be_the_moving_average(tiny: UMAdapt) -> None:
+    tiny.encoder.add_target()
+    options = configure(anchor=1.0, anchor_to="average", average=0.5, ccr=0.0, energy_weight=0.0)
+    stage = adapt.stage(tiny, options, lambda _: random_batch(tiny))
+    batch = stage.prepare(random_batch(tiny))
+    torch.testing.assert_close(batch["before"]["depth"], tiny(batch["image"], "target")["depth"])
+    with torch.no_grad():
+        for parameter in stage.turns[0].parameters:
+            parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    apart = stage.turns[0].loss(stage.prepare(random_batch(tiny))).terms["anchor"].item()
+    for k in range(8):
+        stage.after(k)
+    near = stage.turns[0].loss(stage.prepare(random_batch(tiny))).terms["anchor"].item()
+    assert near < apart
+
+
 def test_the_average_is_the_plain_mean_of_the_first_steps(tiny: UMAdapt) -> None:
     tiny.encoder.add_target()
     stage = adapt.stage(tiny, configure(average=0.9), lambda _: random_batch(tiny))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from umadapt.average import follow
 from umadapt.config import Adapt
 from umadapt.cross_task import encode
 from umadapt.loop import Batch, Loss, Stage, Turn
@@ -116,8 +117,10 @@ def stage(
         nets = extra["critics"] = copy.deepcopy(model.transfers)  # eval mode, as whenever N serves as an energy
         nets.requires_grad_(True)
     if config.average:
-        extra["average"] = copy.deepcopy(branch).requires_grad_(False)
+        extra["average"] = copy.deepcopy(branch).requires_grad_(False).eval()
     before = copy.deepcopy(branch).requires_grad_(False).eval() if config.anchor else None
+    if config.anchor and config.anchor_to == "average":  # a mean teacher beside the energy
+        before = extra["average"]
 
     turns = [
         Turn(
@@ -146,14 +149,9 @@ def stage(
         res4 = model.trunk(batch["image"], "target")
         return {**batch, "res4": res4} | ({"before": model.decode(before(res4))} if before is not None else {})
 
-    @torch.no_grad()
     def average(step: int) -> None:
         """OURS: a moving average of the weights, which steps over what single batches add."""
-        keep = min(config.average, (step + 1) / (step + 2))  # the plain mean of the first steps
-        for ours, theirs in zip(extra["average"].parameters(), parameters, strict=True):
-            ours.lerp_(theirs, 1 - keep)
-        for ours, theirs in zip(extra["average"].buffers(), branch.buffers(), strict=True):
-            ours.copy_(theirs)
+        follow(extra["average"], branch, parameters, config.average, step)
 
     out = Stage("adapt", turns, batches, config.steps, prepare=prepare, extra=extra)
     return dataclasses.replace(out, after=average) if config.average else out

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from umadapt.average import follow
 from umadapt.config import Adapt
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
@@ -72,11 +73,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
 
     @torch.no_grad()
     def after(step: int) -> None:
-        keep = min(config.teacher_decay, (step + 1) / (step + 2))  # as the paper ramps up: first a plain mean
-        for slow, fast in zip(teacher.parameters(), parameters, strict=True):
-            slow.lerp_(fast, 1 - keep)
-        for slow, fast in zip(teacher.buffers(), branch.buffers(), strict=True):
-            slow.copy_(fast)
+        follow(teacher, branch, parameters, config.teacher_decay, step)
         if step + 1 == config.steps:
             branch.load_state_dict(teacher.state_dict())
 
