@@ -27,6 +27,8 @@ RECIPES = {  # name -> arguments beside the common ones
     "noadv, lr x3": "--lr 3e-5",
     "noadv, lr x10": "--lr 1e-4",
     "adv": "--method adv",
+    "adv, lr x3": "--method adv --lr 3e-5",
+    "adv, strong": "--method adv --critic-lr 1e-4 --critic-every 1",
     "noadv-1": "--method noadv-1",
     "CCR alone": "--energy-weight 0",
     "energy alone": "--ccr 0",
@@ -38,22 +40,33 @@ RECIPES = {  # name -> arguments beside the common ones
     "floor 1": "--energy-floor 1 --lr 3e-5",
     "anchor 1": "--anchor 1 --lr 3e-5",
     "anchor 0.3": "--anchor 0.3 --lr 3e-5",
+    "teacher 1": "--anchor 1 --anchor-to average --average 0.95 --lr 3e-5",
     "prior 1": "--prior 1 --lr 3e-5",
     "prior 3": "--prior 3 --lr 3e-5",
     "excess, prior 1": "--pull excess --prior 1 --lr 3e-5",
     "infomax": "--energy-weight 0.1 --sharpen 0.5 --prior 1 --ccr 1 --lr 3e-5",
+    "prototype": "--energy-weight 0.1 --prior 1 --lr 3e-5",
+    "prototype, anchor 1": "--energy-weight 0.1 --prior 1 --anchor 1 --lr 3e-5",
     "sharpen 0.1": "--sharpen 0.1 --lr 3e-5",
     "average 0.98": "--average 0.98 --lr 3e-5",
     "through N alone": "--route transfer --lr 3e-5",
     "through the prediction alone": "--route prediction --lr 3e-5",
     "no gradient mask": "--gradient-mask off --lr 3e-5",
-    "source statistics": "--statistics source",
-    "Res-5 statistics": "--statistics res5",
-    "BatchNorm trains": "--bn train",
+    "source statistics": "--statistics source --lr 3e-5",
+    "Res-5 statistics": "--statistics res5 --lr 3e-5",
+    "BatchNorm trains": "--bn train --lr 3e-5",
     "minent": "--method minent",
+    "minent, lr x3": "--method minent --lr 3e-5",
+    "minent, weight 0.1, lr x3": "--method minent --lr 3e-5 --entropy-weight 0.1",
     "output-adv": "--method output-adv",
+    "output-adv, lr x3": "--method output-adv --lr 3e-5",
+    "output-adv, lr x10": "--method output-adv --lr 1e-4",
     "mean-teacher": "--method mean-teacher",
+    "mean-teacher, lr x3": "--method mean-teacher --lr 3e-5",
+    "mean-teacher, lr x10": "--method mean-teacher --lr 1e-4",
+    "mean-teacher, fast, lr x10": "--method mean-teacher --lr 1e-4 --teacher-decay 0.9 --confidence 0.5",
     "b-ccr": "--method b-ccr",
+    "b-ccr, lr x3": "--method b-ccr --lr 3e-5",
     "b-fcf": "--method b-fcf",
 }
 ERRORS = {  # label -> where in the evaluation, and whether more is better
@@ -161,12 +174,13 @@ def main() -> None:
     parser.add_argument("photos")
     parser.add_argument("labelled")
     parser.add_argument("out", type=Path)
+    parser.add_argument("--jobs", type=int, default=2, help="recipes side by side, one thread each")
     parser.add_argument("--protocol", default="raw")
     parser.add_argument("--only", default=",,".join(RECIPES), help="names of recipes, separated by two commas")
     parser.add_argument("rest", nargs="*", help="further arguments of every adapt, after --")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(arguments.jobs) as pool:
         parts = list(pool.map(lambda name: job(name, arguments), arguments.only.split(",,")))
     rows = [row for part in parts for row in part]
     table = spearman(rows)

@@ -71,7 +71,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "semi": {"samples", "loop", "stages", "data.union", *MEASURE},
     "selection": set(),
     "candidates": {"data.folder", *NETS},
-    "adapt": {"samples", "score", "candidates", "loop", "stages", *MEASURE},
+    "adapt": {"samples", "score", "candidates", "loop", "stages", "data.union", *MEASURE},
     "presets": set(),
     "cli": COMMANDS | {"presets", "data.check", "scenes.render"},
     "__main__": {"cli"},

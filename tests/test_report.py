@@ -91,7 +91,7 @@ def test_json_is_keyed_by_variant(tmp_path, ladder):
     found = json.loads((tmp_path / "report.json").read_text())
     assert set(found) == {"source-only", "noadv", "adv", "default"}
     assert found["noadv"]["depth"]["rel"] == 0.25
-    assert found["default"] == Adapt(run=Path(), target="", out=Path()).method
+    assert found["default"] == Adapt(run=Path(), target=("",), out=Path()).method
 
 
 def test_json_takes_the_common_evaluation_that_was_written_last(tmp_path, ladder, toy_world):

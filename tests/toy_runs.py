@@ -37,7 +37,7 @@ def make_run(
     domain, command = "source", command_dict(Train(source="rooms", out=path, size=(64, 96), base_steps=30))
     if variant != "source-only":
         model.encoder.add_target()
-        domain, command = "target", command_dict(Adapt(run=Path("base"), target="photos", out=path, steps=30))
+        domain, command = "target", command_dict(Adapt(run=Path("base"), target=("photos",), out=path, steps=30))
         command["method"] = variant
     config = {"variant": variant, "domain": domain, "model": dataclasses.asdict(model.spec), "command": command}
     config |= {"source": "rooms", "target": None if domain == "source" else "photos", "transfer_report": report}

@@ -16,6 +16,7 @@ from umadapt.config import Adapt
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, split_heldout, whole_images
 from umadapt.data.folder import Folder
+from umadapt.data.union import Union
 from umadapt.errors import UserError
 from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets.model import UMAdapt
@@ -38,12 +39,12 @@ NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
 def run(config: Adapt) -> int:
     """Re-estimate statistics, then run Algorithm 2 unless the method is AdaBN alone."""
     before = read_config(config.run)
+    if not config.target:
+        raise UserError("adapt wants --target PHOTOS, a folder of photos")
     model, _ = load_model(config.run, "cpu")
     refuse(config, before, model)
     device = pick_device(config.device)
-    photos = Folder(config.target)
-    if not photos.has("image", photos.ids[0]):
-        raise UserError(f"{config.target} holds labels alone; expected a folder of photos")
+    photos = Folder.joined(config.target)
     source = open_source(config, before["source"], model) if config.method in READS else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
     run_folder = RunFolder(
@@ -54,7 +55,7 @@ def run(config: Adapt) -> int:
             "model": before["model"],
             "command": command_dict(config),
             "source": config.source or before["source"],
-            "target": config.target,
+            "target": ", ".join(config.target),
             "transfer_report": before.get("transfer_report"),
             "palette": before["palette"],
             "data": {"target": digest(photos.ids), "base": before["data"]},
@@ -82,7 +83,7 @@ def run(config: Adapt) -> int:
         run_folder.finish("select", model)
         print(f"kept the checkpoint of step {step} of {', '.join(map(str, candidates.candidates(config.out)))}")
     save_samples(model, run_folder, photos, photos.ids, "adapt")
-    print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {config.target}")
+    print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {', '.join(config.target)}")
     return 0
 
 
@@ -130,9 +131,12 @@ def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
 def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | None) -> Stage:
     """The method's stage with its data; `folder` is the labelled source, for the methods in READS."""
     size, grid = model.spec.size, model.grid(model.spec.size)
-    target = Batches(
-        photos, photos.ids, size, grid, batch=config.batch, seed=config.seed, recipe=Augment(), contours=True
-    )
+    folders = [photos] if config.mix == "union" else [Folder(address) for address in config.target]
+    parts = [
+        Batches(f, f.ids, size, grid, batch=config.batch, seed=config.seed + 2 * i, recipe=Augment(), contours=True)
+        for i, f in enumerate(folders)
+    ]
+    target = Union(parts, "alternate", config.seed)
     if config.method in ("noadv", "noadv-1"):
         return adapt.stage(model, config, target, real_energy(read_config(config.run)))
     if folder is None:

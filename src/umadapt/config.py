@@ -51,33 +51,14 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
     return graph
 
 
-AT_LEAST = {  # argument, of whatever command -> its smallest sound value
-    **dict.fromkeys(("batch", "save_every", "critic_every", "joint_steps", "views", "spp", "views_per_room"), 1),
-    **dict.fromkeys(("seeds", "jobs"), 1),
-    **dict.fromkeys(
-        ("seed", "workers", "rooms", "pictures", "steps", "transfer_steps", "base_steps", "contour_steps"), 0
-    ),
-    **dict.fromkeys(
-        ("lr", "contour_lr", "critic_lr", "alpha", "ccr", "energy_weight", "prior", "margin", "clutter", "augment"), 0.0
-    ),
-    **dict.fromkeys(
-        (
-            "energy_floor",
-            "sharpen",
-            "anchor",
-            "candidates",
-            "joint_weight",
-            "joint_lr",
-            "gp",
-            "fcf",
-            "entropy_weight",
-            "output_weight",
-            "output_lr",
-            "consistency",
-        ),
-        0.0,
-    ),
-}
+_ONE = "batch save_every critic_every joint_steps views spp views_per_room seeds jobs"
+_ZERO = (
+    "seed workers rooms pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr critic_lr "
+    "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen anchor candidates joint_weight joint_lr "
+    "gp fcf entropy_weight output_weight output_lr consistency"
+)
+# argument, of whatever command -> its smallest sound value
+AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
 POSITIVE = ("clip", "depth_scale_m", "width", "transfer_width")
 SHARES = ("holdout", "decay", "teacher_decay", "confidence", "average")
 
@@ -87,7 +68,7 @@ def check_numbers(arguments: Any) -> None:
     for name, value in vars(arguments).items():
         option = f"--{name.replace('_', '-')} is {value}"
         if name in AT_LEAST and not value >= AT_LEAST[name]:
-            raise UserError(f"{option}; expected {AT_LEAST[name]} or more")
+            raise UserError(f"{option}; expected {AT_LEAST[name]:g} or more")
         if name in POSITIVE and not value > 0:
             raise UserError(f"{option}; expected more than 0")
         if name in SHARES and not 0 <= value < 1:
@@ -180,7 +161,7 @@ class Convert:
     disparity: bool = False  # cityscapes: depth from the disparity maps
     labelled: int = 500  # cityscapes: images of the seeded split of labelled training images
     seed: int = 0  # cityscapes: of that split
-    jobs: int = 0  # images at once; 0 = as many as there are cores
+    workers: int = 0  # images at once; 0 = as many as there are cores
     json: JsonFile = None  # write what was found here too
 
 
@@ -236,8 +217,9 @@ class Adapt:
     """Adapt a trained run to unlabelled photos (Algorithm 2)."""
 
     run: Positional[Path]  # a run folder made by train
-    target: str  # a folder of photos, or DATA:SPLIT
+    target: UseAppendAction[tuple[str, ...]]  # a folder of photos, or DATA:SPLIT; may be given several times
     out: Path  # run folder to write (an unfinished one is continued)
+    mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
     method: Method = "noadv"  # what to minimise
     source: str | None = None  # labelled data for adv, b-ccr, b-fcf, output-adv; default: the one of RUN
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
@@ -288,6 +270,7 @@ class Semi:
     labelled: UseAppendAction[tuple[str, ...]]  # labelled photos of the target; may be given several times
     out: Path  # run folder to write (an unfinished one is continued)
     mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
+    depth_labels: int = 0  # use the depth of that many labelled photos, drawn with --seed; 0 = of all
     steps: int = 200  # steps, each with a labelled batch and one without labels
     batch: int = 16  # images of each of the two
     lr: float = 3e-5  # learning rate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
@@ -36,7 +37,7 @@ def run(config: Semi) -> int:
     for folder in photos:
         if not folder.has("image", folder.ids[0]):
             raise UserError(f"{folder.root} holds labels alone; expected a folder of photos")
-    labelled = [open_labelled(address, model) for address in config.labelled]
+    labelled = open_labelled(config, model)
     if not labelled or not photos:
         raise UserError("semi wants --target PHOTOS and --labelled DATA, each at least once")
     known = {f"labelled-{i}": digest(ids) for i, (_, ids) in enumerate(labelled)}
@@ -74,20 +75,38 @@ def run(config: Semi) -> int:
     return 0
 
 
-def open_labelled(address: str, model: UMAdapt) -> tuple[Folder, tuple[str, ...]]:
-    """A labelled folder and the ids in it that have a label of the model's tasks.
+def open_labelled(config: Semi, model: UMAdapt) -> list[tuple[Folder, tuple[str, ...]]]:
+    """The labelled folders, each with the ids that have a label of the model's tasks.
 
     Raises:
-        UserError: there is none, or the classes are others than the model's.
+        UserError: a folder has none, its classes are others than the model's, or --depth-labels asks for too many.
     """
-    folder = Folder(address)
+    folders = [Folder(address) for address in config.labelled]
+    if config.depth_labels:
+        keep_few(folders, "depth", config.depth_labels, config.seed)
     labels = {label_of(task) for task in model.tasks}
-    ids = tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
-    if not ids:
-        raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels))}")
-    if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
-        raise UserError(f"{address} has other classes than the run was trained on")
-    return folder, ids
+    out = []
+    for address, folder in zip(config.labelled, folders, strict=True):
+        ids = tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
+        if not ids:
+            raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels))}")
+        if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
+            raise UserError(f"{address} has other classes than the run was trained on")
+        out.append((folder, ids))
+    return out
+
+
+def keep_few(folders: Sequence[Folder], task: str, count: int, seed: int) -> None:
+    """Forget a task's labels but for `count` of all folders together, drawn with `seed` (the paper's few shots).
+
+    Raises UserError when there are fewer.
+    """
+    there = [(folder, id) for folder in folders for id in folder.ids if folder.has(task, id)]
+    if len(there) < count:
+        raise UserError(f"--{task}-labels {count}, but the labelled folders have {len(there)} labels of {task}")
+    drawn = [there[i] for i in np.random.default_rng((seed, 4)).permutation(len(there))[:count]]
+    for folder in folders:
+        folder.keep_labels(task, {id for owner, id in drawn if owner is folder})
 
 
 def batches(

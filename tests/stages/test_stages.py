@@ -13,7 +13,7 @@ from umadapt.stages import adapt, base, contour, statistics, transfer
 
 
 def configure(**changes: object) -> Adapt:
-    return Adapt(run=Path("r"), target="t", out=Path("o"), **changes)  # type: ignore[arg-type]
+    return Adapt(run=Path("r"), target=("t",), out=Path("o"), **changes)  # type: ignore[arg-type]
 
 
 def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:

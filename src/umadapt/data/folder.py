@@ -6,10 +6,11 @@ photos is valid too, and so is one of labels alone (what `predict` writes). `DAT
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,32 @@ class Folder:
             raise UserError(self._nothing_found())
         self.ids: tuple[str, ...] = tuple(known) if self.split is None else self._read_split(set(known))
         self.tasks: tuple[str, ...] = tuple(t for t in TASKS if any(i in self._labels[t] for i in self.ids))
+
+    @classmethod
+    def joined(cls, addresses: Sequence[str | Path]) -> Folder:
+        """The photos of several folders as one, without labels; ids are `0-ID`, `1-ID`, … by folder.
+
+        One address gives that folder, labels and all. Raises UserError when one of them has no photos.
+        """
+        folders = [cls(address) for address in addresses]
+        for folder in folders:
+            if not folder.has("image", folder.ids[0]):
+                raise UserError(f"{folder.root} holds labels alone; expected a folder of photos")
+        if len(folders) == 1:
+            return folders[0]
+        self = copy.copy(folders[0])
+        self.root, self.split = Path(" + ".join(map(str, addresses))), None
+        self.name, self.camera, self.tasks = " + ".join(folder.name for folder in folders), None, ()
+        self._labels = {task: {} for task in TASKS}
+        self._images = {f"{i}-{id}": f.image_path(id) for i, f in enumerate(folders) for id in f.ids}
+        self.ids = tuple(self._images)
+        return self
+
+    def keep_labels(self, task: str, ids: Collection[str]) -> None:
+        """Forget the labels of a task but for these ids."""
+        kept = {id: path for id in self.ids if id in ids and (path := self.label_path(task, id)) is not None}
+        self._labels[task] = kept
+        self.tasks = tuple(t for t in TASKS if any(i in self._labels[t] for i in self.ids))
 
     def _nothing_found(self) -> str:
         place = self.root / "image" if (self.root / "image").is_dir() else self.root
