@@ -355,10 +355,12 @@ class Reproduce:
     seeds: int = 3  # how many times every variant is trained, with seeds 0, 1, …
     budget: Literal["full", "short"] = "full"  # steps of the recipe, or fewer
     source: str | None = None  # labelled data to train on; default, indoor-small: 320 rooms that it renders
-    target: str | None = None  # photos to adapt to, a folder or DATA:SPLIT; default, indoor-small: 120 rendered ones
-    eval: str | None = None  # labelled photos to measure on, DATA or DATA:SPLIT; default, indoor-small: 100 rendered
-    labelled: str | None = None  # labelled photos of the target, for UM-Adapt-S and the oracle
-    protocol: Literal["auto", "raw", "nyud", "nyud_full"] = "auto"  # of evaluate; auto = nyud at 480x640, else raw
+    target: UseAppendAction[tuple[str, ...]] = ()  # photos to adapt to, may be given several times; default: rendered
+    eval: UseAppendAction[tuple[str, ...]] = ()  # labelled photos to measure on, as --target; default: rendered
+    labelled: UseAppendAction[tuple[str, ...]] = ()  # labelled photos of the target, for UM-Adapt-S and the oracle
+    mix: Literal["union", "alternate"] = "union"  # several targets: shuffled together, or a batch of each in turn
+    depth_labels: int = 0  # UM-Adapt-S: use the depth of that many labelled photos; 0 = of all
+    protocol: Literal["auto", "raw", "nyud", "nyud_full"] = "auto"  # of evaluate; auto = by the data
     backbone: str | None = None  # any timm backbone; default: resnet10t for indoor-small, else resnet50
     weights: str | None = None  # imagenet, none, or a .safetensors file; default: none for indoor-small, else imagenet
     size: Size | None = None  # network input in pixels, height x width; default: the suite's

@@ -20,6 +20,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from umadapt import paper
 from umadapt import reproduce_tables as layout
 from umadapt.checkpoint import git_commit, versions
@@ -28,9 +30,10 @@ from umadapt.data.folder import Folder, write_bytes, write_image, write_json
 from umadapt.errors import UserError
 from umadapt.report_figures import png
 from umadapt.reproduce_grid import grid
-from umadapt.reproduce_ladder import Data, Rung, chosen, ladder, recipe, renders
+from umadapt.reproduce_ladder import Data, Exam, Rung, chosen, evaluation_name, ladder, recipe, renders
 from umadapt.reproduce_run import Runner, Step
 from umadapt.ruler import PROTOCOLS
+from umadapt.tasks import TASKS
 
 WANTED = {  # suite -> what it reads, as the paper has it
     "indoor": {
@@ -41,7 +44,7 @@ WANTED = {  # suite -> what it reads, as the paper has it
     "outdoor": {
         "source": "labelled street renders with depth and seg (the paper: 24,966 images of GTA5)",
         "target": "photos of streets without labels (the paper: KITTI and Cityscapes)",
-        "eval": "labelled photos of streets (the paper: the Eigen split of KITTI, the validation set of Cityscapes)",
+        "eval": "labelled photos of streets (the paper: the Eigen split of KITTI; Cityscapes val)",
     },
 }
 SHOWN = ("source-only", "adv", "semi")  # columns of Figure 4
@@ -51,49 +54,52 @@ EVERY = 3  # of the rendered photos, one in so many has labels for UM-Adapt-S
 def refuse_missing(config: Reproduce) -> None:
     """Raise a UserError that says which data a suite lacks."""
     given = {"source": config.source, "target": config.target, "eval": config.eval}
-    lacking = [f"  --{role} DATA: {what}" for role, what in WANTED.get(config.suite, {}).items() if given[role] is None]
+    lacking = [f"  --{role} DATA: {what}" for role, what in WANTED.get(config.suite, {}).items() if not given[role]]
     if lacking:
         raise UserError(
             f"{config.suite} makes no data of its own; in the folder format it needs\n"
             + "\n".join(lacking)
             + "\nindoor-small renders its own and runs as it is"
         )
-    if (config.target is None) != (config.eval is None):
+    if bool(config.target) != bool(config.eval):
         raise UserError("give both --target and --eval, of one kind of photos; or neither, to use rendered ones")
-    if config.target is None and config.labelled is not None:
+    if config.labelled and not config.target:
         raise UserError("--labelled belongs to a --target; the rendered photos have labels already")
 
 
 def open_data(config: Reproduce) -> Data:
     """What the ladder reads, all of it there by now; writes the split `labelled` of the rendered photos."""
     out = config.out
-    source, target = config.source or str(out / "rooms"), config.target or str(out / "photos")
-    labelled = oracle = config.labelled
-    if config.target is None:
-        ids = Folder(target).ids
+    source = config.source or str(out / "rooms")
+    target, labelled, oracle = config.target, config.labelled, ""
+    if len(labelled) == 1:  # `train` reads one folder
+        oracle = labelled[0]
+    if not target:
+        oracle = str(out / "photos")
+        ids = Folder(oracle).ids
         write_bytes(out / "photos" / "splits" / "labelled.txt", "".join(f"{id}\n" for id in ids[::EVERY]).encode())
-        labelled, oracle = f"{target}:labelled", target
-    address = config.eval or str(out / "test")
+        target, labelled = (oracle,), (f"{oracle}:labelled",)
+    have = Folder(oracle).tasks if oracle else ()
+    wanted = ("depth", "seg") if config.suite == "outdoor" else ("depth", "normals", "seg")
+    tasks = tuple(task for task in wanted if task in have)
+    exams = tuple(open_exam(address, config.protocol, wanted) for address in config.eval or (str(out / "test"),))
+    return Data(source, target, exams, labelled, oracle if tasks else None, tasks if tasks != wanted else ())
+
+
+def open_exam(address: str, protocol: str, tasks: Sequence[str]) -> Exam:
+    """Labelled photos and the protocol that belongs to them. Raises UserError where they have no labels."""
     folder = Folder(address)
     first = folder.read_label(folder.tasks[0], folder.ids[0]) if folder.tasks else None
     if first is None:
         raise UserError(f"{address}: {folder.ids[0]} has no labels; --eval wants labelled photos")
-    protocol = config.protocol
     if protocol == "auto":
-        protocol = "nyud" if first.shape[:2] == PROTOCOLS["nyud"].size else "raw"
-    have = Folder(oracle).tasks if oracle else ()
-    wanted = ("depth", "seg") if config.suite == "outdoor" else ("depth", "normals", "seg")
-    tasks = tuple(task for task in wanted if task in have)
-    return Data(
-        source,
-        target,
-        address,
-        labelled,
-        oracle if tasks else None,
-        tasks if tasks != wanted else (),
-        protocol,
-        normals_from_depth="normals" in wanted and "normals" not in folder.tasks and folder.camera is not None,
-    )
+        protocol = "raw"
+        if "normals" not in tasks:
+            protocol = "cityscapes_19" if "seg" in folder.tasks else "kitti_eigen"
+        elif first.shape[:2] == PROTOCOLS["nyud"].size:
+            protocol = "nyud"
+    from_depth = "normals" in tasks and "normals" not in folder.tasks and folder.camera is not None
+    return Exam(address, protocol, from_depth)
 
 
 def run(config: Reproduce) -> int:
@@ -105,7 +111,7 @@ def run(config: Reproduce) -> int:
     made = renders(config)
     Runner(out, 1, cores).run(made)
     data = open_data(config)
-    rungs, left_out = chosen(config, data.labelled is not None, data.oracle is not None)
+    rungs, left_out = chosen(config, bool(data.labelled), data.oracle is not None)
     for why in dict.fromkeys(left_out.values()):
         print(f"left out ({why}): {', '.join(name for name in left_out if left_out[name] == why)}")
     steps = ladder(config, data, rungs)
@@ -113,7 +119,7 @@ def run(config: Reproduce) -> int:
     try:
         runner.run(steps)
     except (UserError, KeyboardInterrupt):
-        if collect(config, rungs, steps, runner):
+        if collect(config, data, rungs, steps, runner):
             # no pictures: who stopped it wants it to end
             write(dataclasses.replace(config, pictures=0), data, rungs, left_out, [*made, *steps], runner)
             print(f"an unfinished ladder is in {out}/ladder.md", file=sys.stderr)
@@ -124,16 +130,23 @@ def run(config: Reproduce) -> int:
 
 
 def collect(
-    config: Reproduce, rungs: Sequence[Rung], steps: Sequence[Step], runner: Runner
+    config: Reproduce, data: Data, rungs: Sequence[Rung], steps: Sequence[Step], runner: Runner
 ) -> dict[str, dict[int, dict[str, Any]]]:
-    """rung -> seed -> evaluation, as far as they are there and belong to these runs and these commands."""
+    """rung -> seed -> evaluation, as far as they are there and belong to these runs and these commands.
+
+    Of several exams the first that measures a task counts for it; "n" is {task: photos}.
+    """
     by_name = {step.name: step for step in steps}
     out: dict[str, dict[int, dict[str, Any]]] = {}
     for rung in rungs:
         for seed in range(config.seeds):
-            step = by_name.get(f"seed-{seed}/{rung.name}/evaluate")
-            if step is not None and runner.is_done(step, by_name):
-                out.setdefault(rung.name, {})[seed] = json.loads(step.output.read_text())
+            parts = [by_name.get(evaluation_name(seed, rung.name, i)) for i in range(len(data.exams))]
+            if any(part is None or not runner.is_done(part, by_name) for part in parts):
+                continue
+            found = [json.loads(part.output.read_text()) for part in parts if part is not None]
+            counts = {task: one["n"] for one in reversed(found) for task in one if task in TASKS}
+            merged = {key: value for one in reversed(found) for key, value in one.items()}
+            out.setdefault(rung.name, {})[seed] = merged | {"n": counts}
     return out
 
 
@@ -146,9 +159,10 @@ def write(
     runner: Runner,
 ) -> str:
     """Write ladder.json, .md, .html and grid.png; returns the tables as plain text."""
-    evaluations = collect(config, rungs, steps, runner)
-    labels = {"semi": data.labelled, "oracle": data.oracle}
-    counts = {rung: len(Folder(address).ids) for rung, address in labels.items() if address is not None}
+    evaluations = collect(config, data, rungs, steps, runner)
+    counts = {"semi": labels_of(data.labelled, config.depth_labels)}
+    if data.oracle is not None:
+        counts["oracle"] = labels_of((data.oracle,))
     tables = paper.outdoor() if config.suite == "outdoor" else paper.indoor()
     rows = [(table, layout.rows(table, evaluations, rungs, counts)) for table in tables]
     seconds = {step.name: runner.record(step).get("seconds") for step in steps}
@@ -165,7 +179,9 @@ def write(
         if rung.name in shown and 0 in evaluations.get(rung.name, {})
     }
     if config.pictures and runs:
-        sheet = grid(runs, data.eval, data.protocol, data.normals_from_depth, config.pictures, config.device)
+        share = -(-config.pictures // len(data.exams))
+        sheets = [grid(runs, e.address, e.protocol, e.normals_from_depth, share, config.device) for e in data.exams]
+        sheet = np.concatenate(sheets)
         write_image(config.out / "grid.png", sheet)
         url = png(sheet)
     result = {
@@ -196,16 +212,15 @@ def facts(
     runner: Runner,
 ) -> list[str]:
     """What the figures were measured on, and how long it took."""
-    one = next(iter(next(iter(evaluations.values())).values()))
-    made = " Normals: ground truth made from depth." if "normals_from" in one else ""
     done = max(len(seeds) for seeds in evaluations.values())
     lines = [
         f"Suite {config.suite}, budget {config.budget}; "
         + (f"mean ± standard deviation over {done} seeds" if done > 1 else "one seed")
         + ", each with its own base model, order and augmentation; the data are the same for all.",
-        f"Measured on {one['n']} photos of {data.eval}; protocol {PROTOCOLS[data.protocol].describe()}.{made}",
-        f"Source {data.source} ({len(Folder(data.source).ids)} images), "
-        f"target {data.target} ({len(Folder(data.target).ids)} photos).",
+        *(measured(exam) for exam in data.exams),
+        f"Source {data.source} ({len(Folder(data.source).ids)} images), target "
+        + " and ".join(f"{address} ({len(Folder(address).ids)} photos)" for address in data.target)
+        + ".",
         f"{sum(s or 0 for s in seconds.values()) / 60:.0f} minutes of commands, {runner.jobs} side by side with "
         f"{runner.threads} thread{'s' if runner.threads > 1 else ''} each.",
         " · ".join(f"{name} {version}" for name, version in versions().items()) + f" · commit {git_commit()}",
@@ -213,3 +228,21 @@ def facts(
     for why in dict.fromkeys(left_out.values()):
         lines.append(f"Left out ({why}): {', '.join(name for name in left_out if left_out[name] == why)}.")
     return lines
+
+
+def measured(exam: Exam) -> str:
+    """What one exam measures and how."""
+    made = " Normals: ground truth made from depth." if exam.normals_from_depth else ""
+    return f"{len(Folder(exam.address).ids)} photos of {exam.address}; {PROTOCOLS[exam.protocol].describe()}.{made}"
+
+
+def labels_of(addresses: Sequence[str], depth_labels: int = 0) -> str:
+    """How many labels a rung saw: one number, or one for each task where they differ."""
+    folders = [Folder(address) for address in addresses]
+    counts = {task: sum(f.has(task, id) for f in folders for id in f.ids) for task in TASKS}
+    counts = {task: n for task, n in counts.items() if n}
+    if depth_labels and "depth" in counts:
+        counts["depth"] = min(depth_labels, counts["depth"])
+    if len(set(counts.values())) == 1:
+        return str(next(iter(counts.values())))
+    return ", ".join(f"{n} {task}" for task, n in counts.items())

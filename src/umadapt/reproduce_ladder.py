@@ -50,17 +50,24 @@ OWN_LOOK = "--size 96x128 --furniture none --spp 8"
 
 
 @dataclass(frozen=True)
+class Exam:
+    """Labelled photos to measure on, and how."""
+
+    address: str
+    protocol: str = "raw"
+    normals_from_depth: bool = False
+
+
+@dataclass(frozen=True)
 class Data:
     """Where a ladder reads, as addresses."""
 
     source: str
-    target: str
-    eval: str
-    labelled: str | None = None  # for UM-Adapt-S
+    target: tuple[str, ...]
+    exams: tuple[Exam, ...]  # outdoors two: the paper measures depth on KITTI and seg on Cityscapes
+    labelled: tuple[str, ...] = ()  # for UM-Adapt-S
     oracle: str | None = None  # for the oracle
     tasks: tuple[str, ...] = ()  # of the oracle; empty = all of the suite's
-    protocol: str = "raw"
-    normals_from_depth: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ def recipe(config: Reproduce) -> Recipe:
     if short:
         steps = "--transfer-steps 500 --base-steps 260 --contour-steps 60 --batch 12"
     # the demo adapts to rendered photos at 3e-5; on real ones the default, chosen on val-a, stays
-    adapt = "--lr 3e-5" if config.target is None else ""
+    adapt = "" if config.target else "--lr 3e-5"
     train = f"{net}{size} --width 0.25 --transfer-width 0.25 {steps} --lr {lr}"
     return Recipe(train, adapt + (" --steps 20" if short else ""), "--steps 60" if short else "")
 
@@ -128,7 +135,7 @@ def renders(config: Reproduce) -> list[Step]:
     given = {"source": config.source, "target": config.target, "eval": config.eval}
     steps: list[Step] = []
     for role, (name, arguments) in OWN.items():
-        if given[role] is None:
+        if not given[role]:
             words = ("render", str(config.out / name), *arguments.split(), *OWN_LOOK.split())
             steps.append(Step(f"render/{name}", words, config.out / name / "dataset.json"))
     return steps
@@ -139,6 +146,9 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
     made = recipe(config)
     device = [] if config.device == "auto" else ["--device", config.device]
     order = sorted(rungs, key=lambda rung: rung.name not in ("source-only", "no-distil", "oracle"))
+    targets = [word for address in data.target for word in ("--target", address)]
+    if len(data.target) > 1:
+        targets += ["--mix", config.mix]
     steps: list[Step] = []
     for seed in range(config.seeds):
         folder = config.out / f"seed-{seed}"
@@ -147,25 +157,33 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
             tail = ["--out", run, "--seed", str(seed), *device]
             base = str(folder / "source-only")
             if rung.adapt:
-                words = ["adapt", base, "--target", data.target, *shlex.split(f"{rung.adapt} {made.adapt}")]
+                words = ["adapt", base, *targets, *shlex.split(f"{rung.adapt} {made.adapt}")]
                 words += ["--source", data.source] if rung.name in READS_SOURCE else []
             elif rung.name == "semi":
-                assert data.labelled is not None
-                words = ["semi", str(folder / "adv"), "--target", data.target, "--labelled", data.labelled]
+                words = ["semi", str(folder / "adv"), *targets]
+                words += [word for address in data.labelled for word in ("--labelled", address)]
                 words += shlex.split(made.semi)
+                words += ["--depth-labels", str(config.depth_labels)] if config.depth_labels else []
             else:
                 words = ["train", *_train(rung.name, made.train, data)]
             needs = tuple(f"seed-{seed}/{need}" for need in NEEDED.get(rung.name, ()))
             steps.append(Step(name, (*words, *tail), Path(run) / "model.safetensors", needs))
-            json_file = evaluation_file(config.out, seed, rung.name)
-            words = ["evaluate", run, "--data", data.eval, "--protocol", data.protocol, "--json", str(json_file)]
-            words += ["--normals-from-depth"] if data.normals_from_depth else []
-            steps.append(Step(f"{name}/evaluate", (*words, *device), json_file, (name,)))
+            for i, exam in enumerate(data.exams):
+                json_file = evaluation_file(config.out, seed, rung.name, i)
+                words = ["evaluate", run, "--data", exam.address, "--protocol", exam.protocol]
+                words += ["--normals-from-depth"] if exam.normals_from_depth else []
+                words += ["--json", str(json_file), *device]
+                steps.append(Step(evaluation_name(seed, rung.name, i), tuple(words), json_file, (name,)))
     return steps
 
 
-def evaluation_file(out: Path, seed: int, rung: str) -> Path:
-    return out / "evaluations" / f"seed-{seed}" / f"{rung}.json"
+def evaluation_file(out: Path, seed: int, rung: str, exam: int = 0) -> Path:
+    return out / "evaluations" / f"seed-{seed}" / f"{rung}{f'-{exam + 1}' if exam else ''}.json"
+
+
+def evaluation_name(seed: int, rung: str, exam: int = 0) -> str:
+    """Of the step."""
+    return f"seed-{seed}/{rung}/evaluate{f'-{exam + 1}' if exam else ''}"
 
 
 def _train(rung: str, arguments: str, data: Data) -> list[str]:

@@ -87,7 +87,7 @@ class Row(NamedTuple):
     paper: list[str]
 
 
-def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: Mapping[str, int]) -> list[Row]:
+def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: Mapping[str, str]) -> list[Row]:
     """The rungs that have a figure of the table; those of fewer seeds than others say so."""
     spreads = [over_seeds(evaluations, figure) for figure in table.figures]
     best = [best_of(found, figure) for found, figure in zip(spreads, table.figures, strict=True)]
@@ -104,7 +104,7 @@ def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: 
             Row(
                 rung.name,
                 title,
-                str(labels.get(rung.name, 0)),
+                labels.get(rung.name, "0"),
                 [show(found.get(rung.name)) for found in spreads],
                 [rung.name in found for found in best],
                 f"{100 * gaps[rung.name]:.0f} %" if rung.name in gaps else "–",
@@ -115,7 +115,7 @@ def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: 
 
 
 def summary(
-    tables: Sequence[Table], evaluations: Evaluations, rungs: Sequence[Rung], labels: Mapping[str, int]
+    tables: Sequence[Table], evaluations: Evaluations, rungs: Sequence[Rung], labels: Mapping[str, str]
 ) -> dict[str, Any]:
     """The figures of ladder.json: {rung: {"title", "paper_row", "labelled", "evaluations", "figures", "gap_closed"}}.
 
