@@ -50,7 +50,7 @@ def copy_labels(folder: Folder, out: Path, tasks: tuple[str, ...] = ("depth", "n
             path = folder.label_path(task, id)
             assert path is not None
             (out / task).mkdir(parents=True, exist_ok=True)
-            (out / task / path.name).write_bytes(path.read_bytes())
+            (out / task / f"{id}.png").write_bytes(path.read_bytes())
     write_json(out / "dataset.json", folder.meta)
     return out
 

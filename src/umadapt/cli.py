@@ -14,7 +14,9 @@ from umadapt.errors import UserError
 
 COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "render": (config.Render, "umadapt.scenes.render"),
+    "convert": (config.Convert, "umadapt.data.convert.run"),
     "check": (config.Check, "umadapt.data.check"),
+    "pack": (config.Pack, "umadapt.data.pack"),
     "train": (config.Train, "umadapt.train"),
     "adapt": (config.Adapt, "umadapt.adapt"),
     "semi": (config.Semi, "umadapt.semi"),

@@ -51,7 +51,7 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
     return graph
 
 
-_ONE = "batch save_every critic_every joint_steps views spp views_per_room seeds jobs"
+_ONE = "shard_mb batch save_every critic_every joint_steps views spp views_per_room seeds jobs"
 _ZERO = (
     "seed workers rooms pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr critic_lr "
     "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen anchor candidates joint_weight joint_lr "
@@ -158,6 +158,7 @@ class Convert:
     depth: Path | None = None  # gta5: a folder of your own depth, ID.png of 16 bits in millimetres or ID.npy in metres
     tone_map: bool = False  # hypersim: tone-map the HDR colour ourselves, also where the set has previews
     annotated: bool = True  # kitti: the official annotated depth where there is one, else the projected laser points
+    velodyne_depth: bool = False  # kitti: the laser's depth from the scanner, as the Eigen split's evaluation takes it
     disparity: bool = False  # cityscapes: depth from the disparity maps
     labelled: int = 500  # cityscapes: images of the seeded split of labelled training images
     seed: int = 0  # cityscapes: of that split
@@ -172,6 +173,18 @@ class Check:
     data: Positional[str]  # DATA or DATA:SPLIT
     sheet: Path | None = None  # contact sheet PNG to write; default DATA/check.png
     json: JsonFile = None  # write the findings here too
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Pack a data folder into tar shards, which are read wherever a folder is, also behind a URL."""
+
+    data: Positional[str]  # DATA or DATA:SPLIT
+    out: Positional[Path]  # folder to write (an unfinished one is continued)
+    shard_mb: int = 256  # largest size of a shard in megabytes; the files of an image stay together
+    verify: bool = True  # decode every file first; exit code 1 with one line per bad file
+    workers: int = 0  # files decoded at once; 0 = as many as there are cores
+    json: JsonFile = None  # write what was packed here too
 
 
 @dataclass(frozen=True)

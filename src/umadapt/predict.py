@@ -31,6 +31,7 @@ from umadapt import config as configs
 from umadapt import viz
 from umadapt.checkpoint import load_model
 from umadapt.config import ModelSpec
+from umadapt.data.files import Stored
 from umadapt.data.folder import Folder, read_photo, write_bytes, write_image, write_json, write_seg
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
@@ -115,20 +116,20 @@ def trust_white(spec: ModelSpec) -> dict[str, dict[str, Any]]:
     return {task: {"white": kinds[task].trust.white, "unit": kinds[task].trust.unit} for task in spec.graph}
 
 
-def find_photos(photos: Sequence[Path]) -> dict[str, Path]:
+def find_photos(photos: Sequence[Path]) -> dict[str, Stored]:
     """Stem -> file, of photo files and folders (plain, DATA, or DATA:SPLIT).
 
     Raises:
         UserError: nothing there, or two photos of one stem (their predictions would overwrite each other).
     """
-    files: list[Path] = []
+    files: list[Stored] = []
     for path in photos:
         if path.is_file():
             files.append(path)
         else:
             folder = Folder(path)
             files += [folder.image_path(id) for id in folder.ids]
-    found: dict[str, Path] = {}
+    found: dict[str, Stored] = {}
     for path in files:
         twin = found.setdefault(path.stem, path)
         if twin.resolve() != path.resolve():
@@ -191,7 +192,7 @@ def describe(spec: ModelSpec, name: str) -> dict[str, Any]:
 
 
 def write_prediction(
-    out: Path, stem: str, photo: Path, rgb: np.ndarray, found: Mapping[str, Any], tasks: Mapping[str, Task]
+    out: Path, stem: str, photo: Stored, rgb: np.ndarray, found: Mapping[str, Any], tasks: Mapping[str, Task]
 ) -> None:
     """Write all files of one photo; `found` is what `predict_photo` gave."""
     _copy_photo(out / "image", stem, photo, rgb)
@@ -204,15 +205,16 @@ def write_prediction(
     write_image(out / "view" / f"{stem}.png", view(rgb, found, tasks))
 
 
-def _copy_photo(folder: Path, stem: str, photo: Path, rgb: np.ndarray) -> None:
+def _copy_photo(folder: Path, stem: str, photo: Stored, rgb: np.ndarray) -> None:
     """The photo itself, so that the folder is complete; its bytes where they are an upright JPEG, else a PNG."""
-    with Image.open(photo) as image:
+    data = photo.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
         plain = image.format == "JPEG" and image.mode in ("RGB", "L") and image.getexif().get(0x0112, 1) == 1
     target = folder / f"{stem}.{'jpg' if plain else 'png'}"
     if target.exists() and target.resolve() == photo.resolve():
         return  # predicting the folder's own photos again
     if plain:
-        write_bytes(target, photo.read_bytes())
+        write_bytes(target, data)
     else:
         write_image(target, rgb)
 

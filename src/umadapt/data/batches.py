@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from umadapt.data.pool import data_pool
 from umadapt.errors import UserError
 from umadapt.tasks import TASKS, label_of
 
-CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory
+CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory,
+CACHE_IDS = 20_000  # unless there are more: little of so large a set would come again before the end
 DETAIL = 2  # larger photos are shrunk to this multiple of the network's size before augmentation
 
 
@@ -47,6 +48,12 @@ class Batches:
         recipe: augmentation, or None for whole images as they are.
         images: read the images too; without them only labels are decoded, and ids that have none of them left out.
         contours: add soft contour maps of the augmented images.
+        rank: which of `world` processes this is. `batch` is that of all together: each takes its share of the numbers
+            of every batch, in the order of ranks, so that they see what one process would.
+        world: number of processes.
+
+    Raises:
+        UserError: no id has a label, or a batch is too small for every process to get a sample.
     """
 
     def __init__(
@@ -62,7 +69,12 @@ class Batches:
         recipe: Augment | None = None,
         images: bool = True,
         contours: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ):
+        if batch < world:
+            raise UserError(f"a batch of {batch} cannot be shared by {world} processes; give --batch {world} or more")
+        self.rank, self.world = rank, world
         self.folder, self.tasks, self.batch, self.seed = folder, tuple(tasks), batch, seed
         self.labels = tuple(dict.fromkeys(label_of(task) for task in self.tasks))  # to read
         self.ids = tuple(i for i in ids if images or any(folder.has(label, i) for label in self.labels))
@@ -75,9 +87,13 @@ class Batches:
         self.orders: dict[int, np.ndarray] = {}
 
     def __call__(self, step: int) -> dict[str, Any]:
-        numbers = range(step * self.batch, (step + 1) * self.batch)
+        numbers = self.numbers(step)
         names = [self.pick(number) for number in numbers]
         return self.collate(names, [self.sample(n, number) for n, number in zip(names, numbers, strict=True)])
+
+    def numbers(self, step: int) -> range:
+        """The numbers of the samples of a step, of this process."""
+        return share_of(range(step * self.batch, (step + 1) * self.batch), self.rank, self.world)
 
     @torch.no_grad()
     def sample(self, name: str, number: int) -> Sample:
@@ -124,10 +140,26 @@ class Batches:
             sample = resize_sample(sample, fit_size((height, width), limit))
         compact = {k: to_compact(k, v) for k, v in sample.items()}
         size = sum(v.numel() * v.element_size() for v in compact.values())
-        if self.cached_bytes + size <= CACHE_BYTES:
+        if self.cached_bytes + size <= CACHE_BYTES and len(self.ids) <= CACHE_IDS:
             self.cached_bytes += size
             self.cache[name] = compact
         return compact
+
+
+T = TypeVar("T")
+
+
+@overload
+def share_of(ids: range, rank: int, world: int) -> range: ...
+@overload
+def share_of(ids: Sequence[T], rank: int, world: int) -> Sequence[T]: ...
+def share_of(ids: Sequence[Any], rank: int, world: int) -> Sequence[Any]:
+    """The part of `ids` that is the business of one of `world` processes: contiguous, sizes differ by one at most.
+
+    The parts in the order of ranks are `ids`, without repeats or gaps; a part is empty where there are fewer ids than
+    processes.
+    """
+    return ids[len(ids) * rank // world : len(ids) * (rank + 1) // world]
 
 
 def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool = True) -> Sample:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import io
 import json
 import os
 import socket
 import threading
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -36,6 +38,17 @@ MODE_NAMES = {"1": "1-bit", "L": "8-bit grey", "P": "palette", "LA": "grey with 
 MODE_NAMES |= {"RGBA": "8-bit RGB with alpha", "I;16": "16-bit grey", "I": "32-bit integer", "F": "32-bit float"}
 
 
+class Stored(Protocol):
+    """A file, wherever it lies: a `Path`, or a member of a shard. Its `str` names it for people."""
+
+    @property
+    def stem(self) -> str: ...
+
+    def read_bytes(self) -> bytes: ...
+
+    def resolve(self) -> PurePath: ...
+
+
 def hxw(array: np.ndarray) -> str:
     """The size of (H, W, ...) as people write it here: `480x640`."""
     return f"{array.shape[0]}x{array.shape[1]}"
@@ -49,13 +62,23 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
     Raises UserError naming the file when the disk is full or the folder is not writable.
     """
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A name to write a file under, which becomes `path` at the end; nothing is left after an error.
+
+    Raises UserError naming `path` on an OSError inside.
+    """
     path = Path(path)
     # A short name of its own: `path.name` may be at the limit of the file system.
     temporary = path.parent / f"{_mine()}{os.getpid()}-{threading.get_ident()}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(data)
+            yield temporary
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -161,28 +184,30 @@ def write_json(path: str | Path, data: Any) -> None:
 # --- Reading
 
 
-def _decode(path: Path) -> Image.Image:
+def _decode(path: Stored) -> Image.Image:
     """Open and decode a picture wholly. Raises UserError naming the file."""
+    data = b""
     try:
-        with Image.open(path) as image:
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
             image.load()
             return image
+    except UserError:  # a shard that cannot be had says so itself
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except Image.UnidentifiedImageError as error:
-        size = path.stat().st_size if path.is_file() else 0
-        raise UserError(f"{path}: not a picture, or its start is damaged ({size} bytes)") from error
+        raise UserError(f"{path}: not a picture, or its start is damaged ({len(data)} bytes)") from error
     except Exception as error:  # a decoder may raise anything on a damaged file (OSError, SyntaxError, struct.error, …)
         raise UserError(f"{path}: truncated or damaged ({error})") from error
 
 
-def read_photo(path: str | Path) -> np.ndarray:
+def read_photo(path: str | Stored) -> np.ndarray:
     """Read any picture as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
 
     Grey is repeated, 16 bits are scaled to 8, alpha is composited on white. Raises UserError naming the file.
     """
-    path = Path(path)
-    image = _decode(path)
+    image = _decode(Path(path) if isinstance(path, str) else path)
     try:
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I") or image.mode == "F":
@@ -198,14 +223,13 @@ def read_photo(path: str | Path) -> np.ndarray:
         raise UserError(f"{path}: {image.mode} picture cannot be read as RGB ({error})") from error
 
 
-def read_label_bytes(path: str | Path, task: str) -> np.ndarray:
+def read_label_bytes(path: str | Stored, task: str) -> np.ndarray:
     """The stored numbers of a label file: depth (H, W) uint16, normals (H, W, 3) uint8, all others (H, W) uint8.
 
     Raises UserError naming the file when it is damaged or of another kind.
     """
-    path = Path(path)
     modes, expected = LABEL_MODES.get(task, SHARE_MODES)
-    image = _decode(path)
+    image = _decode(Path(path) if isinstance(path, str) else path)
     if image.mode not in modes:
         found = MODE_NAMES.get(image.mode, f"mode {image.mode}")
         raise UserError(f"{path}: found a picture in {found}, expected {task} as a PNG in {expected}")

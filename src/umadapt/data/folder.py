@@ -1,16 +1,18 @@
 """The folder format: one reader. numpy and PIL only, so that it imports fast; the writers stand in `files`.
 
 DATA/{dataset.json, image/ID.jpg|png, depth/ID.png, normals/ID.png, seg/ID.png, splits/NAME.txt}; a plain folder of
-photos is valid too, and so is one of labels alone (what `predict` writes). `DATA:NAME` addresses a split.
+photos is valid too, and so is one of labels alone (what `predict` writes). `DATA:NAME` addresses a split. DATA may
+also be a set that `umadapt pack` wrote (see `shards`), here or behind a URL.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import numpy as np
 
 from umadapt.data.files import (
     PHOTO_FORMATS,
+    Stored,
     decode_normals,
     hxw,
     read_label_bytes,
@@ -31,6 +34,8 @@ from umadapt.data.files import (
     write_seg,
     write_share,
 )
+from umadapt.data.remote import is_host, place
+from umadapt.data.shards import Packed, open_packed
 from umadapt.errors import UserError
 
 __all__ = [
@@ -76,13 +81,18 @@ class Camera:
 
 
 def split_address(address: str | Path) -> tuple[Path, str | None]:
-    """`DATA:NAME` -> (DATA, NAME); (DATA, None) without a split. A ':' inside a folder's own name is left alone."""
+    """`DATA:NAME` -> (DATA, NAME); (DATA, None) without a split. A ':' inside a folder's own name is left alone.
+
+    DATA may be a URL; a number after its host alone is a port, not a split.
+    """
     text = str(address)
     head, _, tail = text.rpartition(":")
     # A folder of exactly that name wins; `C:\photos` and `host:dir/photos` name no split.
     if not head or not tail or "/" in tail or "\\" in tail or Path(text).exists():
-        return Path(text), None
-    return Path(head), tail
+        return place(text), None
+    if tail.isdecimal() and is_host(head):
+        return place(text), None
+    return place(head), tail
 
 
 def _list_files(folder: Path) -> list[str]:
@@ -110,23 +120,27 @@ def _by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
 
 
 class Folder:
-    """A data folder or one split of it. The listing is made once; files are read on demand, by any thread.
+    """A data folder or packed set, or one split of it. It is listed once (a packed set not at all, its index is read);
+    files are read on demand, by any thread.
 
     Raises UserError, naming the file, for whatever is missing, damaged or not of the format.
     """
 
     def __init__(self, address: str | Path) -> None:
         self.root, self.split = split_address(address)
-        if not self.root.is_dir():
+        self.packed: Packed | None = open_packed(self.root)
+        if self.packed is None and not self.root.is_dir():
             found = "a file" if self.root.exists() else "no such folder"
             raise UserError(f"{self.root}: {found}; expected a data folder or a folder of photos")
         self._read_meta()
-        self._labels = {task: _by_stem(self.root / task, [".png"]) for task in TASKS}
-        inside = (self.root / "image").is_dir()
-        # Beside label folders, a picture directly in DATA is no photo (a contact sheet, say).
-        loose = not inside and not any(self._labels.values())
-        self._images = _by_stem(self.root / "image" if inside else self.root, PHOTO_FORMATS) if inside or loose else {}
-        self.photos_in_root = loose
+        self._labels: dict[str, Mapping[str, Stored]]
+        self._images: Mapping[str, Stored]
+        self.photos_in_root = False
+        if self.packed is None:
+            self._list()
+        else:
+            self._labels = {task: self.packed.files(task) for task in TASKS}
+            self._images = self.packed.files("image")
         known = sorted(self._images) or sorted(set().union(*self._labels.values()))
         if not known:
             raise UserError(self._nothing_found())
@@ -153,6 +167,18 @@ class Folder:
         self.ids = tuple(self._images)
         return self
 
+    def _list(self) -> None:
+        self._labels = {task: _by_stem(self.root / task, [".png"]) for task in TASKS}
+        inside = (self.root / "image").is_dir()
+        # Beside label folders, a picture directly in DATA is no photo (a contact sheet, say).
+        loose = not inside and not any(self._labels.values())
+        self._images = _by_stem(self.root / "image" if inside else self.root, PHOTO_FORMATS) if inside or loose else {}
+        self.photos_in_root = loose
+
+    def stored(self, task: str) -> Mapping[str, Stored]:
+        """id -> file, of "image" or a task of the format; of ids outside the split too."""
+        return self._images if task == "image" else self._labels[task]
+
     def keep_labels(self, task: str, ids: Collection[str]) -> None:
         """Forget the labels of a task but for these ids."""
         kept = {id: path for id in self.ids if id in ids and (path := self.label_path(task, id)) is not None}
@@ -169,8 +195,8 @@ class Folder:
         path = self.root / "dataset.json"
         self.meta: dict[str, Any] = {}
         try:
-            if path.exists():
-                self.meta = json.loads(path.read_text("utf-8-sig"))
+            with contextlib.suppress(FileNotFoundError):
+                self.meta = json.loads(path.read_bytes().decode("utf-8-sig"))
             depth, seg = (self.meta.get("tasks", {}).get(task) or {} for task in ("depth", "seg"))
             self.name = str(self.meta.get("name") or self.root.resolve().name)
             self.classes: tuple[str, ...] = tuple(str(name) for name in seg.get("classes", ()))
@@ -199,12 +225,13 @@ class Folder:
 
     def _read_split(self, known: set[str]) -> tuple[str, ...]:
         path = self.root / "splits" / f"{self.split}.txt"
-        names = [Path(n).stem for n in _list_files(path.parent) if n.endswith(".txt")]
-        if self.split not in names:
-            have = ", ".join(names) or f"none (no {path.parent}/NAME.txt)"
-            raise UserError(f"{self.root}: no split {self.split!r}; it has: {have}")
         try:
-            lines = path.read_text("utf-8-sig").splitlines()
+            lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        except FileNotFoundError as error:
+            listed = [Path(n).stem for n in _list_files(path.parent) if n.endswith(".txt")]
+            names = listed or (self.packed.index.splits if self.packed else ())
+            have = ", ".join(names) or f"none (no {path.parent}/NAME.txt)"
+            raise UserError(f"{self.root}: no split {self.split!r}; it has: {have}") from error
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({error}); expected text, one id a line") from error
         ids = [line.strip() for line in lines if line.strip()]
@@ -219,13 +246,13 @@ class Folder:
             raise UserError(f"{path}: {len(absent)} of {len(ids)} ids have no image, such as {absent[0]!r}{hint}")
         return tuple(ids)
 
-    def image_path(self, id: str) -> Path:
+    def image_path(self, id: str) -> Stored:
         """The photo's file. Raises UserError when there is none."""
         if id not in self._images:
             raise UserError(f"{self.root}: no image with id {id!r}")
         return self._images[id]
 
-    def label_path(self, task: str, id: str) -> Path | None:
+    def label_path(self, task: str, id: str) -> Stored | None:
         """The label's file, None when absent."""
         if task not in self._labels:  # predictions of another task
             self._labels[task] = _by_stem(self.root / task, [".png"])

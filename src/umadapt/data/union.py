@@ -14,7 +14,8 @@ class Union:
     """`union(k)` is the k-th batch of an endless pass over several folders, as `Batches` is over one.
 
     Args:
-        parts: batches of each folder, all with the same tasks, sizes and number of samples.
+        parts: batches of each folder, all with the same tasks, sizes, number of samples, rank and world. Each process
+            takes its share of every batch, as with `Batches`.
         mix: "union" shuffles all images together, so that each is seen once a pass; "alternate" takes a whole batch of
             each folder in turn, so that a small folder is seen as often as a large one. OURS: both; the paper says no
             more than that two data sets are used.
@@ -30,8 +31,7 @@ class Union:
         if self.mix == "alternate" or len(self.parts) == 1:
             lap = step // len(self.parts)  # who begins changes with the lap, so that every tenth step sees all folders
             return self.parts[(step + lap) % len(self.parts)](lap)
-        batch = self.parts[0].batch
-        numbers = range(step * batch, (step + 1) * batch)
+        numbers = self.parts[0].numbers(step)
         chosen = [self.pick(number) for number in numbers]
         samples = [part.sample(name, number) for (part, name), number in zip(chosen, numbers, strict=True)]
         return self.parts[0].collate([name for _, name in chosen], samples)

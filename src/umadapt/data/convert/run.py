@@ -1,0 +1,167 @@
+"""`umadapt convert NAME SRC OUT`: every image of a public set into the folder format; what is bad is named."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from umadapt.config import Convert
+from umadapt.data.convert import SETS
+from umadapt.data.convert.base import NONE, DataSet, Plan, Record
+from umadapt.data.convert.source import Source
+from umadapt.data.files import sweep
+from umadapt.data.folder import hxw, write_bytes, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.errors import UserError
+
+SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
+SHOWN = 20  # bad images that the screen lists; --json lists all
+UNTOLD = ("src", "out", "more", "workers", "json")  # arguments that do not change what is written
+
+
+def run(config: Convert) -> int:
+    """Convert; 0, or 1 when something was bad and is left out. What is there from before is not written again."""
+    module = importlib.import_module(SETS[config.name])
+    chosen: DataSet = module.SET
+    source = Source(config.src, *config.more)
+    plan = chosen.plan(source, config)
+    if not plan.ids:
+        found = "; ".join([*plan.missing, *source.refused]) or f"{len(source.names)} files of other names"
+        raise UserError(f"{config.src}: no image of {chosen.title} ({found}). Its owner offers it at {chosen.home}")
+    for line in plan.missing:
+        print(f"missing: {line}")
+    if chosen.published and len(plan.ids) < chosen.published:
+        print(f"found {len(plan.ids):,} of the {chosen.published:,} published images")
+    _begin(config, chosen)
+    bad = [*source.refused, *_convert_all(config, plan)]
+    written = _finish(config.out, chosen, plan, config.name)
+    for line in bad[:SHOWN]:
+        print(f"bad: {line}")
+    if len(bad) > SHOWN:
+        print(f"bad: … and {len(bad) - SHOWN} more" + ("" if config.json else "; --json FILE lists all"))
+    print(f"{config.out}: {written} of {len(plan.ids)} images of {chosen.title}; license: {chosen.license}")
+    print(f"look at them with: umadapt check {config.out}")
+    if config.json:
+        found = {"name": config.name, "images": written, "found": len(plan.ids), "published": chosen.published or None}
+        write_json(config.json, {**found, "missing": list(plan.missing), "bad": bad})
+    return 1 if bad else 0
+
+
+def _begin(config: Convert, chosen: DataSet) -> None:
+    """Note the options in OUT. Raises UserError when what lies there was made with others."""
+    path = config.out / "convert.json"
+    options = {k: v for k, v in json.loads(json.dumps(asdict(config), default=str)).items() if k not in UNTOLD}
+    try:
+        before = json.loads(path.read_text())["options"]
+    except FileNotFoundError:
+        if config.out.is_dir() and any(config.out.iterdir()):
+            raise UserError(f"{config.out} is not empty and was not made by convert; give another folder") from None
+        before = options
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); remove {config.out}, or give another folder") from error
+    changed = [f"{k}: {before.get(k)} -> {v}" for k, v in options.items() if before.get(k) != v]
+    if changed:
+        raise UserError(f"{config.out} was converted with other options ({', '.join(changed)}); give another folder")
+    write_json(path, {"options": options, "source": [str(config.src), *map(str, config.more)]})
+    for folder in ("image", "depth", "normals", "seg"):
+        sweep(config.out / folder)  # temporary files of a run that was killed
+
+
+def _convert_all(config: Convert, plan: Plan) -> list[str]:
+    """Convert what is not there yet, several images at a time; returns a line for each bad image."""
+    images = config.out / "image"
+    there = {path.stem for path in images.iterdir()} if images.is_dir() else set[str]()
+    todo = [id for id in plan.ids if id not in there]
+    bar = tqdm(total=len(plan.ids), initial=len(plan.ids) - len(todo), desc="convert", unit="image", disable=None)
+    with bar, ThreadPoolExecutor(config.workers or os.cpu_count() or 1) as pool:
+
+        def one(id: str) -> str | None:
+            try:
+                record = plan.read(id)
+                suffix = _check(record, plan, id)
+            except UserError as error:
+                return str(error)
+            _write(config.out, id, suffix, record, plan)  # an error here is the disk's and ends the run
+            return None
+
+        try:
+            return [error for error in _counted(pool.map(one, todo), bar) if error]
+        except BaseException:  # Ctrl-C, a full disk: what waits must not start
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _counted(results: Iterator[str | None], bar: Any) -> Iterator[str | None]:
+    for result in results:
+        bar.update()
+        yield result
+
+
+def _check(record: Record, plan: Plan, id: str) -> str:
+    """The image's suffix. Raises UserError when the parts do not fit together or hold what cannot be."""
+    if isinstance(record.image, bytes):
+        try:
+            with Image.open(io.BytesIO(record.image)) as image:
+                image.load()
+                size, suffix = (image.height, image.width), SUFFIXES[image.format or ""]
+        except Exception as error:
+            raise UserError(f"{id}: the image is truncated, damaged, or neither JPEG nor PNG ({error})") from error
+    else:
+        size, suffix = record.image.shape[:2], ".png"
+    for task, label in (("depth", record.depth_m), ("normals", record.normals), ("seg", record.seg)):
+        if label is not None and label.shape[:2] != tuple(size):
+            raise UserError(f"{id}: {task} is {hxw(label)}, the image {size[0]}x{size[1]}")
+    if record.seg is not None:
+        strange = [i for i in np.unique(record.seg).tolist() if i >= len(plan.classes) and i != NONE]
+        if strange:
+            raise UserError(f"{id}: class ids {strange}; there are {len(plan.classes)} classes")
+    return suffix
+
+
+def _write(out: Path, id: str, suffix: str, record: Record, plan: Plan) -> None:
+    """All files of one image, the image last: where it is, the labels are."""
+    if record.depth_m is not None:
+        write_depth(out / "depth" / f"{id}.png", record.depth_m, plan.depth_scale_m)
+    if record.normals is not None:
+        write_normals(out / "normals" / f"{id}.png", record.normals)
+    if record.seg is not None:
+        write_seg(out / "seg" / f"{id}.png", record.seg)
+    path = out / "image" / f"{id}{suffix}"
+    if isinstance(record.image, bytes):
+        write_bytes(path, record.image)
+    else:
+        write_image(path, record.image)
+
+
+def _finish(out: Path, chosen: DataSet, plan: Plan, name: str) -> int:
+    """Write dataset.json and the splits over what is there; returns the number of images."""
+    images = out / "image"
+    there = {path.stem for path in images.iterdir()} if images.is_dir() else set[str]()
+    if not there:
+        raise UserError(f"{out}: none of {len(plan.ids)} images could be converted; the first errors say why")
+    tasks: dict[str, Any] = {}
+    if (out / "depth").is_dir():
+        tasks["depth"] = {"scale_m": plan.depth_scale_m, "max_m": plan.depth_max_m}
+    if (out / "normals").is_dir():
+        tasks["normals"] = {}
+    if (out / "seg").is_dir():
+        tasks["seg"] = {"classes": list(plan.classes), "ignore": NONE}
+    for split, ids in plan.splits.items():
+        kept = [id for id in ids if id in there]
+        if kept:
+            write_bytes(out / "splits" / f"{split}.txt", "".join(f"{id}\n" for id in kept).encode())
+    about = {"name": name, "title": chosen.title, "home": chosen.home, "license": chosen.license}
+    about["citation"] = chosen.citation
+    camera = None if plan.camera is None else asdict(plan.camera)
+    write_json(out / "dataset.json", {**about, **plan.facts, "camera": camera, "tasks": tasks})
+    return len(there & set(plan.ids))

@@ -1,0 +1,172 @@
+"""The files of a data set as its owner distributes it: folders, zip and tar archives, read in place.
+
+Archives are never unpacked: a member is read into memory, as many bytes as the archive declares. So no path of an
+archive can leave the destination, no link is followed, and nothing grows beyond its declared size.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from umadapt.errors import UserError
+
+LIMIT = 4 << 30  # bytes of one member; no file of the known sets is larger but whole archives
+ZIPS, TARS = (".zip",), (".tar",)
+PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".rar", ".7z")
+NO_ACCESS = "this kind of archive cannot be read in place; unpack it"
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where a file is."""
+
+    container: Path  # the file itself, or its archive
+    member: str | None = None  # its name in a zip
+    offset: int | None = None  # in a tar
+    size: int = 0  # declared, bytes; of archives
+
+    @property
+    def packed(self) -> bool:
+        """Whether it lies in an archive."""
+        return self.member is not None or self.offset is not None
+
+
+class Source:
+    """One flat list of names over everything below one or several places.
+
+    Names are paths with '/' relative to the place or to the archive's root. Where a folder and an archive have the
+    same name, the folder's file counts.
+
+    Args:
+        places: folders (with the archives that lie in them), archives or single files.
+
+    Raises:
+        UserError: a place is missing, holds nothing, or is an archive that cannot be read in place.
+    """
+
+    def __init__(self, *places: Path):
+        self.places = places
+        self.refused: list[str] = []  # archive members that are not read, a line each
+        self._files: dict[str, Member] = {}
+        self._zips: dict[Path, zipfile.ZipFile] = {}
+        self._lock = threading.Lock()
+        archives: list[Path] = []
+        for place in places:
+            if place.is_dir():
+                archives += self._walk(place)
+            elif not place.exists():
+                raise UserError(f"{place}: no such file or folder; expected the data set as its owner distributes it")
+            elif place.suffix.lower() in ZIPS + TARS:
+                archives.append(place)
+            elif place.name.lower().endswith(PACKED):
+                raise UserError(f"{place}: {NO_ACCESS}, and give the folder")
+            else:
+                self._files[place.name] = Member(place)
+        for archive in archives:
+            for name, member in self._list(archive):
+                self._files.setdefault(name, member)
+        self.names: tuple[str, ...] = tuple(sorted(self._files))
+
+    def _walk(self, place: Path) -> list[Path]:
+        """Add the files below a folder; returns the archives among them."""
+        archives = []
+        for folder, below, names in os.walk(place):
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(folder) / name
+                if path.suffix.lower() in ZIPS + TARS:
+                    archives.append(path)
+                elif name.lower().endswith(PACKED):
+                    self.refused.append(f"{path}: {NO_ACCESS} first")
+                elif not name.startswith("."):
+                    self._files[path.relative_to(place).as_posix()] = Member(path)
+        return archives
+
+    def _list(self, archive: Path) -> Iterator[tuple[str, Member]]:
+        """The sound members of an archive; the others go to `refused`."""
+        try:
+            members = list(self._zip(archive) if archive.suffix.lower() in ZIPS else _tar(archive))
+        except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+            self.refused.append(f"{archive}: truncated or damaged archive ({error})")
+            return
+        for name, link, member in members:
+            why = "is a link" if link else _unsafe(name)
+            if not why and member.size > LIMIT:
+                why = f"declares {member.size} bytes"
+            if why:
+                self.refused.append(f"{archive}: member {name!r} {why}; it is not read")
+            else:
+                yield PurePosixPath(name).as_posix(), member
+
+    def _zip(self, archive: Path) -> Iterator[tuple[str, bool, Member]]:
+        opened = self._zips[archive] = zipfile.ZipFile(archive)
+        for info in opened.infolist():
+            if not info.is_dir():
+                link = (info.external_attr >> 16) & 0o170000 == 0o120000
+                yield info.filename, link, Member(archive, info.filename, size=info.file_size)
+
+    def match(self, pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
+        """(name, match) of every file whose name ends as the pattern says, after a '/' or at the start."""
+        compiled = re.compile(rf"(?:^|.*/)(?:{pattern})\Z")
+        for name in self.names:
+            found = compiled.match(name)
+            if found:
+                yield name, found
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def where(self, name: str) -> str:
+        """A file for people: its path, or `archive: member`."""
+        member = self._files[name]
+        return f"{member.container}:{name}" if member.packed else str(member.container)
+
+    def path(self, name: str) -> Path | None:
+        """The file on disk, None for one inside an archive."""
+        member = self._files[name]
+        return None if member.packed else member.container
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a file; from any thread. Raises UserError naming it."""
+        if name not in self._files:
+            raise UserError(f"{name}: not there; looked in {', '.join(map(str, self.places))}")
+        member = self._files[name]
+        try:
+            if member.member is not None:
+                with self._lock, self._zips[member.container].open(member.member) as file:
+                    data = file.read(member.size + 1)  # one more than declared: more is an error
+            elif member.offset is not None:
+                with member.container.open("rb") as file:
+                    file.seek(member.offset)
+                    data = file.read(member.size)
+            else:
+                return member.container.read_bytes()
+        except (OSError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+            raise UserError(f"{self.where(name)}: cannot be read ({error})") from error
+        except Exception as error:  # zlib.error, lzma.LZMAError: a damaged stream
+            raise UserError(f"{self.where(name)}: damaged ({error})") from error
+        if len(data) != member.size:
+            raise UserError(f"{self.where(name)}: found {len(data)} bytes, the archive declares {member.size}")
+        return data
+
+
+def _tar(archive: Path) -> Iterator[tuple[str, bool, Member]]:
+    with tarfile.open(archive, "r:") as opened:  # uncompressed only, so that members can be read where they lie
+        for info in opened:
+            if not info.isdir():
+                yield info.name, not info.isreg(), Member(archive, offset=info.offset_data, size=info.size)
+
+
+def _unsafe(name: str) -> str:
+    """Why a member's name is no good, or nothing."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or parts[0] == "/" or re.match(r"[A-Za-z]:", name):
+        return "has an absolute path"
+    return "leaves the archive" if ".." in parts else ""

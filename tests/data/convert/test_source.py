@@ -1,0 +1,118 @@
+"""Originals are read where they lie; nothing hostile or damaged in an archive does harm."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from umadapt.data.convert.source import Source
+from umadapt.errors import UserError
+
+
+def write_tar(path: Path, members: dict[str, bytes], links: dict[str, str] | None = None) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        for name, target in (links or {}).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            archive.addfile(info)
+
+
+def test_a_folder_a_zip_and_a_tar_read_alike(tmp_path: Path) -> None:
+    files = {"a/1.png": b"one" * 1000, "a/b/2.png": b"two", "3.txt": b""}
+    for name, data in files.items():
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    write_tar(tmp_path / "t.tar", files)
+    for place in ("folder", "z.zip", "t.tar"):
+        source = Source(tmp_path / place)
+        assert source.names == tuple(sorted(files))
+        assert {name: source.read(name) for name in files} == files
+        assert [(name, found[1]) for name, found in source.match(r"(\d)\.png")] == [
+            ("a/1.png", "1"),
+            ("a/b/2.png", "2"),
+        ]
+        assert not source.refused
+        assert (source.path("a/1.png") is None) == (place != "folder")
+
+
+def test_members_that_would_leave_the_archive_are_refused(tmp_path: Path) -> None:
+    bad = {"../up.png": b"x", "/etc/root.png": b"x", "a/../../up.png": b"x", "C:/windows.png": b"x"}
+    write_tar(tmp_path / "t.tar", {**bad, "good.png": b"ok"}, {"link.png": "/etc/passwd"})
+    source = Source(tmp_path / "t.tar")
+    assert source.names == ("good.png",)
+    assert len(source.refused) == len(bad) + 1
+    assert all(any(repr(name) in line for line in source.refused) for name in (*bad, "link.png"))
+
+
+def test_a_zip_that_lies_about_a_size_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "z.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.png", bytes(100_000))
+    data = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):  # the uncompressed size, in both headers
+        at = data.index(mark) + offset
+        data[at : at + 4] = struct.pack("<I", 100)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"bomb\.png"):
+        Source(path).read("bomb.png")
+
+
+def test_a_member_too_large_for_any_known_set_is_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("huge.png")
+    info.size = 5 << 30
+    (tmp_path / "t.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(10240))
+    source = Source(tmp_path / "t.tar")
+    assert source.names == ()
+    assert source.refused
+
+
+def test_damaged_archives_are_named_and_the_others_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "cut.zip", "w") as archive:
+        archive.writestr("a.png", b"a" * 5000)
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "cut.zip").read_bytes()[:3000])
+    write_tar(tmp_path / "good.tar", {"b.png": b"b"})
+    (tmp_path / "packed.tar.gz").write_bytes(b"\x1f\x8b")
+    source = Source(tmp_path)
+    assert source.names == ("b.png",)
+    assert any("cut.zip" in line for line in source.refused)
+    assert any("packed.tar.gz" in line and "unpack it" in line for line in source.refused)
+
+
+def test_a_damaged_member_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "z.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(range(256)) * 40)
+        archive.writestr("b.png", b"fine")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"a.png") + 20
+    data[at : at + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    source = Source(path)
+    with pytest.raises(UserError, match=r"z\.zip:a\.png"):
+        source.read("a.png")
+    assert source.read("b.png") == b"fine"
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file or folder"):
+        Source(tmp_path / "nowhere")
+    (tmp_path / "x.tgz").write_bytes(b"")
+    with pytest.raises(UserError, match="unpack it"):
+        Source(tmp_path / "x.tgz")
+    (tmp_path / "one.png").write_bytes(b"1")
+    source = Source(tmp_path / "one.png")
+    assert source.read("one.png") == b"1"
+    with pytest.raises(UserError, match=r"two\.png: not there"):
+        source.read("two.png")
