@@ -16,7 +16,8 @@ from umadapt.data.folder import Folder, write_depth, write_image, write_json, wr
 from umadapt.errors import UserError
 from umadapt.evaluate import evaluate, evaluate_predictions, run
 from umadapt.nets.model import UMAdapt
-from umadapt.ruler import PROTOCOLS, Ruler
+from umadapt.protocols import PROTOCOLS
+from umadapt.ruler import Ruler
 from umadapt.tasks import Normals
 from umadapt.tasks.resize import resize_labels, resize_map
 

@@ -141,6 +141,18 @@ class Render:
     engine: Literal["auto", "cuda", "llvm", "scalar"] = "auto"  # Mitsuba's engine; auto = the fastest that works here
 
 
+ProtocolName = Literal[
+    "raw",
+    "nyud",
+    "nyud_full",
+    "nyu_laina",
+    "kitti_eigen",
+    "kitti_eigen_50",
+    "kitti_eigen_raw",
+    "cityscapes_19",
+    "synthia_16",
+    "synthia_13",
+]
 SetName = Literal["nyudv2", "pbrs", "hypersim", "gta5", "vkitti2", "synthia", "kitti", "cityscapes"]
 
 
@@ -305,7 +317,8 @@ class Evaluate:
     run: Annotated[Positional[Path | None], tyro.conf.arg(metavar="RUN")] = None  # run folder
     predictions: Path | None = None  # measure this folder of predictions (as `predict` writes it) instead of a run
     data: str = ""  # labelled data, DATA or DATA:SPLIT
-    protocol: Literal["raw", "nyud", "nyud_full"] = "raw"  # crop, caps and pooling
+    protocol: ProtocolName = "raw"  # crop, caps, classes and pooling
+    align: Literal["none", "median", "scale-shift"] = "none"  # fit each image's predicted depth to its truth first
     normals_from_depth: bool = False  # make normals ground truth from depth and camera
     batch: int = 8  # images at once
     device: str = "auto"  # auto, cpu, cuda
@@ -330,7 +343,7 @@ class Trust:
 
     run: Positional[Path]  # run folder with transfer nets
     data: str = ""  # labelled data, DATA or DATA:SPLIT
-    protocol: Literal["raw", "nyud", "nyud_full"] = "raw"  # crop, caps and pooling
+    protocol: ProtocolName = "raw"  # crop, caps, classes and pooling
     plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None  # write the sparsification curves here
     batch: int = 8  # images at once
     seed: int = 0  # of the pixels drawn from each photo
@@ -373,7 +386,7 @@ class Reproduce:
     labelled: UseAppendAction[tuple[str, ...]] = ()  # labelled photos of the target, for UM-Adapt-S and the oracle
     mix: Literal["union", "alternate"] = "union"  # several targets: shuffled together, or a batch of each in turn
     depth_labels: int = 0  # UM-Adapt-S: use the depth of that many labelled photos; 0 = of all
-    protocol: Literal["auto", "raw", "nyud", "nyud_full"] = "auto"  # of evaluate; auto = by the data
+    protocol: Literal["auto", ProtocolName] = "auto"  # of evaluate; auto = by the data
     backbone: str | None = None  # any timm backbone; default: resnet10t for indoor-small, else resnet50
     weights: str | None = None  # imagenet, none, or a .safetensors file; default: none for indoor-small, else imagenet
     size: Size | None = None  # network input in pixels, height x width; default: the suite's

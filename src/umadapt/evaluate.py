@@ -15,9 +15,16 @@ from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.photos import photo_batches, prefetch, run_model
-from umadapt.ruler import PROTOCOLS, Maps, Protocol, Ruler
+from umadapt.protocols import PROTOCOLS, Protocol
+from umadapt.ruler import Maps, Ruler
 from umadapt.tasks import TASKS
 from umadapt.tasks.resize import to_tensor
+
+ALIGNED = {
+    "none": "none: depth in metres as predicted",
+    "median": "median: the depth of each image times the ratio of the medians of truth and prediction",
+    "scale-shift": "scale-shift: the depth of each image fitted to its truth by least squares in metres",
+}
 
 
 @torch.inference_mode()
@@ -30,6 +37,7 @@ def evaluate(
     ids: Sequence[str] | None = None,
     batch: int = 8,
     normals_from_depth: bool = False,
+    align: str = "none",
     progress: bool = False,
 ) -> dict[str, Any]:
     """Measure a model on a labelled folder.
@@ -42,6 +50,7 @@ def evaluate(
         ids: photos to measure; default: all of the folder.
         batch: photos at once; those of one fitted size go together, and the figures do not depend on it.
         normals_from_depth: make normals ground truth from depth and camera.
+        align: fit the predicted depth of each image to its truth first: "none", "median" or "scale-shift".
         progress: show a bar on stderr.
 
     Returns:
@@ -51,7 +60,7 @@ def evaluate(
         UserError: see `Ruler`.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    ruler = Ruler(folder, protocol, tuple(model.tasks), model.spec.classes, normals_from_depth)
+    ruler = Ruler(folder, protocol, tuple(model.tasks), model.spec.classes, normals_from_depth, align)
     ids = folder.ids if ids is None else ids
     for names, images, truths in photo_batches(folder, ids, model.spec.size, batch, ruler.read, progress):
         predictions = run_model(model, images, domain)
@@ -67,6 +76,7 @@ def evaluate_predictions(
     protocol: Protocol | str,
     *,
     normals_from_depth: bool = False,
+    align: str = "none",
     progress: bool = False,
 ) -> dict[str, Any]:
     """Measure a folder of predictions in the folder format (what `predict` writes) like `evaluate` does a model.
@@ -81,7 +91,7 @@ def evaluate_predictions(
             f"{predictions.root} holds no predictions for the {len(folder.ids)} photos of {folder.root}. "
             f"Expected files such as depth/{folder.ids[0]}.png; umadapt predict writes them"
         )
-    ruler = Ruler(folder, protocol, tasks, predictions.classes or None, normals_from_depth)
+    ruler = Ruler(folder, protocol, tasks, predictions.classes or None, normals_from_depth, align)
 
     def read(id: str) -> tuple[Maps, Maps]:
         truth = ruler.read(id)
@@ -110,21 +120,20 @@ def run(config: configs.Evaluate) -> int:
         raise UserError(f"expected either a RUN or --predictions DIR, found {found}")
     folder = Folder(config.data)
     address = f"{folder.root.resolve()}:{folder.split}" if folder.split else str(folder.root.resolve())
-    from_depth = config.normals_from_depth
+    options: dict[str, Any] = {"normals_from_depth": config.normals_from_depth, "align": config.align}
     if config.run is not None:
         model, stored = load_model(config.run, config.device)
-        options = {"batch": config.batch, "normals_from_depth": from_depth}
+        options["batch"] = config.batch
         result = evaluate(model, stored["domain"], folder, config.protocol, **options, progress=True)
         result |= {"variant": stored["variant"], "data": address}
         suffix = "-normals-from-depth" if "normals_from" in result else ""
+        suffix += f"-align-{config.align}" if "align" in result else ""
         name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
         write_json(config.run / "evaluations" / f"{name}.json", result)
         what = f"{config.run} ({stored['variant']})"
     else:
         assert config.predictions is not None
-        result = evaluate_predictions(
-            Folder(config.predictions), folder, config.protocol, normals_from_depth=from_depth, progress=True
-        )
+        result = evaluate_predictions(Folder(config.predictions), folder, config.protocol, **options, progress=True)
         result |= {"data": address}
         what = f"predictions in {config.predictions}"
     if config.json is not None:
@@ -138,7 +147,10 @@ def table(result: Mapping[str, Any], classes: int) -> str:
     """The evaluation as aligned plain text: what was measured first, then one block a task."""
     lines = [f"protocol {PROTOCOLS[result['protocol']].describe()}", f"images   {result['n']}"]
     if "seg" in result:
-        lines.append(f"classes  {classes}, {len(result['seg']['iou'])} of them in the ground truth")
+        measured = len(PROTOCOLS[result["protocol"]].classes) or classes
+        lines.append(f"classes  {measured}, {len(result['seg']['iou'])} of them there")
+    if "depth" in result:
+        lines.append(f"align    {ALIGNED[result.get('align', 'none')]}")
     if "normals_from" in result:
         lines.append(f"normals  ground truth made from {result['normals_from']}")
     for task in TASKS:

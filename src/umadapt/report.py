@@ -39,7 +39,7 @@ def entries(runs: Sequence[RunRecord]) -> dict[str, Any]:
 
 
 def common(runs: Sequence[RunRecord]) -> tuple[str, str] | None:
-    """(data, protocol) of the evaluation common to all runs that was written last; None when there is none."""
+    """The key (`key_of`) of the evaluation common to all runs that was written last; None when there is none."""
     when: dict[tuple[str, str], int] = {}
     for record in runs:
         for evaluation, time in zip(record.evaluations, record.written, strict=True):

@@ -32,13 +32,15 @@ class RunRecord:
         return self.path.resolve().name
 
     def of(self, key: tuple[str, str]) -> Evaluation | None:
-        """The evaluation of (data, protocol)."""
+        """The evaluation with that key (`key_of`)."""
         return next((e for e in self.evaluations if key_of(e) == key), None)
 
 
 def key_of(evaluation: Evaluation) -> tuple[str, str]:
-    """Figures compare where this is the same: (data, protocol)."""
-    return str(evaluation.get("data", "")), str(evaluation["protocol"])
+    """Figures compare where this is the same: the data, and the protocol with what was done beside it."""
+    beside = [f"depth aligned by {evaluation['align']}"] if "align" in evaluation else []
+    beside += [f"normals from {evaluation['normals_from']}"] if "normals_from" in evaluation else []
+    return str(evaluation.get("data", "")), ", ".join([str(evaluation["protocol"]), *beside])
 
 
 def read_runs(paths: Sequence[Path]) -> list[RunRecord]:

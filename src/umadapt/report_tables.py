@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from umadapt.report_figures import COLOURS
-from umadapt.report_runs import RunRecord
+from umadapt.report_runs import RunRecord, key_of
 from umadapt.tasks import TASKS
 from umadapt.tasks.base import Column
 
@@ -57,13 +57,13 @@ def table(headings: Sequence[str], rows: Iterable[str], left: bool = False) -> s
 
 
 def ladders(runs: Sequence[RunRecord]) -> Iterable[str]:
-    keys = list(dict.fromkeys((str(e.get("data", "")), str(e["protocol"])) for r in runs for e in r.evaluations))
+    keys = list(dict.fromkeys(key_of(e) for r in runs for e in r.evaluations))
     for k, (data, protocol) in enumerate(keys):
         found = [
             (i, record, evaluation)
             for i, record in enumerate(runs)
             for evaluation in record.evaluations
-            if (str(evaluation.get("data", "")), evaluation["protocol"]) == (data, protocol)
+            if key_of(evaluation) == (data, protocol)
         ]
         n = found[0][2]["n"]
         blocks = [f"<h2>{escape(short(data))} <small>protocol {escape(protocol)}, {n} photos</small></h2>"]

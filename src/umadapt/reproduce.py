@@ -28,11 +28,11 @@ from umadapt.checkpoint import git_commit, versions
 from umadapt.config import Reproduce
 from umadapt.data.folder import Folder, write_bytes, write_image, write_json
 from umadapt.errors import UserError
+from umadapt.protocols import PROTOCOLS
 from umadapt.report_figures import png
 from umadapt.reproduce_grid import grid
 from umadapt.reproduce_ladder import Data, Exam, Rung, chosen, evaluation_name, ladder, recipe, renders
 from umadapt.reproduce_run import Runner, Step
-from umadapt.ruler import PROTOCOLS
 from umadapt.tasks import TASKS
 
 WANTED = {  # suite -> what it reads, as the paper has it

@@ -12,7 +12,8 @@ from umadapt.checkpoint import load_model
 from umadapt.data.folder import Folder
 from umadapt.photos import thumbnail, thumbnail_photo
 from umadapt.predict import predict_photo
-from umadapt.ruler import PROTOCOLS, Ruler
+from umadapt.protocols import PROTOCOLS
+from umadapt.ruler import Ruler
 from umadapt.tasks import Task
 from umadapt.tasks.resize import to_map
 

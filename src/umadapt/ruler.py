@@ -1,9 +1,8 @@
-"""Named protocols, and ground truth beside predictions under one of them."""
+"""Ground truth beside predictions under a protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,38 +14,11 @@ from umadapt.data.augment import resize_seg
 from umadapt.data.cached import cached_normals
 from umadapt.data.folder import Folder, hxw
 from umadapt.errors import UserError
+from umadapt.protocols import Protocol, clip_depth
 from umadapt.tasks import Task, label_of, make_tasks
-from umadapt.tasks.resize import Window, to_map, to_tensor
+from umadapt.tasks.resize import to_map, to_tensor
 
 Maps = dict[str, Tensor]  # task -> map
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What is measured and how. Predictions are always resized to the ground truth, never the other way round."""
-
-    name: str
-    size: tuple[int, int] | None = None  # the only size of ground truth that the protocol knows, H, W
-    crop: Window | None = None  # top, bottom, left, right
-    depth_range_m: tuple[float, float] | None = None  # predictions are clipped to it, truth outside it is masked
-    never: tuple[int, ...] = ()  # class ids that are never predicted
-
-    def describe(self) -> str:
-        """One line for the table."""
-        crop = "crop [{}:{}, {}:{}]".format(*self.crop) if self.crop else "no crop"
-        at = f" at {self.size[0]}x{self.size[1]}" if self.size else ""
-        cap = "depth {:g} to {:g} m".format(*self.depth_range_m) if self.depth_range_m else "no depth cap"
-        never = f", class {', '.join(map(str, self.never))} never predicted" if self.never else ""
-        return f"{self.name}: {crop}{at}, {cap}{never}, errors pooled over all valid pixels"
-
-
-# interfaces.md, "Evaluation JSON"; the crop is that of Eigen et al. (NIPS 2014)
-_NYUD_FULL = Protocol("nyud_full", size=(480, 640), depth_range_m=(0.1, 10.0), never=(39,))
-PROTOCOLS = {
-    "raw": Protocol("raw"),
-    "nyud": Protocol("nyud", _NYUD_FULL.size, (45, 471, 41, 601), _NYUD_FULL.depth_range_m, _NYUD_FULL.never),
-    "nyud_full": _NYUD_FULL,
-}
 
 
 class Ruler:
@@ -58,6 +30,7 @@ class Ruler:
         tasks: tasks of the predictions; those without ground truth are left out.
         classes: class names of the predictions, or None where they name none.
         from_depth: make normals ground truth from depth and camera, also where the folder has its own.
+        align: fit each predicted depth to its truth first: "none", "median" or "scale-shift".
 
     Raises:
         UserError: class lists differ, no task is left, or there is nothing to make normals of.
@@ -70,8 +43,9 @@ class Ruler:
         tasks: Sequence[str],
         classes: Sequence[str] | None,
         from_depth: bool = False,
+        align: str = "none",
     ):
-        self.folder, self.protocol = folder, protocol
+        self.folder, self.protocol, self.align = folder, protocol, align
         self.from_depth = from_depth and "normals" in tasks
         if self.from_depth and ("depth" not in folder.tasks or folder.camera is None):
             lack = "depth" if "depth" not in folder.tasks else "camera in dataset.json"
@@ -85,7 +59,10 @@ class Ruler:
             _same_classes(tuple(classes), folder)
         names = tuple(folder.classes or classes or ())
         self.kinds = make_tasks(ModelSpec(tasks=self.tasks, graph={}, classes=names, ignore=folder.ignore))
-        self.meters = {task: kind.meter(protocol.never) for task, kind in self.kinds.items()}
+        self.classes = names
+        self.never = protocol.unseen(names) if "seg" in self.tasks else protocol.never
+        counting = protocol.counting(names if "seg" in self.tasks else ())
+        self.meters = {task: kind.meter(counting) for task, kind in self.kinds.items()}
         self.count = 0
 
     def read(self, id: str) -> Maps:
@@ -128,20 +105,24 @@ class Ruler:
                     f"the prediction of {task} for {id!r} holds NaN or infinity. The training probably diverged: "
                     "look at metrics.jsonl, and train again with a smaller --lr"
                 )
-            size = (wanted.shape[-2], wanted.shape[-1])
-            if found.is_floating_point():
-                resized = self.kinds[task].resize(found, size, self.protocol.never)
-            else:
-                resized = resize_seg(found, size)
-            if task == "depth" and self.protocol.depth_range_m is not None:
-                low, high = self.protocol.depth_range_m
-                resized = resized.clamp(low, high)
-                wanted = wanted.where((wanted >= low) & (wanted <= high), torch.zeros_like(wanted))
-            if self.protocol.crop is not None:
-                top, bottom, left, right = self.protocol.crop
-                resized, wanted = (x[..., top:bottom, left:right] for x in (resized, wanted))
-            self.meters[task].update(resized, wanted.to(resized.device))
+            self.meters[task].update(*self.compare(task, found, wanted))
         self.count += 1
+
+    def compare(self, task: str, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """A prediction (C, h, w), or labels (h, w), and its truth as the protocol compares them: of one size, cropped,
+        what is not measured missing in the truth, depth aligned and clipped."""
+        size = (truth.shape[-2], truth.shape[-1])
+        resized = self.kinds[task].resize(found, size, self.never) if found.is_floating_point() else None
+        resized = resize_seg(found, size) if resized is None else resized
+        top, bottom, left, right = self.protocol.window(size)
+        resized, truth = (x[..., top:bottom, left:right] for x in (resized, truth))
+        truth = truth.to(resized.device)
+        if task == "depth":
+            truth = self.protocol.masked_depth(truth)
+            resized = clip_depth(self.protocol, resized, truth, self.align)
+        if task == "seg":
+            truth = self.protocol.masked_seg(truth, self.classes, self.folder.ignore)
+        return resized, truth
 
     def result(self) -> dict[str, Any]:
         """The evaluation JSON of interfaces.md. Raises UserError when no valid pixel was seen."""
@@ -152,6 +133,8 @@ class Ruler:
         result: dict[str, Any] = {"protocol": self.protocol.name, "n": self.count} | measured
         if self.from_depth and "normals" in measured:
             result["normals_from"] = "depth"
+        if self.align != "none":
+            result["align"] = self.align
         return result
 
 

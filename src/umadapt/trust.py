@@ -22,7 +22,8 @@ from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.photos import photo_batches, run_model
-from umadapt.ruler import PROTOCOLS, Protocol, Ruler
+from umadapt.protocols import PROTOCOLS, Protocol
+from umadapt.ruler import Ruler
 from umadapt.tasks.resize import resize_map
 
 FRACTIONS = np.arange(100) / 100  # of the pixels removed: 0 to 0.99
@@ -201,25 +202,17 @@ def _draw(
         maps: uncertainty -> (h, w).
         truth: what `Ruler.read` gives.
     """
-    protocol, kind = ruler.protocol, ruler.kinds[task]
     size = (truth.shape[-2], truth.shape[-1])
-    found = kind.resize(physical, size, protocol.never).cpu()
-    if task == "depth" and protocol.depth_range_m is not None:
-        low, high = protocol.depth_range_m
-        found = found.clamp(low, high)
-        truth = truth.where((truth >= low) & (truth <= high), torch.zeros_like(truth))
+    found, truth = ruler.compare(task, physical.cpu(), truth)
     error, valid = ERRORS[task][1](found, truth)
     if task == "seg":
         valid &= truth != ruler.folder.ignore
-    if protocol.crop is not None:
-        inside = torch.zeros_like(valid)
-        top, bottom, left, right = protocol.crop
-        inside[top:bottom, left:right] = True
-        valid = valid & inside
     at = torch.nonzero(valid.flatten()).squeeze(1).numpy()
-    count = round(len(at) * min(1, PIXELS / valid.numel()))
+    count = round(len(at) * min(1, PIXELS / (size[0] * size[1])))
     at = np.random.default_rng([seed, zlib.crc32(id.encode())]).choice(at, count, replace=False)
-    planes = {"error": error} | {name: resize_map(map_.unsqueeze(0), size) for name, map_ in maps.items()}
+    top, bottom, left, right = ruler.protocol.window(size)
+    wide = {name: resize_map(map_.unsqueeze(0), size)[..., top:bottom, left:right] for name, map_ in maps.items()}
+    planes = {"error": error} | wide
     return {name: plane.cpu().flatten().numpy()[at].astype(np.float32) for name, plane in planes.items()}
 
 

@@ -29,6 +29,18 @@ class Trust(NamedTuple):
     factor: float = 1.0  # from network units to `unit`
 
 
+class Counting(NamedTuple):
+    """How figures of pixels become one, by the protocol of a measurement."""
+
+    never: tuple[int, ...] = ()  # class ids that are never predicted
+    per_image: bool = False  # depth: the mean over images of each image's figures; else over all pixels
+    mean_over: tuple[int, ...] | None = None  # class ids whose mean is taken; None = all
+    official_mean: bool = False  # a class that is predicted and has no truth counts as 0; else it does not count
+
+
+PLAIN = Counting()
+
+
 class Meter(Protocol):
     """Errors streamed over photos: sums and histograms only."""
 
@@ -120,8 +132,8 @@ class Task(Protocol):
         normals (3, H, W), seg (H, W) ids, none of them in `never`."""
         ...
 
-    def meter(self, never: Sequence[int] = ()) -> Meter:
-        """A new meter; `never` lists class ids that are never predicted."""
+    def meter(self, counting: Counting = PLAIN) -> Meter:
+        """A new meter."""
         ...
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:

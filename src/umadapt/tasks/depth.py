@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from umadapt import viz
 from umadapt.config import ModelSpec
 from umadapt.data.files import write_depth
-from umadapt.tasks.base import Column, Trust, masked_mean
+from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
 from umadapt.tasks.metrics import DepthMeter
 from umadapt.tasks.resize import resize_map
 
@@ -108,8 +108,8 @@ class Depth:
     def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
         return resize_map(physical, size).squeeze(0)
 
-    def meter(self, never: Sequence[int] = ()) -> DepthMeter:
-        return DepthMeter()
+    def meter(self, counting: Counting = PLAIN) -> DepthMeter:
+        return DepthMeter(pooled=not counting.per_image)
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
         return viz.depth_to_rgb(map_, scale)

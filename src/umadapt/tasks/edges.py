@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from umadapt import viz
 from umadapt.config import ModelSpec
 from umadapt.data.files import write_share
-from umadapt.tasks.base import Column, Trust, masked_mean
+from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
 from umadapt.tasks.resize import resize_map
 from umadapt.tasks.seg import pseudo_softmax
 
@@ -141,7 +141,7 @@ class Edges:
         """Probabilities, bilinear: (1, h, w) to (H, W)."""
         return resize_map(physical, size).squeeze(0)
 
-    def meter(self, never: Sequence[int] = ()) -> EdgesMeter:
+    def meter(self, counting: Counting = PLAIN) -> EdgesMeter:
         return EdgesMeter()
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:

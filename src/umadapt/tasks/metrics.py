@@ -129,18 +129,31 @@ class NormalsMeter:
 class SegMeter:
     """Mean IoU, mean and pixel accuracy, and the IoU of each class, from a confusion matrix.
 
-    Means are over the classes present in the ground truth of what was measured (interfaces.md, "Evaluation JSON").
+    Means are over the classes present in the ground truth of what was measured (interfaces.md, "Evaluation JSON"), and
+    predictions count where there is truth only, as with cityscapesscripts.
 
     Args:
         classes: names, in the order of their ids.
         ignore: id of unlabelled pixels in the truth.
         never: ids that logits may not choose; predicted labels are taken as they are.
+        mean_over: ids of the classes that the means are over; None = all.
+        official_mean: the mean IoU takes in, as 0, a class that is predicted and has no truth (cityscapesscripts).
     """
 
-    def __init__(self, classes: Sequence[str], ignore: int = 255, never: Sequence[int] = ()):
+    def __init__(
+        self,
+        classes: Sequence[str],
+        ignore: int = 255,
+        never: Sequence[int] = (),
+        mean_over: Sequence[int] | None = None,
+        official_mean: bool = False,
+    ):
         self.classes = tuple(classes)
         self.ignore = ignore
         self.never = [i for i in never if i < len(self.classes)]
+        self.wanted = torch.zeros(len(self.classes), dtype=torch.bool)
+        self.wanted[list(range(len(self.classes)) if mean_over is None else mean_over)] = True
+        self.official_mean = official_mean
         # rows: truth; columns: prediction, the last one for anything that is no class
         self.confusion = torch.zeros(len(self.classes), len(self.classes) + 1, dtype=torch.int64)
 
@@ -170,14 +183,17 @@ class SegMeter:
         table = self.confusion.double()
         right, in_truth = table.diagonal(), table.sum(1)
         present = in_truth > 0
-        if not present.any():
+        union = in_truth + table[:, :-1].sum(0) - right
+        counted = union > 0 if self.official_mean else present
+        averaged, there = counted & self.wanted, present & self.wanted
+        if not there.any():
             return {}
-        iou = right / (in_truth + table[:, :-1].sum(0) - right).clamp(min=1)
+        iou = right / union.clamp(min=1)
         return {
-            "miou": iou[present].mean().item(),
-            "macc": (right[present] / in_truth[present]).mean().item(),
+            "miou": iou[averaged].mean().item(),
+            "macc": (right[there] / in_truth[there]).mean().item(),
             "pacc": (right.sum() / in_truth.sum()).item(),
-            "iou": {name: iou[i].item() for i, name in enumerate(self.classes) if present[i]},
+            "iou": {name: iou[i].item() for i, name in enumerate(self.classes) if counted[i]},
         }
 
 

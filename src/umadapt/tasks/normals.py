@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from umadapt import viz
 from umadapt.config import ModelSpec
 from umadapt.data.files import write_normals
-from umadapt.tasks.base import Column, Trust, masked_mean
+from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
 from umadapt.tasks.metrics import NormalsMeter
 from umadapt.tasks.resize import resize_map
 
@@ -89,7 +89,7 @@ class Normals:
     def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
         return F.normalize(resize_map(physical, size), dim=0, eps=1e-6)
 
-    def meter(self, never: Sequence[int] = ()) -> NormalsMeter:
+    def meter(self, counting: Counting = PLAIN) -> NormalsMeter:
         return NormalsMeter()
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from umadapt import viz
 from umadapt.config import ModelSpec
 from umadapt.data.files import write_seg
-from umadapt.tasks.base import Column, Trust, masked_mean
+from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
 from umadapt.tasks.metrics import SegMeter
 from umadapt.tasks.resize import resize_labels
 
@@ -112,8 +112,8 @@ class Seg:
         """Logits upsampled, then argmax (interfaces.md, protocol `nyud`)."""
         return resize_labels(physical, size, never)
 
-    def meter(self, never: Sequence[int] = ()) -> SegMeter:
-        return SegMeter(self.classes, self.ignore, never)
+    def meter(self, counting: Counting = PLAIN) -> SegMeter:
+        return SegMeter(self.classes, self.ignore, counting.never, counting.mean_over, counting.official_mean)
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
         return viz.seg_to_rgb(map_, viz.palette(len(self.classes)))
