@@ -190,7 +190,7 @@ def test_the_papers_sizes_and_the_demos() -> None:
         assert parsed(ladder(config, NYUD, chosen(config)[0][:1])[0]).size == size
     own = Reproduce(suite="indoor-small", out=Path("demo"))
     assert renders(own)[0].command == (
-        "umadapt render demo/rooms --views 1280 --style synthetic --seed 1 --size 96x128 --furniture none --spp 8"
+        "umadapt render demo/rooms --views 640 --style synthetic --seed 1 --size 96x128 --furniture none --spp 8"
     )
     step = next(s for s in ladder(own, OWN, RUNGS) if s.name == "seed-0/noadv")
     assert step.command == (

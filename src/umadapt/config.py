@@ -380,7 +380,7 @@ class Reproduce:
     out: Path = Path("reproduce")  # folder to write (an unfinished ladder is continued)
     seeds: int = 3  # how many times every variant is trained, with seeds 0, 1, …
     budget: Literal["full", "short"] = "full"  # steps of the recipe, or fewer
-    source: str | None = None  # labelled data to train on; default, indoor-small: 320 rooms that it renders
+    source: str | None = None  # labelled data to train on; default, indoor-small: views of rooms that it renders
     target: UseAppendAction[tuple[str, ...]] = ()  # photos to adapt to, may be given several times; default: rendered
     eval: UseAppendAction[tuple[str, ...]] = ()  # labelled photos to measure on, as --target; default: rendered
     labelled: UseAppendAction[tuple[str, ...]] = ()  # labelled photos of the target, for UM-Adapt-S and the oracle

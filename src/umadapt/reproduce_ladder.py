@@ -42,8 +42,8 @@ LABELLED = ("semi", "oracle")  # rungs that read labels of the target
 READS_SOURCE = ("adv", "b-fcf", "b-ccr", "output-adv")
 
 OWN = {  # what indoor-small renders where no data is given: folder, views (short, full), the rest; as recipes/demo.py
-    "source": ("rooms", (320, 1280), "--style synthetic --seed 1"),
-    "target": ("photos", (120, 480), "--style photo --seed 2"),
+    "source": ("rooms", (320, 640), "--style synthetic --seed 1"),
+    "target": ("photos", (120, 240), "--style photo --seed 2"),
     "eval": ("test", (100, 100), "--style photo --seed 3"),
 }
 OWN_LOOK = "--size 96x128 --furniture none --spp 8"
