@@ -10,6 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +141,34 @@ def test_killed_at_random_moments(plain: Path, tmp_path: Path) -> None:
             for path in (p for p in content(out) if "/.tmp-" not in p):  # what is there is whole
                 assert (out / path).read_bytes() == (plain / path).read_bytes()
     assert content(out) == content(plain)
+
+
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
+    """A signal that reaches the parent alone, as `kill` sends it, leaves no process behind."""
+    out = tmp_path / "orphans"
+    command = [sys.executable, "-m", "umadapt", "render", str(out), "--views", "4000", "--views-per-room", "1"]
+    command += ["--size", "32x32", "--spp", "1", "--furniture", "none", "--engine", "scalar", "--workers", "1"]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    await_true(lambda: any(out.glob("image/*.png")), 60)  # a worker is at work
+    process.terminate()
+    process.wait(20)
+    await_true(lambda: not alive(process.pid), 20)
+
+
+def await_true(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.1)
+
+
+def alive(group: int) -> bool:
+    """Whether a process group has a member left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_leftovers_of_the_dead_are_swept(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
@@ -194,7 +195,16 @@ def _start_worker(config: Render, chosen: engine.Engine, stop: Any) -> None:
     global _stop, _stock
     _stop, _stock = stop, Stock(open_catalogue(config.furniture))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     tracer.start(chosen)
+
+
+def _end_with_parent() -> None:
+    """A killed parent stops nobody: without this its workers would wait for rooms for ever. Files are renamed whole."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def furnish(config: Render, stock: Stock, room_index: int) -> tuple[Room, list[Pose]]:
