@@ -11,6 +11,7 @@ Cost: two to three minutes a recipe on one CPU core. Two jobs run side by side, 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shlex
@@ -99,9 +100,9 @@ def measure(run: Path, photos: str, labelled: str, protocol: str) -> list[dict[s
     """Errors and scores of every checkpoint of a run."""
     import torch
 
-    from umadapt.candidates import candidates, load_candidate
+    from umadapt.candidates import candidate_path, candidates, load_candidate
     from umadapt.checkpoint import load_model
-    from umadapt.data.folder import Folder
+    from umadapt.data.folder import Folder, write_json
     from umadapt.evaluate import evaluate
     from umadapt.score import SAMPLE, real_energy, score
 
@@ -111,28 +112,31 @@ def measure(run: Path, photos: str, labelled: str, protocol: str) -> list[dict[s
     ids = target.ids[:: -(-len(target.ids) // SAMPLE)]
     rows = []
     for step in candidates(run):
-        load_candidate(run, step, model)
-        found = evaluate(model, "target", folder, protocol, normals_from_depth="normals" not in folder.tasks)
-        errors = {name: found[task][key] for name, (task, key, _) in ERRORS.items()}
-        rows.append({"step": step, **errors, "scores": score(model, "target", target, ids=ids)})
+        # the start is the same for many recipes: a checkpoint is measured once
+        known = run.parent / "measured" / f"{hashlib.sha256(candidate_path(run, step).read_bytes()).hexdigest()}.json"
+        if not known.exists():
+            load_candidate(run, step, model)
+            found = evaluate(model, "target", folder, protocol, normals_from_depth="normals" not in folder.tasks)
+            errors = {name: found[task][key] for name, (task, key, _) in ERRORS.items()}
+            write_json(known, {**errors, "scores": score(model, "target", target, ids=ids)})
+        rows.append({"step": step, **json.loads(known.read_text())})
     kept = config.get("selected", {}).get("step")
     return [row | {"kept": row["step"] == kept, "real": real_energy(config)} for row in rows]
 
 
 def job(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Adapt and measure in processes of their own, one thread each."""
+    """Adapt and measure in a process of its own, one thread."""
     run = arguments.out / "-".join(name.replace(",", "").split())
     if not (run / "measured.json").exists():
-        env = os.environ | {"OMP_NUM_THREADS": "1"}
-        command = ["adapt", str(arguments.base), "--target", arguments.photos, "--out", str(run), "--steps", "100"]
-        command = [sys.executable, "-m", "umadapt", *command, *arguments.rest, *shlex.split(RECIPES[name])]
+        words = ["adapt", str(arguments.base), "--target", arguments.photos, "--out", str(run), "--steps", "100"]
+        words += [*arguments.rest, *shlex.split(RECIPES[name])]
+        command = [sys.executable, __file__, "--measure", str(run), arguments.photos, arguments.labelled]
         with (arguments.out / f"{run.name}.log").open("w") as log:
-            code = subprocess.run(command, env=env, stdout=log, stderr=log, check=False).returncode
-            if code:
-                print(f"{name}: failed, see {log.name}", flush=True)
-                return []
-            again = [sys.executable, __file__, "--measure", str(run), arguments.photos, arguments.labelled]
-            subprocess.run([*again, arguments.protocol], env=env, stdout=log, stderr=log, check=True)
+            env = os.environ | {"OMP_NUM_THREADS": "1"}
+            done = subprocess.run([*command, arguments.protocol, *words], env=env, stdout=log, stderr=log, check=False)
+        if done.returncode:
+            print(f"{name}: failed, see {log.name}", flush=True)
+            return []
     rows = json.loads((run / "measured.json").read_text())
     last = rows[-1]
     print(f"{name:<30}" + "".join(f"{e} {last[e]:<8.3f}" for e in ERRORS), flush=True)
@@ -182,7 +186,11 @@ def markdown(rows: list[dict[str, Any]], table: dict[str, dict[str, float]]) -> 
 
 def main() -> None:
     if sys.argv[1:2] == ["--measure"]:
-        run, photos, labelled, protocol = sys.argv[2:6]
+        run, photos, labelled, protocol, *words = sys.argv[2:]
+        from umadapt.cli import main as umadapt
+
+        if code := umadapt(words):
+            sys.exit(code)
         rows = measure(Path(run), photos, labelled, protocol)
         (Path(run) / "measured.json").write_text(json.dumps(rows))
         return
