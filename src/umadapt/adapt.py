@@ -132,8 +132,9 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | N
     """The method's stage with its data; `folder` is the labelled source, for the methods in READS."""
     size, grid = model.spec.size, model.grid(model.spec.size)
     folders = [photos] if config.mix == "union" else [Folder(address) for address in config.target]
+    recipe = Augment(plain=config.anchor > 0 and config.anchor_sees != "same")
     parts = [
-        Batches(f, f.ids, size, grid, batch=config.batch, seed=config.seed + 2 * i, recipe=Augment(), contours=True)
+        Batches(f, f.ids, size, grid, batch=config.batch, seed=config.seed + 2 * i, recipe=recipe, contours=True)
         for i, f in enumerate(folders)
     ]
     target = Union(parts, "alternate", config.seed)

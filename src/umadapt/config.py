@@ -260,6 +260,7 @@ class Adapt:
     sharpen: float = 0.0  # weight of the entropy of seg beside the energy
     anchor: float = 0.0  # weight of the distance to the predictions of the anchor
     anchor_to: Literal["start", "average"] = "start"  # the anchor: weights from before the adaptation, or --average's
+    anchor_sees: Literal["same", "plain", "mirror"] = "same"  # its picture: augmented, in own colours, and mirrored too
     prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     critic_every: int = 5  # adv: m, target steps between updates of the transfer nets

@@ -202,6 +202,13 @@ def test_strength_zero_leaves_colours():
     assert torch.equal(color_jitter(image, np.random.default_rng(0), Augment(strength=0)), image)
 
 
+def test_the_plain_view_has_the_same_window_and_its_own_colours() -> None:
+    seen = augment(_sample(), (24, 32), np.random.default_rng(0), Augment(plain=True))
+    uncoloured = augment(_sample(), (24, 32), np.random.default_rng(0), Augment(strength=0))
+    assert torch.equal(seen["plain"], uncoloured["image"])
+    assert not torch.equal(seen["plain"], seen["image"])
+
+
 def test_grey_stays_grey_but_for_the_white_balance():
     image = torch.rand(1, 20, 20).expand(3, 20, 20)
     out = color_jitter(image, np.random.default_rng(1), Augment(white_balance=0, p_noise=0))

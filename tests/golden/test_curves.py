@@ -36,8 +36,13 @@ def test_ten_steps_of_every_stage(toy_world: Path, tmp_path: Path) -> None:
     found, frozen = curves(toy_world, tmp_path), json.loads(FROZEN.read_text())
     assert set(found) == set(frozen)
     for step, values in frozen.items():
-        # other processors add in another order; ten steps from the same start stay close all the same
-        assert found[step] == pytest.approx(values, rel=2e-2, abs=2e-4), step
+        # other processors add in another order: the same at first, and Adam's first steps, each of full size in the
+        # direction of a sign, make more of it; gradients of the deep distillation terms most of all
+        assert set(found[step]) == set(values)
+        first = step.endswith("/1")
+        for name, value in values.items():
+            rel = 1e-3 if first and not step.startswith("adapt") else 0.25 if name.endswith("/grad") else 2e-2
+            assert found[step][name] == pytest.approx(value, rel=rel, abs=2e-4), f"{step}: {name}"
 
 
 if __name__ == "__main__":

@@ -240,6 +240,21 @@ def test_the_anchor_may_be_the_moving_average(tiny: UMAdapt) -> None:
     assert near < apart
 
 
+def test_the_mirrored_anchor_knows_no_left_and_right(tiny: UMAdapt) -> None:
+    """A picture and its mirror image get mirrored targets, whatever the network makes of each."""
+    tiny.encoder.add_target()
+    branch = tiny.encoder.branches["target"].eval()
+    picture = torch.rand(2, 3, 64, 96)
+    maps, mirrored = (
+        adapt.anchor_maps(tiny.eval(), branch, {"plain": x}, torch.empty(0), "mirror")
+        for x in (picture, picture.flip(-1))
+    )
+    for name, task in tiny.tasks.items():
+        torch.testing.assert_close(mirrored[name], task.mirror(maps[name]), atol=1e-5, rtol=1e-4)
+    plain = adapt.anchor_maps(tiny, branch, {"plain": picture}, torch.empty(0), "plain")
+    assert not torch.allclose(plain["depth"], maps["depth"])
+
+
 def test_the_average_is_the_plain_mean_of_the_first_steps(tiny: UMAdapt) -> None:
     tiny.encoder.add_target()
     stage = adapt.stage(tiny, configure(average=0.9), lambda _: random_batch(tiny))

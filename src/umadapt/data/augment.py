@@ -42,6 +42,7 @@ class Augment:
     p_noise: float = 0.1  # Gaussian noise
     noise: float = 0.03  # its largest sigma
     strength: float = 1.0  # multiplies every colour range and probability (not scale and flip); 0 = colours as they are
+    plain: bool = False  # keep the view as it is before its colours change, under the name "plain"
 
 
 def to_sample(arrays: Mapping[str, np.ndarray | None], ignore: int = IGNORE) -> Sample:
@@ -268,4 +269,5 @@ def augment(
         sample = hflip(sample)
     if "image" not in sample:
         return sample
-    return {**sample, "image": color_jitter(sample["image"], rng, recipe)}
+    plain = {"plain": sample["image"]} if recipe.plain else {}
+    return {**sample, **plain, "image": color_jitter(sample["image"], rng, recipe)}

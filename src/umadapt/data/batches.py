@@ -34,9 +34,9 @@ DETAIL = 2  # larger photos are shrunk to this multiple of the network's size be
 class Batches:
     """`batches(k)` is the k-th batch of an endless shuffled pass over a folder.
 
-    A batch holds "ids" (list of B names), "image" (B, 3, H, W) in [0, 1], on the output grid the labels in reader's
-    units: "depth" (B, 1, h, w) metres, "normals" (B, 3, h, w), "seg" (B, h, w) int64, what tasks derive from these on
-    the output grid ("edges" (B, 1, h, w)), and "contour" (B, 1, h, w).
+    A batch holds "ids" (list of B names), "image" (B, 3, H, W) in [0, 1] ("plain" too where the recipe asks for it), on
+    the output grid the labels in reader's units: "depth" (B, 1, h, w) metres, "normals" (B, 3, h, w),
+    "seg" (B, h, w) int64, what tasks derive from these there ("edges" (B, 1, h, w)), and "contour" (B, 1, h, w).
 
     Args:
         folder: where samples come from.
@@ -128,7 +128,7 @@ class Batches:
     def truth(self, sample: Sample) -> Sample:
         """The image and the truth of each task, from the image and the labels."""
         made = {task: TASKS[task].derive(sample[label_of(task)]) for task in self.tasks}
-        return {name: x for name, x in sample.items() if name == "image"} | made
+        return {name: x for name, x in sample.items() if name in ("image", "plain")} | made
 
     def load(self, name: str) -> Sample:
         """The decoded sample in compact types, from memory where it fits."""

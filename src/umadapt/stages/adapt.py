@@ -14,7 +14,7 @@ from umadapt.average import follow
 from umadapt.config import Adapt
 from umadapt.cross_task import encode
 from umadapt.loop import Batch, Loss, Stage, Turn
-from umadapt.nets.model import UMAdapt
+from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks import Task
 
 
@@ -86,6 +86,21 @@ def pull(task: Task, cross: Tensor, direct: Tensor, config: Adapt) -> Tensor:
     return energy - task.energy(direct, direct) if config.pull == "excess" else energy
 
 
+def anchor_maps(model: UMAdapt, branch: nn.Module, batch: Batch, res4: Tensor, sees: str) -> Maps:
+    """What the anchor predicts of the batch's pictures.
+
+    OURS: "mirror" merges the predictions of a picture, in its own colours, and of its mirror image. Both err a little
+    differently, so their mean is the better teacher of every task at once.
+    """
+    if sees == "same":
+        return model.decode(branch(res4))
+    maps = model.decode(branch(model.trunk(batch["plain"], "target")))
+    if sees == "plain":
+        return maps
+    mirrored = model.decode(branch(model.trunk(batch["plain"].flip(-1), "target")))
+    return {name: task.merge([maps[name], task.mirror(mirrored[name])]) for name, task in model.tasks.items()}
+
+
 def prior_divergence(probabilities: Tensor, frequencies: tuple[float, ...]) -> Tensor:
     """KL(mean prediction of the batch || source class frequencies).
 
@@ -147,7 +162,8 @@ def stage(
     def prepare(batch: Batch) -> Batch:
         """The trunk is frozen: its features serve all turns of the step."""
         res4 = model.trunk(batch["image"], "target")
-        return {**batch, "res4": res4} | ({"before": model.decode(before(res4))} if before is not None else {})
+        known = {} if before is None else {"before": anchor_maps(model, before, batch, res4, config.anchor_sees)}
+        return {**batch, "res4": res4, **known}
 
     def average(step: int) -> None:
         """OURS: a moving average of the weights, which steps over what single batches add."""

@@ -120,6 +120,14 @@ class Task(Protocol):
         """A few plain figures for the log, such as {"rel": 0.1}."""
         ...
 
+    def mirror(self, prediction: Tensor) -> Tensor:
+        """The prediction (B, C, h, w) of a picture, from that of its mirror image."""
+        ...
+
+    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
+        """One prediction from several of the same picture."""
+        ...
+
     # --- Measuring and showing
 
     @property

@@ -100,6 +100,12 @@ class Depth:
         valid = truth > 0
         return {"rel": masked_mean((prediction - truth).abs() / truth.clamp(min=1e-3), valid).item()}
 
+    def mirror(self, prediction: Tensor) -> Tensor:
+        return prediction.flip(-1)
+
+    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(predictions)).mean(0)
+
     @property
     def trust(self) -> Trust:
         """OURS: white is a tenth of the depth scale (1 m indoors), fixed, so that maps of different photos compare."""

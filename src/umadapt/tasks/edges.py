@@ -132,6 +132,13 @@ class Edges:
         hits = float((found & edge).sum())
         return {"f": 2 * hits / max(1.0, float((found & valid).sum()) + float(edge.sum()))}
 
+    def mirror(self, prediction: Tensor) -> Tensor:
+        return prediction.flip(-1)
+
+    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
+        """Logits of the mean of the probabilities."""
+        return torch.stack([p.sigmoid() for p in predictions]).mean(0).logit(eps=1e-6)
+
     @property
     def trust(self) -> Trust:
         """White is the cross-entropy of a coin toss."""

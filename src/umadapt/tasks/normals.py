@@ -81,6 +81,12 @@ class Normals:
         cosine = (prediction * truth).sum(1).clamp(-1, 1)
         return {"degrees": masked_mean(torch.arccos(cosine), valid).item() * 180 / math.pi}
 
+    def mirror(self, prediction: Tensor) -> Tensor:
+        return prediction.flip(-1) * prediction.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
+
+    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
+        return F.normalize(torch.stack(list(predictions)).mean(0), dim=1, eps=1e-6)
+
     @property
     def trust(self) -> Trust:
         """White is a right angle."""

@@ -103,6 +103,14 @@ class Seg:
         valid = truth != self.ignore
         return {"pacc": masked_mean((prediction.argmax(1) == truth).float(), valid).item()}
 
+    def mirror(self, prediction: Tensor) -> Tensor:
+        return prediction.flip(-1)
+
+    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
+        """Logarithm of the mean of the probabilities, which are logits of them."""
+        logs = torch.stack([p.log_softmax(1) for p in predictions])
+        return logs.logsumexp(0) - math.log(len(logs))
+
     @property
     def trust(self) -> Trust:
         """White is the cross-entropy of a uniform guess."""
