@@ -8,7 +8,7 @@ import io
 import numpy as np
 
 from umadapt.config import Convert
-from umadapt.data.convert.base import DataSet, Plan, Record, label_map
+from umadapt.data.convert.base import DataSet, Plan, Record, label_map, photo
 from umadapt.data.convert.nyudv2 import open_hdf5
 from umadapt.data.convert.source import Source
 from umadapt.data.folder import Camera
@@ -46,11 +46,12 @@ def plan(source: Source, config: Convert) -> Plan:
 
     def read(id: str) -> Record:
         if id in found["preview"] and not config.tone_map:
-            record = Record(source.read(found["preview"][id]))
+            record = photo(source, found["preview"][id])
         else:
             colour = array("color", id)
             assert colour is not None
-            record = Record(tone_map(colour.astype(np.float32), array("entity", id)))
+            where = source.where(found["color"][id])
+            record = Record(tone_map(colour.astype(np.float32), array("entity", id)), where)
         distance, normals, semantic = (array(part, id) for part in ("depth", "normals", "semantic"))
         shape = next((x.shape[:2] for x in (distance, normals) if x is not None), None)
         rays = None if shape is None else rays_of(shape, lenses.get(id.partition("-")[0]))
