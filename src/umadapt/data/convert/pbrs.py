@@ -92,7 +92,8 @@ def find_axes(probes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray | None:
     for order in itertools.permutations(range(3)):
         for signs in itertools.product((1, -1), repeat=3):
             axes = np.eye(3)[list(order)] * np.array(signs)[:, None]
-            angle = np.median(np.degrees(np.arccos(np.clip(((a @ axes.T) * b).sum(-1), -1, 1))))
+            # the mean, because the few surfaces that look to the side tell left from right, and no median hears them
+            angle = np.degrees(np.arccos(np.clip(((a @ axes.T) * b).sum(-1), -1, 1))).mean()
             if angle < least:
                 best, least = axes, float(angle)
     if least > CLOSE_DEG:
