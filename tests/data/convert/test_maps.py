@@ -26,7 +26,7 @@ def test_cityscapes_and_gta5_as_the_official_scripts_have_them() -> None:
 
 def test_synthia_as_adaptation_papers_map_it() -> None:
     published = "3:0 4:1 2:2 21:3 5:4 7:5 15:6 9:7 6:8 16:9 1:10 10:11 17:12 8:13 18:14 19:15 20:16 12:17 11:18"
-    expected = dict(tuple(map(int, pair.split(":"))) for pair in published.split())
+    expected = {int(theirs): int(ours) for theirs, ours in (pair.split(":") for pair in published.split())}
     found = label_map("synthia", CITYSCAPES)
     assert {i: int(t) for i, t in enumerate(found.table) if t != NONE} == expected
     assert found.known.all()

@@ -122,9 +122,6 @@ class Source:
             if found:
                 yield name, found
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._files
-
     def where(self, name: str) -> str:
         """A file for people: its path, or `archive: member`."""
         member = self._files[name]
