@@ -266,6 +266,15 @@ def test_hypersim_turns_normals_and_obeys_its_own_lists(tmp_path: Path) -> None:
     np.testing.assert_allclose(depth, original.depth_m, atol=0.02)
 
 
+@pytest.mark.parametrize("name", ["metadata_images_split_scene_v1.csv", "metadata_camera_parameters.csv"])
+def test_hypersim_refuses_lists_that_break_off(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Frames that should be left out, or rays of another lens, would go unnoticed."""
+    ORIGINALS["hypersim"](tmp_path / "src")
+    (tmp_path / "src" / name).write_text("scene_name,camera_name,M_cam_from_uv_00\nai_001_002,cam_00,0.57\nai_0")
+    assert convert("hypersim", tmp_path / "src", tmp_path / "out") == 2
+    assert f"{name}: truncated" in capsys.readouterr().err
+
+
 def test_cityscapes_few_shots_come_from_train(tmp_path: Path) -> None:
     ORIGINALS["cityscapes"](tmp_path / "src")
     for seed, out in ((0, "a"), (0, "b"), (3, "c")):
