@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,13 +211,15 @@ def nyudv2(root: Path) -> Original:
 
 
 def hypersim(root: Path) -> Original:
-    """Distance along the ray, normals that point away, ids of 40 classes and -1."""
+    """Distance along the ray, normals that point away from the viewer, ids of 40 classes and -1."""
     size = (48, 64)
     x = (np.arange(64) + 0.5 - 32) / (886.81 / 16)
     y = (np.arange(48) + 0.5 - 24) / (886.81 / 16)
     z = ramp(1, 4, size)
     distance = (z * np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)).astype(np.float16)
     distance[0, 0] = np.nan
+    slope = (1 / z[-1, 0] - 1 / z[0, 0]) / (y[-1] - y[0])  # on the plane of `ramp` is slope * y + offset = 1 / z
+    away = -np.array([0, slope, 1 / z[0, 0] - slope * y[0]])
     scene = root / "ai_001_002" / "images"
 
     def write(frame: int, semantic: np.ndarray) -> None:
@@ -225,7 +227,7 @@ def hypersim(root: Path) -> Original:
             "final_hdf5": {"color": np.random.default_rng(frame).random((*size, 3)).astype(np.float16)},
             "geometry_hdf5": {
                 "depth_meters": distance,
-                "normal_cam": np.broadcast_to(np.array([0, 0, -1], np.float16), (*size, 3)),
+                "normal_cam": np.broadcast_to((away / np.linalg.norm(away)).astype(np.float16), (*size, 3)),
                 "semantic": semantic.astype(np.int16),
             },
         }
@@ -253,16 +255,19 @@ def hypersim(root: Path) -> Original:
     )
 
 
-def pbrs(root: Path) -> Original:
-    """Normals in axes of their own: x right, y away from the viewer, z up."""
+PBRS_AXES = ((1, 0, 0), (0, 0, -1), (0, 1, 0))  # x right, y away from the viewer, z up
+
+
+def pbrs(root: Path, axes: Sequence[Sequence[int]] = PBRS_AXES) -> Original:
+    """A floor, a wall in front and one on the left; normals in axes of their own, (3, 3) from ours."""
     size, scene = (120, 160), "0a" * 16
     focal = 517.97 / 4
-    y = (np.arange(120) + 0.5 - 60) / focal
-    floor = np.where(y > 0.02, 1.2 / np.maximum(y, 0.02), 99)
-    depth = np.broadcast_to(np.minimum(floor, 4)[:, None], size)
-    up = np.broadcast_to((floor < 4)[:, None], size)
-    ours = np.where(up[..., None], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
-    stored = np.round((np.stack([ours[..., 0], -ours[..., 2], ours[..., 1]], -1) + 1) * 127.5).astype(np.uint8)
+    y, x = (np.arange(120) + 0.5 - 60) / focal, (np.arange(160) + 0.5 - 80) / focal
+    floor, left = 1.2 / np.maximum(y, 0.02), 1.5 / np.maximum(-x, 0.02)
+    planes = np.stack([*np.broadcast_arrays(floor[:, None], left[None]), np.full(size, 4.0)])
+    depth = planes.min(0)
+    ours = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])[planes.argmin(0)]
+    stored = np.round((ours @ np.array(axes).T + 1) * 127.5).astype(np.uint8)
     for i in range(3):
         save(root / "mlt_v2" / scene / f"{i:06d}_mlt.png", photo(i, size))
         save(

@@ -143,16 +143,23 @@ def run(config: configs.Evaluate) -> int:
     return 0
 
 
+def conditions(result: Mapping[str, Any], classes: int = 0) -> dict[str, str]:
+    """What decides the figures of an evaluation, for people; `classes` of the data, 0 where unknown."""
+    protocol = PROTOCOLS[result["protocol"]]
+    told = {"protocol": protocol.describe(), "images": str(result["n"])}
+    if "seg" in result:
+        measured, there = len(protocol.classes) or classes, len(result["seg"]["iou"])
+        told["classes"] = f"{measured}, {there} of them there" if measured else f"{there} there"
+    if "depth" in result:
+        told["align"] = ALIGNED[result.get("align", "none")]
+    if "normals_from" in result:
+        told["normals"] = f"ground truth made from {result['normals_from']}"
+    return told
+
+
 def table(result: Mapping[str, Any], classes: int) -> str:
     """The evaluation as aligned plain text: what was measured first, then one block a task."""
-    lines = [f"protocol {PROTOCOLS[result['protocol']].describe()}", f"images   {result['n']}"]
-    if "seg" in result:
-        measured = len(PROTOCOLS[result["protocol"]].classes) or classes
-        lines.append(f"classes  {measured}, {len(result['seg']['iou'])} of them there")
-    if "depth" in result:
-        lines.append(f"align    {ALIGNED[result.get('align', 'none')]}")
-    if "normals_from" in result:
-        lines.append(f"normals  ground truth made from {result['normals_from']}")
+    lines = [f"{name:<8} {told}" for name, told in conditions(result, classes).items()]
     for task in TASKS:
         figures = {key: x for key, x in result.get(task, {}).items() if key != "iou"}
         if figures:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from umadapt.evaluate import conditions
 from umadapt.report_figures import COLOURS
 from umadapt.report_runs import RunRecord, key_of
 from umadapt.tasks import TASKS
@@ -67,6 +68,8 @@ def ladders(runs: Sequence[RunRecord]) -> Iterable[str]:
         ]
         n = found[0][2]["n"]
         blocks = [f"<h2>{escape(short(data))} <small>protocol {escape(protocol)}, {n} photos</small></h2>"]
+        told = {name: text for _, _, evaluation in reversed(found) for name, text in conditions(evaluation).items()}
+        blocks.append(f"<p>{'; '.join(f'{name}: {escape(text)}' for name, text in told.items())}</p>")
         for task, kind in TASKS.items():
             rows = [(i, record, e[task]) for i, record, e in found if task in e]
             if rows:

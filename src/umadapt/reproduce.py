@@ -200,7 +200,7 @@ def write(
         write_json(path, result)
     write_bytes(config.out / "ladder.md", layout.markdown(rows, known, commands).encode())
     write_bytes(config.out / "ladder.html", layout.html(rows, known, commands, url).encode())
-    return layout.text(rows)
+    return "\n".join([*map(measured, data.exams), "", layout.text(rows)])
 
 
 def facts(
@@ -232,8 +232,13 @@ def facts(
 
 def measured(exam: Exam) -> str:
     """What one exam measures and how."""
-    made = " Normals: ground truth made from depth." if exam.normals_from_depth else ""
-    return f"{len(Folder(exam.address).ids)} photos of {exam.address}; {PROTOCOLS[exam.protocol].describe()}.{made}"
+    folder, protocol = Folder(exam.address), PROTOCOLS[exam.protocol]
+    told = [protocol.describe(), "depth as predicted, not aligned"]
+    if "seg" in folder.tasks:
+        told.append(f"{len(protocol.classes) or len(folder.classes)} classes")
+    if exam.normals_from_depth:
+        told.append("normals: ground truth made from depth")
+    return f"{len(folder.ids)} photos of {exam.address}; {'; '.join(told)}."
 
 
 def labels_of(addresses: Sequence[str], depth_labels: int = 0) -> str:

@@ -184,10 +184,10 @@ def text(tables: Sequence[tuple[Table, Sequence[Row]]]) -> str:
     blocks: list[str] = []
     for table, found in tables:
         ours, papers = headings(table)
-        grid = [["", *ours, *(["gap closed"] if table.gap else []), papers[0]]]
+        grid = [["", "labels", *ours, *(["gap closed"] if table.gap else []), papers[0]]]
         for row in found:
             cells = [c + ("*" if best else " ") for c, best in zip(row.cells, row.best, strict=True)]
-            grid.append([row.title, *cells, *([row.gap] if table.gap else []), row.paper[0]])
+            grid.append([row.title, row.labels, *cells, *([row.gap] if table.gap else []), row.paper[0]])
         widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
         shown = [
             "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))

@@ -93,6 +93,20 @@ def test_flipped_normals_are_told(data, tmp_path, capsys):
     assert "flipped in x" in found["warnings"][0]
 
 
+def test_a_flip_that_few_surfaces_show_is_told(data, tmp_path, capsys):
+    """A wall in front, and one on the right: left and right differ in a quarter of the pixels."""
+    x = (np.arange(64) + 0.5 - 32) / 50
+    side = 0.8 / np.maximum(x, 0.01)
+    depth, right = np.broadcast_to(np.minimum(side, 2.0), (48, 64)), np.broadcast_to(side < 2, (48, 64))
+    for flip, told in ((1, False), (-1, True)):
+        normals = np.where(right[..., None], [-1.0 * flip, 0, 0], [0, 0, 1.0])
+        for k in range(4):
+            write_depth(data / f"depth/{k:04d}.png", depth)
+            write_normals(data / f"normals/{k:04d}.png", normals)
+        warnings = _run(data, tmp_path, capsys)[2]["warnings"]
+        assert any("flipped in x" in line for line in warnings) == told
+
+
 def test_normals_of_another_encoding(data, tmp_path, capsys):
     write_image(data / "normals/0000.png", np.full((48, 64, 3), 128, np.uint8))
     assert any("not unit" in line for line in _run(data, tmp_path, capsys)[2]["warnings"])

@@ -62,11 +62,41 @@ def test_nothing_is_said_of_too_little() -> None:
 
 @pytest.mark.parametrize(
     ("median", "step", "told"),
-    [(2.5, 0.001, None), (0.0025, 0.001, "too small"), (2500.0, 1.0, "too large"), (3.0, 1.0, "too coarse")],
+    [
+        (2.5, 0.001, None),
+        (0.0025, 0.001, "too small"),  # metres
+        (0.25, 0.001, "too small"),  # centimetres
+        (2500.0, 1.0, "too large"),
+        (3.0, 1.0, "too coarse"),
+    ],
 )
 def test_units(median: float, step: float, told: str | None) -> None:
     found = depth_units(median, step)
     assert (found is None) if told is None else told in str(found)
+
+
+def test_units_of_streets() -> None:
+    """A street at one metre is one in centimetres; a room may be that small."""
+    assert depth_units(1.1, 0.001, ("wall", "floor")) is None
+    assert "too small" in str(depth_units(1.1, 0.001, ("road", "car")))
+    assert depth_units(11.0, 1 / 256, ("road", "car")) is None
+
+
+@pytest.mark.parametrize(
+    ("factor", "told"), [(1.0, None), (0.1, "too small (0.01 for centimetres"), (0.001, "too small")]
+)
+def test_check_tells_centimetres_and_metres_from_millimetres(
+    rooms: Path, factor: float, told: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Folder(rooms)
+    for id in folder.ids:
+        depth = folder.read_depth(id)
+        assert depth is not None
+        write_depth(rooms / "depth" / f"{id}.png", np.maximum(depth * factor, 0.001))
+    assert main(["check", str(rooms)]) == 0
+    out = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: depth")]
+    assert len(out) == (0 if told is None else 1)
+    assert told is None or told in out[0]
 
 
 @pytest.fixture

@@ -106,6 +106,16 @@ def test_the_first_hundred_samples_of_every_rank_are_those_of_the_folder(
             torch.testing.assert_close(torch.cat([part[key] for part in ours]), whole[key], rtol=0, atol=0)
 
 
+def test_training_from_shards_gives_the_weights_of_the_folder(world: Path, packed: Path, tmp_path: Path) -> None:
+    net = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --device cpu"
+    steps = "--batch 4 --transfer-steps 3 --base-steps 3 --contour-steps 2"
+    for source, out in ((world, "folder"), (packed, "shards")):
+        command = ["train", "--source", str(source), "--out", str(tmp_path / out)]
+        assert main([*command, *net.split(), *steps.split()]) == 0
+    weights = [(tmp_path / out / "model.safetensors").read_bytes() for out in ("folder", "shards")]
+    assert weights[0] == weights[1]
+
+
 @given(st.integers(0, 50), st.integers(1, 12))
 def test_shares_leave_nothing_out_and_repeat_nothing(count: int, world: int) -> None:
     shares = [share_of(range(count), rank, world) for rank in range(world)]

@@ -184,22 +184,27 @@ def write_json(path: str | Path, data: Any) -> None:
 # --- Reading
 
 
-def _decode(path: Stored) -> Image.Image:
-    """Open and decode a picture wholly. Raises UserError naming the file."""
-    data = b""
+def decode_picture(data: bytes, where: str) -> Image.Image:
+    """Decode a picture wholly. Raises UserError that begins with `where`, the file's name for people."""
     try:
-        data = path.read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             return image
-    except UserError:  # a shard that cannot be had says so itself
-        raise
+    except Image.UnidentifiedImageError as error:
+        raise UserError(f"{where}: not a picture, or its start is damaged ({len(data)} bytes)") from error
+    except Exception as error:  # a decoder may raise anything on a damaged file (OSError, SyntaxError, struct.error, …)
+        raise UserError(f"{where}: truncated or damaged ({error})") from error
+
+
+def _decode(path: Stored) -> Image.Image:
+    """Open and decode a picture wholly. Raises UserError naming the file; a shard that cannot be had does so itself."""
+    try:
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except Image.UnidentifiedImageError as error:
-        raise UserError(f"{path}: not a picture, or its start is damaged ({len(data)} bytes)") from error
-    except Exception as error:  # a decoder may raise anything on a damaged file (OSError, SyntaxError, struct.error, …)
-        raise UserError(f"{path}: truncated or damaged ({error})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return decode_picture(data, str(path))
 
 
 def read_photo(path: str | Stored) -> np.ndarray:

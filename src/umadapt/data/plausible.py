@@ -15,19 +15,24 @@ SLANT = 0.1  # change over a triple, as a share: a wall that faces the camera be
 CLEAR = 1.15  # OURS: another kind must fit this much better; sensors' planar depth gives .95, their disparity 1.2
 FEW = 200  # triples below which nothing is said
 COARSE_M = 0.05  # largest sensible step of stored depth
-TYPICAL_M = (0.2, 300.0)  # where the median depth of photos lies
+TYPICAL_M = (0.5, 300.0)  # where the median depth of photos lies; rooms in centimetres taken for millimetres: 0.25
+STREET_M = 2.5  # and of streets at least: KITTI's laser has 10, in centimetres taken for millimetres 1
+STREETS = ("road", "sidewalk")  # classes that tell them
 SMALL = 64  # width of the maps that are compared for a mirrored half
 SURE = 4.0  # standard errors that mirrored labels must fit better by
 
 
-def depth_units(median_m: float, step_m: float) -> str | None:
+def depth_units(median_m: float, step_m: float, classes: Sequence[str] = ()) -> str | None:
     """A warning when metres are hardly metres.
 
     Args:
         median_m: of all depths, with dataset.json's scale.
         step_m: metres of one step of the stored numbers.
+        classes: of seg, which tell streets from rooms.
     """
     low, high = TYPICAL_M
+    if any(name in classes for name in STREETS):
+        low = STREET_M
     if median_m < low:
         return f"depth: the median is {median_m:.2g} m. Is scale_m too small (0.01 for centimetres, 1 for metres)?"
     if median_m > high:

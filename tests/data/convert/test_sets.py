@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import shutil
 import zipfile
@@ -10,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from originals import ORIGINALS
+from originals import ORIGINALS, PBRS_AXES, pbrs
 from umadapt.cli import main
+from umadapt.data.convert import digests, nyudv2
+from umadapt.data.convert.hypersim import CAMERA
 from umadapt.data.folder import Folder
+from umadapt.data.normals import normals_from_depth
 
 NAMES = list(ORIGINALS)
 EXTRA = {"cityscapes": ["--disparity"], "hypersim": ["--tone-map"]}
@@ -47,7 +52,7 @@ def test_an_original_becomes_a_sound_folder(name: str, tmp_path: Path, capsys: p
     assert json.loads((tmp_path / "j.json").read_text())["images"] == len(original.ids)
     capsys.readouterr()
     assert main(["check", str(out)]) == 0
-    assert "disparity" not in capsys.readouterr().out
+    assert "warning" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,6 +88,58 @@ def test_one_bad_file_is_named_and_the_rest_converted(
     assert convert(name, tmp_path / "src", tmp_path / "cut") == 0
     assert set(Folder(tmp_path / "cut").ids) == set(original.ids)
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "nyudv2"])
+@pytest.mark.parametrize("share", [0.6, 0.0])
+def test_a_cut_file_of_any_kind_is_named_and_costs_one_image(
+    name: str, share: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Colour, depth, normals, classes, calibration: whatever of the second image breaks off or is empty."""
+    original = ORIGINALS[name](tmp_path / "src")
+    second = original.ids[1]
+    own = second.rsplit("-", 1)[-1]  # the frame's number
+    files = [path for path in sorted((tmp_path / "src").rglob("*")) if path.is_file() and own in path.name]
+    assert len(files) > 1
+    for number, path in enumerate(files):
+        data, out = path.read_bytes(), tmp_path / f"out-{number}"
+        path.write_bytes(data[: int(len(data) * share) // 16 * 16 + (share > 0)])
+        assert convert(name, tmp_path / "src", out) == 1, path
+        path.write_bytes(data)
+        told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("bad: ")]
+        assert len(told) == 1
+        assert str(path) in told[0]
+        assert set(Folder(out).ids) == set(original.ids) - {second}
+
+
+def test_a_cut_calibration_costs_the_images_that_need_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    original = ORIGINALS["kitti"](tmp_path / "src")
+    for number, name in enumerate(("calib_cam_to_cam.txt", "calib_velo_to_cam.txt")):
+        path = tmp_path / "src" / "2011_09_26" / name
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) * 2 // 3])
+        assert convert("kitti", tmp_path / "src", tmp_path / str(number)) == 1
+        assert name in capsys.readouterr().out
+        assert Folder(tmp_path / str(number)).ids == original.ids[:1]  # which has official depth
+        path.write_bytes(data)
+
+
+def test_a_download_that_differs_from_the_published_one_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = ORIGINALS["nyudv2"](tmp_path / "src")
+    command = ["convert", "nyudv2", str(tmp_path / "src"), str(tmp_path / "out"), "--json", str(tmp_path / "j.json")]
+    assert main(command) == 0
+    assert "that of the published file 520609c519fba3ba5ac58c8fefcc3530" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "j.json").read_text())["warnings"]) == 1
+    monkeypatch.setattr(digests, "digest", lambda *_: pytest.fail("it is known from before"))
+    assert main(command) == 0
+    assert "warning" in capsys.readouterr().out
+    monkeypatch.undo()
+    right = hashlib.md5(original.image.read_bytes(), usedforsecurity=False).hexdigest()
+    monkeypatch.setattr(nyudv2, "SET", dataclasses.replace(nyudv2.SET, digests={nyudv2.FILE: f"md5:{right}"}))
+    assert main([*command[:3], str(tmp_path / "again")]) == 0
+    assert "warning" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -166,13 +223,24 @@ def test_nyudv2_normals_of_ones_own(tmp_path: Path) -> None:
     assert [folder.has("normals", id) for id in folder.ids] == [False, True, False]
 
 
-def test_pbrs_axes_are_told_from_depth(tmp_path: Path) -> None:
-    ORIGINALS["pbrs"](tmp_path / "src")
+@pytest.mark.parametrize(
+    "axes",
+    [
+        PBRS_AXES,
+        ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        ((1, 0, 0), (0, 1, 0), (0, 0, -1)),  # left-handed: z away from the viewer
+        ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),  # left-handed: x left
+        ((1, 0, 0), (0, -1, 0), (0, 0, -1)),  # y down, as OpenCV has it
+    ],
+)
+def test_pbrs_axes_are_told_from_depth(tmp_path: Path, axes: tuple[tuple[int, ...], ...]) -> None:
+    pbrs(tmp_path / "src", axes)
     assert convert("pbrs", tmp_path / "src", tmp_path / "out") == 0
     normals = Folder(tmp_path / "out").read_normals(Folder(tmp_path / "out").ids[0])
     assert normals is not None
     np.testing.assert_allclose(normals[-1, 80], [0, 1, 0], atol=0.02)  # the floor looks up
-    np.testing.assert_allclose(normals[20, 80], [0, 0, 1], atol=0.02)  # the wall at the viewer
+    np.testing.assert_allclose(normals[20, 120], [0, 0, 1], atol=0.02)  # the wall at the viewer
+    np.testing.assert_allclose(normals[60, 5], [1, 0, 0], atol=0.02)  # the one on the left to the right
 
 
 def test_hypersim_turns_normals_and_obeys_its_own_lists(tmp_path: Path) -> None:
@@ -191,8 +259,20 @@ def test_hypersim_turns_normals_and_obeys_its_own_lists(tmp_path: Path) -> None:
     assert normals is not None
     assert depth is not None
     assert original.depth_m is not None
-    np.testing.assert_allclose(normals[20, 20], [0, 0, 1], atol=0.01)
+    assert (normals[..., 2] > 0.3).all()
+    plane = normals_from_depth(depth, CAMERA)
+    inner = np.s_[8:-8, 8:-8]
+    assert np.median((normals * plane).sum(-1)[inner]) > 0.995  # away from the viewer they would give -1
     np.testing.assert_allclose(depth, original.depth_m, atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["metadata_images_split_scene_v1.csv", "metadata_camera_parameters.csv"])
+def test_hypersim_refuses_lists_that_break_off(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Frames that should be left out, or rays of another lens, would go unnoticed."""
+    ORIGINALS["hypersim"](tmp_path / "src")
+    (tmp_path / "src" / name).write_text("scene_name,camera_name,M_cam_from_uv_00\nai_001_002,cam_00,0.57\nai_0")
+    assert convert("hypersim", tmp_path / "src", tmp_path / "out") == 2
+    assert f"{name}: truncated" in capsys.readouterr().err
 
 
 def test_cityscapes_few_shots_come_from_train(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import struct
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,40 @@ def test_damaged_archives_are_named_and_the_others_read(tmp_path: Path) -> None:
     source = Source(tmp_path)
     assert source.names == ("b.png",)
     assert any("cut.zip" in line for line in source.refused)
-    assert any("packed.tar.gz" in line and "unpack it" in line for line in source.refused)
+    assert any("packed.tar.gz" in line and "unpack it" in line for line in source.unread)
+
+
+def test_what_lies_before_the_damage_of_a_tar_is_read(tmp_path: Path) -> None:
+    """A download of gigabytes that broke off."""
+    write_tar(tmp_path / "t.tar", {"a.png": b"a" * 3000, "b.png": b"b" * 3000, "c.png": b"c" * 3000})
+    (tmp_path / "t.tar").write_bytes((tmp_path / "t.tar").read_bytes()[:6000])
+    source = Source(tmp_path / "t.tar")
+    assert source.read("a.png") == b"a" * 3000
+    assert any("t.tar: truncated" in line for line in source.refused)
+    if "b.png" in source.names:
+        with pytest.raises(UserError, match=r"b\.png"):
+            source.read("b.png")
+    assert "c.png" not in source.names
+
+
+def test_links_in_the_users_own_folders_are_followed_and_never_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "images").mkdir(parents=True)
+    (tmp_path / "disk" / "images" / "1.png").write_bytes(b"1")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "images").symlink_to(tmp_path / "disk" / "images")
+    (tmp_path / "disk" / "images" / "up").symlink_to(tmp_path / "disk")
+    assert Source(tmp_path / "set").names == ("images/1.png",)
+
+
+def test_a_zip_is_read_by_many_threads_at_a_time(tmp_path: Path) -> None:
+    files = {f"{i}.png": bytes([i]) * (1000 * i + 1) for i in range(60)}
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    source = Source(tmp_path / "z.zip")
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert dict(zip(files, pool.map(source.read, files), strict=True)) == files
 
 
 def test_a_damaged_member_is_named(tmp_path: Path) -> None:

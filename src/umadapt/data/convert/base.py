@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from umadapt.config import Convert
 from umadapt.data.convert.source import Source
+from umadapt.data.files import decode_picture
 from umadapt.data.folder import Camera
 from umadapt.errors import UserError
 
@@ -26,6 +25,7 @@ class Record:
     """One converted image. Whatever the set does not have for it stays None."""
 
     image: bytes | np.ndarray  # a JPEG or PNG file as it is, or (H, W, 3) uint8
+    where: str  # the image's file, for messages
     depth_m: np.ndarray | None = None  # (H, W) metres along the optical axis; 0, NaN or infinite = missing
     normals: np.ndarray | None = None  # (H, W, 3) any length, x right, y up, z towards the viewer; 0 = missing
     seg: np.ndarray | None = None  # (H, W) uint8 ids of `Plan.classes`, NONE = unlabelled
@@ -46,6 +46,11 @@ class Plan:
     facts: Mapping[str, Any] = field(default_factory=dict)  # more for dataset.json, such as the options that count
 
 
+def nothing(id: str) -> Record:
+    """How to read where no image was found."""
+    raise AssertionError(id)
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A public data set."""
@@ -56,6 +61,7 @@ class DataSet:
     citation: str
     plan: Callable[[Source, Convert], Plan]  # raises UserError where an option does not fit
     published: int = 0  # images in the complete set; 0 where that depends on the parts
+    digests: Mapping[str, str] = field(default_factory=dict)  # file as the owner names it -> "md5:…" or "sha1:…"
 
 
 def decode(data: bytes, where: str, modes: Sequence[str] = ()) -> np.ndarray:
@@ -71,15 +77,10 @@ def decode(data: bytes, where: str, modes: Sequence[str] = ()) -> np.ndarray:
     Raises:
         UserError: damaged, truncated or of another mode.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            mode, array = image.mode, np.array(image)
-    except Exception as error:  # a decoder may raise anything on a damaged file
-        raise UserError(f"{where}: truncated or damaged ({error})") from error
-    if modes and mode not in modes:
-        raise UserError(f"{where}: found a picture in mode {mode}, expected {' or '.join(modes)}")
-    return array
+    image = decode_picture(data, where)
+    if modes and image.mode not in modes:
+        raise UserError(f"{where}: found a picture in mode {image.mode}, expected {' or '.join(modes)}")
+    return np.array(image)
 
 
 def decode_16bit(data: bytes, where: str) -> np.ndarray:
@@ -88,9 +89,10 @@ def decode_16bit(data: bytes, where: str) -> np.ndarray:
         import cv2
     except ImportError as error:
         raise UserError("16-bit colour PNGs need OpenCV: pip install 'umadapt[convert]'") from error
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    whole = b"IEND" in data[-64:]  # some versions of OpenCV fill up what a truncated file lacks
+    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
     if array is None:
-        raise UserError(f"{where}: truncated or damaged")
+        raise UserError(f"{where}: truncated or damaged ({len(data)} bytes)")
     if array.dtype != np.uint16:
         raise UserError(f"{where}: found {array.dtype.itemsize * 8} bits a channel, expected 16")
     return array if array.ndim == 2 else np.ascontiguousarray(array[..., 2::-1])  # BGR(A) to RGB
@@ -143,6 +145,11 @@ def rows(name: str) -> list[dict[str, str]]:
     """The lines of maps/NAME.csv."""
     text = resources.files("umadapt.data.convert").joinpath("maps", f"{name}.csv").read_text()
     return list(csv.DictReader(line for line in text.splitlines() if line and not line.startswith("#")))
+
+
+def photo(source: Source, name: str) -> Record:
+    """A record of an image file as it is."""
+    return Record(source.read(name), source.where(name))
 
 
 def stems(source: Source, pattern: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from umadapt.config import Convert
-from umadapt.data.convert.base import DataSet, Plan, Record, decode, label_map
+from umadapt.data.convert.base import DataSet, Plan, Record, decode, label_map, photo
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.source import Source
 from umadapt.errors import UserError
@@ -31,7 +31,7 @@ def plan(source: Source, config: Convert) -> Plan:
 
     def read(id: str) -> Record:
         split, name = images[id]
-        record = Record(source.read(name))
+        record = photo(source, name)
         if id in labels and split != "test":  # the labels of test are dummies
             where = source.where(labels[id][1])
             record.seg = classes.apply(decode(source.read(labels[id][1]), where, ("L", "P")), where)
@@ -57,7 +57,7 @@ def plan(source: Source, config: Convert) -> Plan:
     ):
         lacking = sum(id not in found for part in parts for id in splits[part])
         if lacking:
-            missing.append(f"{what}: {lacking} images have none; {SET.home} offers {what}_trainvaltest.zip")
+            missing.append(f"{what}: {lacking} images have none ({what}_trainvaltest.zip)")
     facts = {"labelled": {"count": len(splits.get("labelled", ())), "seed": config.seed}}
     return Plan(ids, read, classes.classes, STREET_STEP_M, STREET_MAX_M, splits=splits, missing=missing, facts=facts)
 
@@ -86,4 +86,8 @@ SET = DataSet(
     citation="M. Cordts et al. The Cityscapes Dataset for Semantic Urban Scene Understanding. CVPR 2016.",
     plan=plan,
     published=5000,
+    digests={  # of the owner's files, as GluonCV checks them
+        "gtFine_trainvaltest.zip": "sha1:99f532cb1af174f5fcc4c5bc8feea8c66246ddbc",
+        "leftImg8bit_trainvaltest.zip": "sha1:2c0b77ce9933cc635adda307fbba5566f5d9d404",
+    },
 )

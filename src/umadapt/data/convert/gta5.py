@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from umadapt.config import Convert
-from umadapt.data.convert.base import DataSet, Plan, Record, decode, folder_files, label_map, stems
+from umadapt.data.convert.base import DataSet, Plan, Record, decode, folder_files, label_map, photo, stems
 from umadapt.data.convert.source import Source
 from umadapt.data.files import read_label_bytes
 from umadapt.errors import UserError
@@ -24,8 +24,7 @@ def plan(source: Source, config: Convert) -> Plan:
     classes = label_map("cityscapes")
 
     def read(id: str) -> Record:
-        image = source.read(images[id])
-        record = Record(image)
+        record = photo(source, images[id])
         if id in labels:
             where = source.where(labels[id])
             record.seg = classes.apply(decode(source.read(labels[id]), where, ("P", "L")), where)
@@ -39,7 +38,7 @@ def plan(source: Source, config: Convert) -> Plan:
         missing = [f"depth: {lacking} of {len(images)} images have none in {config.depth}"] if lacking else []
     without = len(images) - len(images.keys() & labels.keys())
     if without:
-        missing.append(f"labels: {without} of {len(images)} images have none; {SET.home} offers 01_labels.zip to 10_")
+        missing.append(f"labels: {without} of {len(images)} images have none (01_labels.zip to 10_labels.zip)")
     return Plan(sorted(images), read, classes.classes, STREET_STEP_M, STREET_MAX_M, missing=missing)
 
 

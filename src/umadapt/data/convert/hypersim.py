@@ -8,13 +8,14 @@ import io
 import numpy as np
 
 from umadapt.config import Convert
-from umadapt.data.convert.base import DataSet, Plan, Record, label_map
+from umadapt.data.convert.base import DataSet, Plan, Record, label_map, photo
 from umadapt.data.convert.nyudv2 import open_hdf5
 from umadapt.data.convert.source import Source
 from umadapt.data.folder import Camera
 from umadapt.errors import UserError
 
 CAMERA = Camera(886.81, 886.81, 512.0, 384.0, 1024, 768)  # 60 degrees wide, as most scenes have it
+SPLITS, LENSES = "metadata_images_split_scene_v1.csv", "metadata_camera_parameters.csv"  # of the set's repository
 PARTS = {  # part -> the pattern of its files below images/scene_CAMERA_final_hdf5, …_geometry_hdf5, …_final_preview
     "color": r"final_hdf5/frame\.(\d{4})\.color\.hdf5",
     "preview": r"final_preview/frame\.(\d{4})\.tonemap\.jpg",
@@ -46,11 +47,12 @@ def plan(source: Source, config: Convert) -> Plan:
 
     def read(id: str) -> Record:
         if id in found["preview"] and not config.tone_map:
-            record = Record(source.read(found["preview"][id]))
+            record = photo(source, found["preview"][id])
         else:
             colour = array("color", id)
             assert colour is not None
-            record = Record(tone_map(colour.astype(np.float32), array("entity", id)))
+            where = source.where(found["color"][id])
+            record = Record(tone_map(colour.astype(np.float32), array("entity", id)), where)
         distance, normals, semantic = (array(part, id) for part in ("depth", "normals", "semantic"))
         shape = next((x.shape[:2] for x in (distance, normals) if x is not None), None)
         rays = None if shape is None else rays_of(shape, lenses.get(id.partition("-")[0]))
@@ -80,17 +82,20 @@ def plan(source: Source, config: Convert) -> Plan:
 def _table(source: Source, name: str) -> list[dict[str, str]]:
     """The lines of a CSV file of the set's metadata; empty where it is not there."""
     files = [file for file, _ in source.match(name.replace(".", r"\."))]
-    return list(csv.DictReader(io.StringIO(source.read(files[0]).decode()))) if files else []
+    return list(csv.DictReader(io.StringIO(source.read(files[0]).decode("utf-8", "replace")))) if files else []
 
 
 def _released(source: Source, ids: list[str]) -> tuple[list[str], dict[str, list[str]], list[str]]:
     """Without the frames that the set's own list excludes as broken; its splits; what to say."""
-    rows = _table(source, "metadata_images_split_scene_v1.csv")
+    rows = _table(source, SPLITS)
     if not rows:
-        return ids, {}, ["metadata_images_split_scene_v1.csv: without it no splits, and broken frames stay in"]
-    listed = {f"{r['scene_name']}-{r['camera_name']}-{int(r['frame_id']):04d}": r for r in rows}
+        return ids, {}, [f"{SPLITS}: without it no splits, and broken frames stay in"]
+    try:
+        listed = {f"{r['scene_name']}-{r['camera_name']}-{int(r['frame_id']):04d}": r for r in rows}
+        names = sorted({r["split_partition_name"] for r in rows if r["split_partition_name"]})
+    except (KeyError, ValueError, TypeError) as error:  # TypeError: of a line that breaks off
+        raise UserError(f"{SPLITS}: truncated, or not as the set has it ({error!r}); fetch it again") from error
     kept = [i for i in ids if listed.get(i, {}).get("included_in_public_release", "True") == "True"]
-    names = sorted({r["split_partition_name"] for r in rows if r["split_partition_name"]})
     splits = {n: [i for i in kept if listed.get(i, {}).get("split_partition_name") == n] for n in names}
     return kept, splits, []
 
@@ -101,10 +106,10 @@ def _lenses(source: Source) -> dict[str, np.ndarray]:
     try:
         return {
             row["scene_name"]: np.array([float(row[key]) for key in keys]).reshape(3, 3)
-            for row in _table(source, "metadata_camera_parameters.csv")
+            for row in _table(source, LENSES)
         }
-    except (KeyError, ValueError) as error:
-        raise UserError(f"metadata_camera_parameters.csv: not as the set has it ({error!r})") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{LENSES}: truncated, or not as the set has it ({error!r}); fetch it again") from error
 
 
 def rays_of(size: tuple[int, int], lens: np.ndarray | None) -> np.ndarray:

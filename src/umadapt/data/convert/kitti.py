@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from umadapt.config import Convert
-from umadapt.data.convert.base import DataSet, Plan, Record, decode
+from umadapt.data.convert.base import DataSet, Plan, Record, decode, photo
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.laser import Calibration, project, read_calibration, read_scan
 from umadapt.data.convert.source import Source
@@ -21,14 +21,16 @@ def plan(source: Source, config: Convert) -> Plan:
     images = _by_id(source, DRIVE + r"/image_(0[23])/data/(\d{10})\.(?:png|jpg)")
     truths = _by_id(source, DRIVE + r"/proj_depth/groundtruth/image_(0[23])/(\d{10})\.png") if config.annotated else {}
     scans = {(m[1], m[2]): n for n, m in source.match(DRIVE + r"/velodyne_points/data/(\d{10})\.bin")}
-    rigs = _calibrations(source)
+    rigs, faults = _calibrations(source)
 
     def read(id: str) -> Record:
         drive, camera, frame = id.rsplit("-", 2)
-        record = Record(source.read(images[id]))
+        record = photo(source, images[id])
         if id in truths:
             where = source.where(truths[id])
             record.depth_m = decode(source.read(truths[id]), where, ("I;16", "I")) / 256.0
+        elif (drive, frame) in scans and drive[DATE] in faults:
+            raise UserError(faults[drive[DATE]])
         elif (drive, frame) in scans and drive[DATE] in rigs:
             rig, scan = rigs[drive[DATE]], scans[drive, frame]
             size = decode(source.read(images[id]), source.where(images[id])).shape[:2]
@@ -40,9 +42,9 @@ def plan(source: Source, config: Convert) -> Plan:
 
     ids = sorted(images)
     without = [i for i in ids if i not in truths and (i[:26], i.rsplit("-", 1)[1]) not in scans]
-    dates = sorted({id[DATE] for id in ids} - rigs.keys())
+    dates = sorted({id[DATE] for id in ids} - rigs.keys() - faults.keys())
     missing = [f"depth: {len(without)} of {len(ids)} images have none (drives' zips, {ANNOTATED})"] if without else []
-    missing += [f"calibration of {', '.join(dates)}: {SET.home} offers DATE_calib.zip"] if dates and scans else []
+    missing += [f"calibration of {', '.join(dates)} (DATE_calib.zip)"] if dates and scans else []
     splits = eigen_splits(ids, {id for id in ids if id in truths})
     facts = {"depth_of": "annotated, else laser" if truths else "laser"}
     camera = _camera(rigs, ids)
@@ -54,18 +56,22 @@ def _by_id(source: Source, pattern: str) -> dict[str, str]:
     return {"-".join(match.groups()): name for name, match in source.match(pattern)}
 
 
-def _calibrations(source: Source) -> dict[str, Calibration]:
-    """Date -> its rig, where both files are there."""
+def _calibrations(source: Source) -> tuple[dict[str, Calibration], dict[str, str]]:
+    """Date -> its rig, or what is wrong with it; where both files are there."""
     found: dict[str, dict[str, str]] = {}
     for name, match in source.match(r"(\d{4}_\d\d_\d\d)/calib_(cam_to_cam|velo_to_cam)\.txt"):
         found.setdefault(match[1], {})[match[2]] = name
-    whole = {date: files for date, files in found.items() if len(files) == 2}
-    return {
-        date: read_calibration(
-            source.read(f["cam_to_cam"]), source.read(f["velo_to_cam"]), source.where(f["cam_to_cam"])
-        )
-        for date, f in whole.items()
-    }
+    rigs: dict[str, Calibration] = {}
+    faults: dict[str, str] = {}
+    for date, files in found.items():
+        if len(files) == 2:
+            cameras, scanner = files["cam_to_cam"], files["velo_to_cam"]
+            where = f"{source.where(cameras)} or {source.where(scanner)}"
+            try:
+                rigs[date] = read_calibration(source.read(cameras), source.read(scanner), where)
+            except UserError as error:  # other days need not suffer
+                faults[date] = str(error)
+    return rigs, faults
 
 
 def _camera(rigs: dict[str, Calibration], ids: list[str]) -> Camera | None:

@@ -19,16 +19,18 @@ class Calibration:
 
 
 def read_calibration(cameras: bytes, scanner: bytes, where: str) -> Calibration:
-    """From calib_cam_to_cam.txt and calib_velo_to_cam.txt. Raises UserError."""
+    """From calib_cam_to_cam.txt and calib_velo_to_cam.txt; `where` names both. Raises UserError."""
+    rig, velo = _numbers(cameras), _numbers(scanner)
+    to_camera, rectify = np.eye(4), np.eye(4)
     try:
-        rig, velo = _numbers(cameras), _numbers(scanner)
-        to_camera, rectify = np.eye(4), np.eye(4)
-        to_camera[:3, :3], to_camera[:3, 3] = velo["R"].reshape(3, 3), velo["T"]
+        to_camera[:3, :3], to_camera[:3, 3] = velo["R"].reshape(3, 3), velo["T"].reshape(3)
         rectify[:3, :3] = rig["R_rect_00"].reshape(3, 3)
         planes = {camera: rig[f"P_rect_{camera}"].reshape(3, 4) for camera in ("02", "03")}
         sizes = {c: (int(rig[f"S_rect_{c}"][1]), int(rig[f"S_rect_{c}"][0])) for c in planes}
-    except (KeyError, ValueError, IndexError) as error:
-        raise UserError(f"{where}: no calibration of KITTI ({error!r})") from error
+    except KeyError as error:
+        raise UserError(f"{where}: truncated, or no calibration of KITTI: there is no {error}") from error
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{where}: truncated, or no calibration of KITTI ({error})") from error
     return Calibration({camera: p @ rectify @ to_camera for camera, p in planes.items()}, sizes, planes)
 
 

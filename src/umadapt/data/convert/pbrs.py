@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
 from umadapt.config import Convert
-from umadapt.data.convert.base import DataSet, Plan, Record, decode, label_map
+from umadapt.data.convert.base import DataSet, Plan, Record, decode, label_map, photo
 from umadapt.data.convert.source import Source
 from umadapt.data.folder import Camera
 from umadapt.data.normals import normals_from_depth
@@ -33,11 +35,15 @@ def plan(source: Source, config: Convert) -> Plan:
         stored = decode(source.read(normals[id]), source.where(normals[id]), ("RGB",))
         return (stored.astype(np.float32) / 127.5 - 1) * stored.any(-1, keepdims=True)
 
-    probes = [id for id in sorted(images) if id in depths and id in normals][:PROBES]
-    axes = find_axes([(depth(id), vectors(id)) for id in probes]) if probes else None
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for id in sorted(images.keys() & depths.keys() & normals.keys()):
+            with contextlib.suppress(UserError):  # a damaged file is named when it is converted
+                yield depth(id), vectors(id)
+
+    axes = find_axes(list(itertools.islice(pairs(), PROBES)))
 
     def read(id: str) -> Record:
-        record = Record(source.read(images[id]))
+        record = photo(source, images[id])
         if id in depths:
             record.depth_m = depth(id)
         if id in normals and axes is not None:
@@ -55,13 +61,14 @@ def plan(source: Source, config: Convert) -> Plan:
         if any(id not in found for id in ids)
     ]
     if normals and axes is None:
-        missing.append("normals: left out, because without depth their axes cannot be told")
+        missing.append("normals: left out, because their axes cannot be told without depth")
     facts = {} if axes is None else {"normals_axes": axes.astype(int).tolist()}
     return Plan(ids, read, classes.classes, camera=CAMERA if ids else None, missing=missing, facts=facts)
 
 
-def find_axes(probes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """(3, 3) of 0, 1 and -1: from the stored axes of normals to x right, y up, z towards the viewer.
+def find_axes(probes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray | None:
+    """(3, 3) of 0, 1 and -1: from the stored axes of normals to x right, y up, z towards the viewer; None where no
+    pixel of the probes has both.
 
     OURS: told by comparing with the normals of depth and camera under all 48 signed permutations, because copies with
     different conventions are around.
@@ -77,17 +84,23 @@ def find_axes(probes: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
         both = plane.any(-1) & given.any(-1)
         stored.append(given[both])
         fitted.append(plane[both])
+    if not any(map(len, stored)):
+        return None
     a, b = np.concatenate(stored), np.concatenate(fitted)
     a = a / np.maximum(np.linalg.norm(a, axis=-1, keepdims=True), 1e-6)
     best, least = np.eye(3), 180.0
     for order in itertools.permutations(range(3)):
         for signs in itertools.product((1, -1), repeat=3):
             axes = np.eye(3)[list(order)] * np.array(signs)[:, None]
-            angle = np.median(np.degrees(np.arccos(np.clip(((a @ axes.T) * b).sum(-1), -1, 1)))) if len(a) else 0.0
+            # the mean, because the few surfaces that look to the side tell left from right, and no median hears them
+            angle = np.degrees(np.arccos(np.clip(((a @ axes.T) * b).sum(-1), -1, 1))).mean()
             if angle < least:
                 best, least = axes, float(angle)
     if least > CLOSE_DEG:
-        raise UserError(f"PBRS: normals disagree with depth by {least:.0f} degrees under every order of their axes")
+        raise UserError(
+            f"PBRS: normals disagree with depth by {least:.0f} degrees under every order of their axes; expected those "
+            "of one set. To convert without normals leave their folder out of SRC"
+        )
     return best
 
 

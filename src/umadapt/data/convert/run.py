@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from umadapt.config import Convert
 from umadapt.data.convert import SETS
 from umadapt.data.convert.base import NONE, DataSet, Plan, Record
+from umadapt.data.convert.digests import verify
 from umadapt.data.convert.source import Source
-from umadapt.data.files import sweep
+from umadapt.data.files import decode_picture, sweep
 from umadapt.data.folder import hxw, write_bytes, write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
+STATE = "convert.json"  # in OUT: options and source
+AHEAD = 4096  # images that wait for a thread; of 500,000 at once the waiting alone would take a gigabyte
 SHOWN = 20  # bad images that the screen lists; --json lists all
 UNTOLD = ("src", "out", "more", "workers", "json")  # arguments that do not change what is written
 
@@ -36,13 +36,15 @@ def run(config: Convert) -> int:
     source = Source(config.src, *config.more)
     plan = chosen.plan(source, config)
     if not plan.ids:
-        found = "; ".join([*plan.missing, *source.refused]) or f"{len(source.names)} files of other names"
+        lines = [*plan.missing, *source.refused, *source.unread]
+        found = "; ".join(lines) or f"{len(source.names)} files of other names"
         raise UserError(f"{config.src}: no image of {chosen.title} ({found}). Its owner offers it at {chosen.home}")
-    for line in plan.missing:
-        print(f"missing: {line}")
-    if chosen.published and len(plan.ids) < chosen.published:
-        print(f"found {len(plan.ids):,} of the {chosen.published:,} published images")
-    _begin(config, chosen)
+    _tell(plan, chosen, source)
+    state = _begin(config)
+    warnings = list(verify(source, chosen.digests, state["digests"]))  # no fault: a part of the set may be wanted
+    for line in warnings:
+        print(f"warning: {line}")
+    write_json(config.out / STATE, state)
     bad = [*source.refused, *_convert_all(config, plan)]
     written = _finish(config.out, chosen, plan, config.name)
     for line in bad[:SHOWN]:
@@ -53,16 +55,33 @@ def run(config: Convert) -> int:
     print(f"look at them with: umadapt check {config.out}")
     if config.json:
         found = {"name": config.name, "images": written, "found": len(plan.ids), "published": chosen.published or None}
-        write_json(config.json, {**found, "missing": list(plan.missing), "bad": bad})
+        write_json(config.json, {**found, "missing": list(plan.missing), "warnings": warnings, "bad": bad})
     return 1 if bad else 0
 
 
-def _begin(config: Convert, chosen: DataSet) -> None:
-    """Note the options in OUT. Raises UserError when what lies there was made with others."""
-    path = config.out / "convert.json"
+def _tell(plan: Plan, chosen: DataSet, source: Source) -> None:
+    """Say what is missing before the work begins."""
+    for line in plan.missing:
+        print(f"missing: {line}")
+    for line in source.unread:
+        print(f"not read: {line}")
+    if chosen.published and len(plan.ids) < chosen.published:
+        print(f"found {len(plan.ids):,} of the {chosen.published:,} published images")
+    if plan.missing or len(plan.ids) < chosen.published:
+        print(f"the owner of {chosen.title} offers it at {chosen.home}")
+
+
+def _begin(config: Convert) -> dict[str, Any]:
+    """Note the options in OUT; returns what is known of the work there: options, source, digests.
+
+    Raises UserError when what lies there was made with other options.
+    """
+    path = config.out / STATE
     options = {k: v for k, v in json.loads(json.dumps(asdict(config), default=str)).items() if k not in UNTOLD}
+    digests = {}
     try:
-        before = json.loads(path.read_text())["options"]
+        found = json.loads(path.read_text())
+        before, digests = found["options"], dict(found.get("digests", {}))
     except FileNotFoundError:
         if config.out.is_dir() and any(config.out.iterdir()):
             raise UserError(f"{config.out} is not empty and was not made by convert; give another folder") from None
@@ -72,9 +91,11 @@ def _begin(config: Convert, chosen: DataSet) -> None:
     changed = [f"{k}: {before.get(k)} -> {v}" for k, v in options.items() if before.get(k) != v]
     if changed:
         raise UserError(f"{config.out} was converted with other options ({', '.join(changed)}); give another folder")
-    write_json(path, {"options": options, "source": [str(config.src), *map(str, config.more)]})
+    state = {"options": options, "source": [str(config.src), *map(str, config.more)], "digests": digests}
+    write_json(path, state)
     for folder in ("image", "depth", "normals", "seg"):
         sweep(config.out / folder)  # temporary files of a run that was killed
+    return state
 
 
 def _convert_all(config: Convert, plan: Plan) -> list[str]:
@@ -94,33 +115,30 @@ def _convert_all(config: Convert, plan: Plan) -> list[str]:
             _write(config.out, id, suffix, record, plan)  # an error here is the disk's and ends the run
             return None
 
+        bad = []
         try:
-            return [error for error in _counted(pool.map(one, todo), bar) if error]
+            for start in range(0, len(todo), AHEAD):
+                for error in pool.map(one, todo[start : start + AHEAD]):
+                    bar.update()
+                    bad += [error] if error else []
         except BaseException:  # Ctrl-C, a full disk: what waits must not start
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _counted(results: Iterator[str | None], bar: Any) -> Iterator[str | None]:
-    for result in results:
-        bar.update()
-        yield result
+        return bad
 
 
 def _check(record: Record, plan: Plan, id: str) -> str:
     """The image's suffix. Raises UserError when the parts do not fit together or hold what cannot be."""
     if isinstance(record.image, bytes):
-        try:
-            with Image.open(io.BytesIO(record.image)) as image:
-                image.load()
-                size, suffix = (image.height, image.width), SUFFIXES[image.format or ""]
-        except Exception as error:
-            raise UserError(f"{id}: the image is truncated, damaged, or neither JPEG nor PNG ({error})") from error
+        image = decode_picture(record.image, record.where)
+        if image.format not in SUFFIXES:
+            raise UserError(f"{record.where}: found {image.format}, expected a picture in JPEG or PNG")
+        size, suffix = (image.height, image.width), SUFFIXES[image.format]
     else:
         size, suffix = record.image.shape[:2], ".png"
     for task, label in (("depth", record.depth_m), ("normals", record.normals), ("seg", record.seg)):
         if label is not None and label.shape[:2] != tuple(size):
-            raise UserError(f"{id}: {task} is {hxw(label)}, the image {size[0]}x{size[1]}")
+            raise UserError(f"{id}: {task} is {hxw(label)}, the image {size[0]}x{size[1]} ({record.where})")
     if record.seg is not None:
         strange = [i for i in np.unique(record.seg).tolist() if i >= len(plan.classes) and i != NONE]
         if strange:

@@ -21,6 +21,7 @@ LIMIT = 4 << 30  # bytes of one member; no file of the known sets is larger but 
 ZIPS, TARS = (".zip",), (".tar",)
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".rar", ".7z")
 NO_ACCESS = "this kind of archive cannot be read in place; unpack it"
+DAMAGED = (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Source:
     """One flat list of names over everything below one or several places.
 
     Names are paths with '/' relative to the place or to the archive's root. Where a folder and an archive have the
-    same name, the folder's file counts.
+    same name, the folder's file counts. Links in the folders are followed: they are the user's own.
 
     Args:
         places: folders (with the archives that lie in them), archives or single files.
@@ -53,7 +54,8 @@ class Source:
 
     def __init__(self, *places: Path):
         self.places = places
-        self.refused: list[str] = []  # archive members that are not read, a line each
+        self.refused: list[str] = []  # damaged archives, and members that are not read: a line each
+        self.unread: list[str] = []  # archives of other kinds: a line each
         self._files: dict[str, Member] = {}
         self._zips: dict[Path, zipfile.ZipFile] = {}
         self._lock = threading.Lock()
@@ -72,45 +74,45 @@ class Source:
         for archive in archives:
             for name, member in self._list(archive):
                 self._files.setdefault(name, member)
+        self.archives = tuple(archives)
         self.names: tuple[str, ...] = tuple(sorted(self._files))
 
     def _walk(self, place: Path) -> list[Path]:
         """Add the files below a folder; returns the archives among them."""
         archives = []
-        for folder, below, names in os.walk(place):
-            below[:] = sorted(name for name in below if not name.startswith("."))
+        for folder, below, names in os.walk(place, followlinks=True):
+            below[:] = sorted(name for name in below if not name.startswith(".") and not _leads_up(folder, name))
             for name in sorted(names):
                 path = Path(folder) / name
                 if path.suffix.lower() in ZIPS + TARS:
                     archives.append(path)
                 elif name.lower().endswith(PACKED):
-                    self.refused.append(f"{path}: {NO_ACCESS} first")
+                    self.unread.append(f"{path}: {NO_ACCESS} if its files are wanted")
                 elif not name.startswith("."):
                     self._files[path.relative_to(place).as_posix()] = Member(path)
         return archives
 
     def _list(self, archive: Path) -> Iterator[tuple[str, Member]]:
-        """The sound members of an archive; the others go to `refused`."""
+        """The sound members of an archive, up to where it is damaged; the others go to `refused`."""
+        count = 0
         try:
-            members = list(self._zip(archive) if archive.suffix.lower() in ZIPS else _tar(archive))
-        except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-            self.refused.append(f"{archive}: truncated or damaged archive ({error})")
-            return
-        for name, link, member in members:
-            why = "is a link" if link else _unsafe(name)
-            if not why and member.size > LIMIT:
-                why = f"declares {member.size} bytes"
-            if why:
-                self.refused.append(f"{archive}: member {name!r} {why}; it is not read")
-            else:
-                yield PurePosixPath(name).as_posix(), member
+            for name, why, member in self._zip(archive) if archive.suffix.lower() in ZIPS else _tar(archive):
+                why = why or _unsafe(name) or (f"declares {member.size} bytes" if member.size > LIMIT else "")
+                if why:
+                    self.refused.append(f"{archive}: member {name!r} {why}; it is not read")
+                else:
+                    count += 1
+                    yield PurePosixPath(name).as_posix(), member
+        except DAMAGED as error:
+            rest = f"; the {count} files before the damage are read" if count else ""
+            self.refused.append(f"{archive}: truncated or damaged archive ({error}){rest}")
 
-    def _zip(self, archive: Path) -> Iterator[tuple[str, bool, Member]]:
+    def _zip(self, archive: Path) -> Iterator[tuple[str, str, Member]]:
         opened = self._zips[archive] = zipfile.ZipFile(archive)
         for info in opened.infolist():
             if not info.is_dir():
-                link = (info.external_attr >> 16) & 0o170000 == 0o120000
-                yield info.filename, link, Member(archive, info.filename, size=info.file_size)
+                why = "is a link" if (info.external_attr >> 16) & 0o170000 == 0o120000 else ""
+                yield info.filename, why, Member(archive, info.filename, size=info.file_size)
 
     def match(self, pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
         """(name, match) of every file whose name ends as the pattern says, after a '/' or at the start."""
@@ -120,13 +122,14 @@ class Source:
             if found:
                 yield name, found
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._files
-
     def where(self, name: str) -> str:
         """A file for people: its path, or `archive: member`."""
         member = self._files[name]
         return f"{member.container}:{name}" if member.packed else str(member.container)
+
+    def downloads(self) -> list[Path]:
+        """The archives, and the single files that are no part of one."""
+        return [*self.archives, *(member.container for member in self._files.values() if not member.packed)]
 
     def path(self, name: str) -> Path | None:
         """The file on disk, None for one inside an archive."""
@@ -140,15 +143,20 @@ class Source:
         member = self._files[name]
         try:
             if member.member is not None:
-                with self._lock, self._zips[member.container].open(member.member) as file:
+                with self._lock:  # to open and close; several may read at a time
+                    file = self._zips[member.container].open(member.member)
+                try:
                     data = file.read(member.size + 1)  # one more than declared: more is an error
+                finally:
+                    with self._lock:
+                        file.close()
             elif member.offset is not None:
                 with member.container.open("rb") as file:
                     file.seek(member.offset)
                     data = file.read(member.size)
             else:
                 return member.container.read_bytes()
-        except (OSError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+        except DAMAGED as error:
             raise UserError(f"{self.where(name)}: cannot be read ({error})") from error
         except Exception as error:  # zlib.error, lzma.LZMAError: a damaged stream
             raise UserError(f"{self.where(name)}: damaged ({error})") from error
@@ -157,11 +165,18 @@ class Source:
         return data
 
 
-def _tar(archive: Path) -> Iterator[tuple[str, bool, Member]]:
+def _tar(archive: Path) -> Iterator[tuple[str, str, Member]]:
     with tarfile.open(archive, "r:") as opened:  # uncompressed only, so that members can be read where they lie
         for info in opened:
             if not info.isdir():
-                yield info.name, not info.isreg(), Member(archive, offset=info.offset_data, size=info.size)
+                why = "" if info.isreg() and not info.issparse() else "is sparse" if info.isreg() else "is a link"
+                yield info.name, why, Member(archive, offset=info.offset_data, size=info.size)
+
+
+def _leads_up(folder: str, name: str) -> bool:
+    """Whether an entry of a folder is a link to that folder or one above it: to follow it would never end."""
+    above, target = os.path.realpath(folder), os.path.realpath(os.path.join(folder, name))
+    return os.path.commonpath([above, target]) == target
 
 
 def _unsafe(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from umadapt.config import Convert
-from umadapt.data.convert.base import DataSet, Plan, Record, decode_16bit, label_map, stems
+from umadapt.data.convert.base import DataSet, Plan, Record, decode_16bit, label_map, photo, stems
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.source import Source
 from umadapt.data.folder import Camera
@@ -21,7 +21,7 @@ def plan(source: Source, config: Convert) -> Plan:
     classes = label_map("synthia", label_map("cityscapes").classes)
 
     def read(id: str) -> Record:
-        record = Record(source.read(images[id]))
+        record = photo(source, images[id])
         if id in labels:
             # 16 bits a channel: the class in the first, the instance in the second; PIL would cut them to 8
             where = source.where(labels[id])

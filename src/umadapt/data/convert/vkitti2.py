@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from umadapt.config import Convert
-from umadapt.data.convert.base import NONE, DataSet, Plan, Record, decode, label_map, rows
+from umadapt.data.convert.base import NONE, DataSet, Plan, Record, decode, label_map, photo, rows
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.source import Source
 from umadapt.data.folder import Camera
@@ -26,7 +26,7 @@ def plan(source: Source, config: Convert) -> Plan:
     colours = colour_table()
 
     def read(id: str) -> Record:
-        record = Record(source.read(images[id]))
+        record = photo(source, images[id])
         if id in depths:
             where = source.where(depths[id])
             depth = decode(source.read(depths[id]), where, ("I;16", "I"))  # centimetres along the axis
@@ -38,8 +38,8 @@ def plan(source: Source, config: Convert) -> Plan:
         return record
 
     missing = [
-        f"{part}: {len(images) - len(images.keys() & found[part].keys())} of {len(images)} images have none; "
-        f"{SET.home} offers vkitti_2.0.3_{part}.tar"
+        f"{part}: {len(images) - len(images.keys() & found[part].keys())} of {len(images)} images have none "
+        f"(vkitti_2.0.3_{part}.tar)"
         for part in ("depth", "classSegmentation")
         if images.keys() - found[part].keys()
     ]
