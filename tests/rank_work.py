@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
@@ -11,12 +12,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
-from umadapt import adapt, loop, train
+from umadapt import adapt, loop, ranks, train
+from umadapt import together as batch
 from umadapt.cli import main
 
-PRELOAD = ["rank_work", "umadapt.evaluate", "umadapt.predict", "umadapt.trust", "umadapt.semi", "torch.utils.tensorboard"]
+PRELOAD = [
+    "rank_work",
+    "umadapt.evaluate",
+    "umadapt.predict",
+    "umadapt.trust",
+    "umadapt.semi",
+    "torch.utils.tensorboard",
+]
 
 
 def together(size: int, work: Callable[..., Any], *arguments: Any) -> list[int | None]:
@@ -64,7 +74,7 @@ def in_float64() -> None:
         } | {k: to_device(v, device) for k, v in batch.items() if isinstance(v, dict)}
 
     for module in (loop, train, adapt):
-        setattr(module, "to_device", to_device)
+        module.to_device = to_device
 
 
 SMALL = "--backbone test_resnet --weights none --size 32x64 --width 0.03 --transfer-width 0.03 --batch 12".split()
@@ -96,5 +106,72 @@ def measure_everything(out: Path, run_path: Path, world: Path, photos: Path) -> 
     run("evaluate", run_path, "--data", world, "--batch", 2, "--json", out / "evaluate.json")
     run("score", run_path, "--photos", photos, "--batch", 2, "--json", out / "score.json")
     run("trust", run_path, "--data", world, "--batch", 2, "--json", out / "trust.json")
-    run("predict", run_path, photos, "--out", out / "predicted")
-    run("evaluate", "--predictions", out / "predicted", "--data", photos, "--json", out / "predictions.json")
+    run("predict", run_path, world, "--out", out / "predicted")
+    run("evaluate", "--predictions", out / "predicted", "--data", world, "--json", out / "predictions.json")
+
+
+def train_joint(out: Path, world: Path) -> int:
+    """The run "joint" of `train_everything`, with a save after each step."""
+    in_float64()
+    where = ["--source", str(world), "--out", str(out), "--optimiser", "joint", "--save-every", "1"]
+    return main(["train", *where, *SMALL, *STEPS])
+
+
+def at_step(step: int, act: Callable[[], None]) -> None:
+    """Do something when step `step` (from 0) of stage base begins."""
+    seed = loop.step_seed
+
+    def step_seed(number: int, stage: str, at: int) -> int:
+        if (stage, at) == ("base", step):
+            act()
+        return seed(number, stage, at)
+
+    loop.step_seed = step_seed
+
+
+def train_and_die(out: Path, world: Path, log: Path, victim: int | None, step: int) -> int:
+    """One rank is killed when a step begins; what the ranks say goes to LOG-RANK."""
+    sys.stderr = Path(f"{log}-{ranks.rank()}").open("w")
+    if ranks.rank() == victim:
+        at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    code = train_joint(out, world)
+    sys.stderr.flush()
+    return code
+
+
+def train_and_stop(out: Path, world: Path) -> int:
+    """The last rank is asked to stop in the second step."""
+    if ranks.rank() == ranks.size() - 1:
+        at_step(1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    return train_joint(out, world)
+
+
+def check_batch_norm() -> None:
+    """BatchNorm over shares of 3, 0 and 2 samples is BatchNorm over 5, as are its gradients and running statistics."""
+    torch.manual_seed(0)
+    whole = torch.randn(5, 4, 3, 2, dtype=torch.float64)
+    weigh = torch.randn_like(whole)
+    share = [range(3), range(3, 5)] if ranks.size() == 2 else [range(3), range(0), range(3, 5)]
+    mine = list(share[ranks.rank()])
+    alone, shared = torch.nn.BatchNorm2d(4).double(), torch.nn.BatchNorm2d(4).double()
+    for norm in (alone, shared):
+        torch.nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(1))
+    x, part = whole.clone().requires_grad_(True), whole[mine].clone().requires_grad_(True)
+    (alone(x).square() * weigh).sum().backward()
+    with batch.shared(len(mine)):
+        loss = batch.total((shared(part).square() * weigh[mine]).sum())
+        assert batch.rows(len(mine)).mine.tolist() == mine
+        drawn = batch.rows(len(mine)).draw(lambda count: torch.arange(count) * 10)
+        assert drawn.tolist() == [10 * i for i in mine]
+        assert batch.std(part.detach()).item() == pytest.approx(whole.std().item())
+    torch.testing.assert_close(loss.detach(), (alone(whole).square() * weigh).sum().detach())
+    loss.backward()
+    ranks.add_all([p.grad for p in shared.parameters() if p.grad is not None])
+    close = {"rtol": 1e-9, "atol": 1e-12}
+    torch.testing.assert_close(part.grad, None if x.grad is None else x.grad[mine], **close)
+    for norm, other in zip(shared.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(norm.grad, other.grad, **close)
+    fresh = torch.nn.BatchNorm2d(4).double()
+    fresh(whole)
+    torch.testing.assert_close(shared.running_mean, fresh.running_mean, **close)
+    torch.testing.assert_close(shared.running_var, fresh.running_var, **close)

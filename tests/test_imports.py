@@ -118,7 +118,9 @@ def test_every_module_imports_downwards() -> None:
 def test_networks_know_tensors_only() -> None:
     for path in (ROOT / "nets").glob("*.py"):
         if path.stem not in ("model", "__init__"):
-            assert not [name for name in imports(path) if not name.startswith("nets.") and name != "together"], path.name
+            assert not [name for name in imports(path) if not name.startswith("nets.") and name != "together"], (
+                path.name
+            )
 
 
 def test_the_command_line_is_light() -> None:
