@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -19,14 +20,8 @@ from umadapt import adapt, loop, ranks, train
 from umadapt import together as batch
 from umadapt.cli import main
 
-PRELOAD = [
-    "rank_work",
-    "umadapt.evaluate",
-    "umadapt.predict",
-    "umadapt.trust",
-    "umadapt.semi",
-    "torch.utils.tensorboard",
-]
+COMMANDS = [f"umadapt.{name}" for name in ("evaluate", "predict", "score", "semi", "trust")]
+PRELOAD = ["rank_work", *COMMANDS, "torch.utils.tensorboard"]
 
 
 def together(size: int, work: Callable[..., Any], *arguments: Any) -> list[int | None]:
@@ -131,12 +126,14 @@ def at_step(step: int, act: Callable[[], None]) -> None:
 
 def train_and_die(out: Path, world: Path, log: Path, victim: int | None, step: int) -> int:
     """One rank is killed when a step begins; what the ranks say goes to LOG-RANK."""
-    sys.stderr = Path(f"{log}-{ranks.rank()}").open("w")
+    with Path(f"{log}-{ranks.rank()}").open("w") as file, contextlib.redirect_stderr(file):
+        return train_and_perhaps_die(out, world, victim, step)
+
+
+def train_and_perhaps_die(out: Path, world: Path, victim: int | None, step: int) -> int:
     if ranks.rank() == victim:
         at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    code = train_joint(out, world)
-    sys.stderr.flush()
-    return code
+    return train_joint(out, world)
 
 
 def train_and_stop(out: Path, world: Path) -> int:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -39,28 +38,21 @@ def assert_close(run: Path, other: Path) -> None:
     ours, theirs = (safetensors.torch.load_file(path / "model.safetensors") for path in (run, other))
     assert set(ours) == set(theirs)
     for name, tensor in ours.items():
-        torch.testing.assert_close(
-            tensor, theirs[name], rtol=0, atol=1e-9, msg=lambda text, n=name: f"{run} {n}: {text}"
-        )
+        assert (tensor.double() - theirs[name].double()).abs().max() <= 1e-9, f"{name} of {run}"
 
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_ranks_take_the_steps_of_one_process(root: Path, tmp_path: Path, size: int) -> None:
     """All stages and several methods, a batch of 12, three steps in float64."""
     assert together(size, rank_work.train_everything, tmp_path, root / "world", root / "photos") == [0] * size
-    runs = sorted(path.name for path in (root / "one").iterdir())
-    assert (
-        runs
-        == sorted(path.name for path in tmp_path.iterdir())
-        == ["adv", "b-ccr", "joint", "mean-teacher", "noadv", "per-task", "semi"]
-    )
+    runs = ["adv", "b-ccr", "joint", "mean-teacher", "noadv", "per-task", "semi"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == runs
     for name in runs:
         assert_close(tmp_path / name, root / "one" / name)
     moved, start = (safetensors.torch.load_file(root / "one" / name / "model.safetensors") for name in ("adv", "joint"))
     branch = "encoder.branches.{}.0.0.conv1.weight"
-    assert (moved[branch.format("target")] - start[branch.format("source")]).abs().max() > 1e-4, (
-        "three steps move weights"
-    )
+    change = moved[branch.format("target")] - start[branch.format("source")]
+    assert change.abs().max() > 1e-4, "three steps move weights"
     log, alone = ((path / "joint" / "metrics.jsonl").read_text().splitlines() for path in (tmp_path, root / "one"))
     assert len(log) == len(alone), "rank 0 alone writes"
     for line, wanted in zip(map(json.loads, log), map(json.loads, alone), strict=True):
@@ -76,12 +68,8 @@ def test_measuring_is_shared_out_and_gives_identical_files(root: Path, tmp_path:
         arguments = (out, root / "one" / "adv", root / "world", root / "photos")
         assert together(size, rank_work.measure_everything, *arguments) == [0] * size
         found = {path.relative_to(out): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
-        files[size] = {name: data for name, data in found.items() if name.name != "predictions.json"}
-        predictions = json.loads(found[Path("predictions.json")])
-        assert predictions["n"] == 14
-        files[size][Path("predictions.json")] = json.dumps(
-            {k: v for k, v in predictions.items() if k != "data"}
-        ).encode()
+        assert json.loads(found[Path("predictions.json")])["n"] == 14
+        files[size] = found
     assert len(files[1]) > 14 * 6
     for size in (2, 3):
         assert set(files[size]) == set(files[1])
@@ -116,9 +104,8 @@ def test_torchrun_measures_what_one_process_does(root: Path, tmp_path: Path) -> 
     command = ["evaluate", str(root / "one" / "noadv"), "--data", str(root / "world"), "--device", "cpu"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "umadapt"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launcher, *command, "--json", str(tmp_path / "two.json")], env=environment, capture_output=True
-    )
+    launched = [*launcher, *command, "--json", str(tmp_path / "two.json")]
+    done = subprocess.run(launched, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.decode().count("protocol raw") == 1, "rank 0 alone speaks"
     assert main([*command, "--json", str(tmp_path / "one.json")]) == 0
@@ -150,18 +137,3 @@ def test_mistakes_are_told_once_a_machine(monkeypatch: pytest.MonkeyPatch, capsy
         assert (
             capsys.readouterr().err.count("umadapt check: check runs in one process; start it without torchrun") == told
         )
-
-
-def test_a_batch_is_large_enough_for_all_ranks(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from umadapt.data.batches import Batches
-    from umadapt.data.folder import Folder
-    from umadapt.errors import UserError
-
-    folder = Folder(root / "world")
-    with pytest.raises(UserError, match="a batch of 2 cannot be shared by 3 processes; give --batch 3 or more"):
-        Batches(folder, folder.ids, (32, 64), (16, 32), batch=2, rank=0, world=3)
-    assert np.all(
-        [len(Batches(folder, folder.ids, (32, 64), (16, 32), batch=4, rank=r, world=3).numbers(5)) for r in range(3)]
-    )

@@ -12,6 +12,7 @@ of its samples. That costs every rank the drawing of all; it is what makes N pro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,7 +147,8 @@ def batch_norm(
     """
     if not training:
         return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
-    mean, var, count = _moments(x.detach())
+    mean, var = _moments(x.detach())
+    count = rows(len(x)).total * math.prod(x.shape[2:])
     if count < 2:
         raise ValueError(f"expected more than 1 value a channel when training, got {tuple(x.shape)} on all ranks")
     if running_mean is not None and running_var is not None:
@@ -157,8 +159,8 @@ def batch_norm(
     return _BatchNorm.apply(x, weight, bias, mean, var, count, eps)  # type: ignore[return-value]
 
 
-def _moments(x: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Mean and biased variance (C,) in float64, and the number of values a channel, over all ranks."""
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance (C,) over all ranks, in float64."""
     n = x.numel() // x.shape[1]
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     moments = torch.zeros(3, x.shape[1], dtype=torch.float64, device=x.device)
@@ -169,7 +171,7 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor, float]:
     count = counts.sum(0)
     mean = (counts * means).sum(0) / count
     var = (counts * (variances + (means - mean).square())).sum(0) / count  # Chan et al. 1979: nothing cancels
-    return mean, var, float(count[0])
+    return mean, var
 
 
 class _BatchNorm(torch.autograd.Function):
@@ -181,7 +183,7 @@ class _BatchNorm(torch.autograd.Function):
         bias: Tensor | None,
         mean: Tensor,
         var: Tensor,
-        count: float,
+        count: int,
         eps: float,
     ) -> Tensor:
         ctx.save_for_backward(x, weight, mean, (var + eps).rsqrt())
