@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,9 +49,7 @@ def _start(rank: int, size: int, port: int, work: Callable[..., Any], arguments:
 
 def run(*arguments: object) -> None:
     """A command that must succeed."""
-    start = time.process_time()
     code = main([str(argument) for argument in arguments])
-    print("CPU", arguments[0], arguments[-1], time.process_time() - start, file=sys.stderr)
     if code:
         raise SystemExit(code)
 
