@@ -110,8 +110,8 @@ def std(x: Tensor) -> Tensor:
     """Standard deviation of all numbers of (B, ...); carries no gradient."""
     if _rows is None:
         return x.std()
-    count = x.numel() / len(_rows.mine) * _rows.total
-    return (total((x - mean(x.mean())).square().sum()) / (count - 1)).sqrt()
+    count = _rows.total * math.prod(x.shape[1:])
+    return (total((x - total(x.sum()) / count).square().sum()) / (count - 1)).sqrt()
 
 
 # --- BatchNorm
