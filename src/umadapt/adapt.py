@@ -10,7 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from umadapt import candidates
+from umadapt import candidates, ranks
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, load_weights, pick_device, read_config
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
@@ -134,7 +134,18 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | N
     folders = [photos] if config.mix == "union" else [Folder(address) for address in config.target]
     recipe = Augment(plain=config.anchor > 0 and config.anchor_sees != "same")
     parts = [
-        Batches(f, f.ids, size, grid, batch=config.batch, seed=config.seed + 2 * i, recipe=recipe, contours=True)
+        Batches(
+            f,
+            f.ids,
+            size,
+            grid,
+            batch=config.batch,
+            seed=config.seed + 2 * i,
+            recipe=recipe,
+            contours=True,
+            rank=ranks.rank(),
+            world=ranks.size(),
+        )
         for i, f in enumerate(folders)
     ]
     target = Union(parts, "alternate", config.seed)
@@ -154,6 +165,8 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | N
         seed=config.seed + 1,
         recipe=Augment(),
         images=READS[config.method] == "images" or config.real_tuples == "pred",
+        rank=ranks.rank(),
+        world=ranks.size(),
     )
     every = config.critic_every if config.method == "adv" else 1
 
@@ -164,7 +177,7 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | N
     if config.method != "adv":
         return STAGES[config.method](model, config, both)
     device = model.mean.device
-    measured = transfer.measure(model, (to_device(source(k), device) for k in range(8)))
+    measured = transfer.measure(model, (to_device(source(k), device) for k in range(8)), shared=True)
     real = {task: figures["energy"] for task, figures in measured.items()}
     print("hinge margins: " + ", ".join(f"{task} {config.margin * energy:.3f}" for task, energy in real.items()))
     return adapt.stage(model, config, both, real)

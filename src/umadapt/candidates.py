@@ -7,6 +7,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import nn
 
+from umadapt import ranks
 from umadapt.data.folder import write_bytes
 from umadapt.nets.model import UMAdapt
 
@@ -22,6 +23,8 @@ def candidate_path(run: Path, step: int) -> Path:
 
 def save_candidate(run: Path, step: int, model: UMAdapt, average: nn.Module | None = None) -> None:
     """Keep the target's Res-5, all that adaptation changes, as it is after `step`."""
+    if ranks.rank():
+        return
     branch = model.encoder.branches["target"] if average is None else average
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in branch.state_dict().items()}
     write_bytes(candidate_path(run, step), safetensors.torch.save(tensors))

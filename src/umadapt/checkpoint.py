@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from umadapt import ranks
 from umadapt.config import ModelSpec
 from umadapt.data.folder import write_bytes, write_json
 from umadapt.errors import UserError
@@ -29,7 +30,7 @@ FREE = {"out", "device", "save_every", "stage"}
 
 
 class RunFolder:
-    """One run on disk.
+    """One run on disk. All ranks read it, rank 0 alone writes it.
 
     Args:
         path: the folder; made when it is missing.
@@ -42,31 +43,43 @@ class RunFolder:
 
     def __init__(self, path: Path, config: dict[str, Any]):
         self.path = path
-        config = json.loads(json.dumps(config, default=str))
+        with ranks.first():
+            self.config = self._open(json.loads(json.dumps(config, default=str)))
+        ranks.barrier()  # nothing is rewritten before all have read it
+
+    def _open(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The config of what is there, or of what is begun."""
+        path = self.path
         if (path / "config.json").exists():
-            self.config = read_config(path)
-            refuse_changes(path, self.config["command"], config["command"])
-            if self.config["data"] != config["data"]:
+            stored = read_config(path)
+            refuse_changes(path, stored["command"], config["command"])
+            if stored["data"] != config["data"]:
                 raise UserError(f"{path} was begun on other data: images were added or removed; give another --out")
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+            return stored
+        if ranks.rank():
+            raise UserError(f"{path} is not seen on this machine; give --out a folder that all machines share")
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path} exists and is no run folder; give --out a new or an empty folder")
-        else:
-            self.config = {"format": FORMAT, **config, "git": git_commit(), "packages": versions(), "done": []}
-            self.write_config()
+        begun = {"format": FORMAT, **config, "git": git_commit(), "packages": versions(), "done": []}
+        write_json(path / "config.json", begun)
+        return begun
 
     def write_config(self) -> None:
-        write_json(self.path / "config.json", self.config)
+        if not ranks.rank():
+            write_json(self.path / "config.json", self.config)
 
     def done(self, stage: str) -> bool:
         return stage in self.config["done"]
 
     def finish(self, stage: str, model: UMAdapt) -> None:
         """Write the weights and note that a stage is complete. Weights first: a kill between repeats the last step."""
-        self.save_model(model)
         if stage not in self.config["done"]:
             self.config["done"].append(stage)
-        self.write_config()
-        write_bytes(self.path / "README.md", run_readme(self.config).encode())
+        if not ranks.rank():
+            self.save_model(model)
+            self.write_config()
+            write_bytes(self.path / "README.md", run_readme(self.config).encode())
+        ranks.barrier()  # what is done can be read
 
     def save_model(self, model: UMAdapt) -> None:
         # one entry only: safetensors writes several in random order, and equal weights shall be equal files
@@ -153,13 +166,19 @@ def load_model(run: Path, device: str = "auto") -> tuple[UMAdapt, dict[str, Any]
 
 
 def pick_device(name: str) -> torch.device:
-    """ "auto" is the GPU where there is one.
+    """ "auto" is the GPU where there is one; of several processes on a machine each has its own.
 
     Raises:
         UserError: there is no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and ranks.size() > 1:
+        if ranks.local_size() > torch.cuda.device_count():
+            found = f"{ranks.local_size()} processes on a machine with {torch.cuda.device_count()} GPUs"
+            raise UserError(f"{found}; start one for each, torchrun --nproc-per-node gpu, or give --device cpu")
+        torch.cuda.set_device(ranks.local_rank())
+        name = f"cuda:{ranks.local_rank()}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 
 import tyro
 
-from umadapt import config, presets
-from umadapt.errors import UserError
+from umadapt import config, presets, ranks
+from umadapt.errors import LostRank, UserError
 
 COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "render": (config.Render, "umadapt.scenes.render"),
@@ -27,6 +29,7 @@ COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "report": (config.Report, "umadapt.report"),
     "reproduce": (config.Reproduce, "umadapt.reproduce"),
 }
+SHARED = ("render", "train", "adapt", "semi", "evaluate", "score", "trust", "predict")  # what several processes share
 
 
 def usage() -> str:
@@ -42,7 +45,8 @@ def usage() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; returns its exit code: 0 done, 1 bad data found, 2 a mistake of the user, 130 stopped."""
+    """Run one command; returns its exit code: 0 done, 1 bad data found, or another process lost, 2 a mistake of the
+    user, 130 stopped."""
     command, *rest = arguments or ["--help"]
     if command in ("-h", "--help", "help"):
         print(usage())
@@ -56,20 +60,31 @@ def main(arguments: Sequence[str]) -> int:
         print(f"umadapt: no command {command!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     kind, module = COMMANDS[command]
+    prog = f"umadapt {command}"
     try:
+        if ranks.size() > 1 and command not in SHARED:
+            raise UserError(f"{command} runs in one process; start it without torchrun")
         preset = presets.chosen(rest) if command == "train" else None
-        prog = f"umadapt {command}"
         if preset is None:
             parsed = tyro.cli(kind, args=rest, prog=prog)
         else:
             parsed = tyro.cli(config.Train, args=rest, prog=prog, default=preset)
         config.check_numbers(parsed)
-        return importlib.import_module(module).run(parsed)
+        with redirect_stdout(io.StringIO()) if ranks.rank() else nullcontext():  # rank 0 speaks for all
+            return importlib.import_module(module).run(parsed)
     except UserError as error:
-        print(f"umadapt {command}: {error}", file=sys.stderr)
+        if ranks.met():
+            print(f"{prog}, rank {ranks.rank()} of {ranks.size()}: {error}", file=sys.stderr)
+        elif not ranks.local_rank():  # what goes wrong that early does so in all processes of a machine
+            print(f"{prog}: {error}", file=sys.stderr)
         return 2
+    except LostRank as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        print("the same command, with any number of processes, goes on from the last save", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print(f"umadapt {command}: stopped", file=sys.stderr)
+        if not ranks.rank():
+            print(f"{prog}: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `umadapt … | head` closed the pipe: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -79,4 +94,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def entry() -> None:
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if not code:
+        ranks.close()
+    sys.exit(code)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from umadapt import config as configs
+from umadapt import ranks
 from umadapt.checkpoint import load_model
+from umadapt.data.batches import share_of
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
@@ -40,7 +42,7 @@ def evaluate(
     align: str = "none",
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Measure a model on a labelled folder.
+    """Measure a model on a labelled folder. Each of several ranks measures a share and returns the figures of all.
 
     Args:
         model: in eval mode, on the device to use.
@@ -101,7 +103,8 @@ def evaluate_predictions(
         found = {task: predictions.read_label(task, id) for task in truth}
         return {task: _as_prediction(to_tensor(map_)) for task, map_ in found.items() if map_ is not None}, truth
 
-    for id, (prediction, truth) in prefetch(read, folder.ids, progress):
+    mine = share_of(folder.ids, ranks.rank(), ranks.size())
+    for id, (prediction, truth) in prefetch(read, mine, progress):
         ruler.update(id, prediction, truth)
     return ruler.result()
 
@@ -129,14 +132,15 @@ def run(config: configs.Evaluate) -> int:
         suffix = "-normals-from-depth" if "normals_from" in result else ""
         suffix += f"-align-{config.align}" if "align" in result else ""
         name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
-        write_json(config.run / "evaluations" / f"{name}.json", result)
+        if not ranks.rank():
+            write_json(config.run / "evaluations" / f"{name}.json", result)
         what = f"{config.run} ({stored['variant']})"
     else:
         assert config.predictions is not None
         result = evaluate_predictions(Folder(config.predictions), folder, config.protocol, **options, progress=True)
         result |= {"data": address}
         what = f"predictions in {config.predictions}"
-    if config.json is not None:
+    if config.json is not None and not ranks.rank():
         write_json(config.json, result)
     print(f"{what} on {config.data}")
     print(table(result, len(folder.classes)))

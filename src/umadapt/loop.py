@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from umadapt import ranks, together
 from umadapt.checkpoint import RunFolder, load_weights, weights
 from umadapt.data.pool import data_pool
 from umadapt.errors import UserError
@@ -82,11 +83,14 @@ def fit(
     }
     state = run.load_state(stage.name)
     first = restore(state, model, stage, optimisers) if state else 0
+    ranks.spread(tensor for net in (model, *stage.extra.values()) for tensor in net.state_dict().values())
     model.train()  # what a stage has frozen stays in eval mode
     track = Track(run.path, stage.name, first, stage.steps)
     saved = first
 
     def save(step: int) -> None:
+        if ranks.rank():
+            return
         run.save_state(
             {
                 "stage": stage.name,
@@ -115,9 +119,10 @@ def fit(
                 track.advance()
                 if watch:
                     track.log(step + 1, watch)
-                if ((step + 1) % save_every == 0 and step + 1 < stage.steps) or stop.is_set():
+                stopped = ranks.any_of(stop.is_set())  # signals reach the ranks in different steps
+                if ((step + 1) % save_every == 0 and step + 1 < stage.steps) or stopped:
                     save(saved := step + 1)
-                if stop.is_set():
+                if stopped:
                     track.say(f"stopped after step {saved} of {stage.steps}; the same command goes on from there")
                     raise KeyboardInterrupt
         run.finish(stage.name, model)
@@ -133,7 +138,8 @@ def take(
     A loss without terms says that the batch holds nothing for this turn: no step is taken.
     """
     optimiser.zero_grad(set_to_none=True)
-    terms, watch = turn.loss(batch)
+    with together.shared(len(batch["ids"])):
+        terms, watch = turn.loss(batch)
     if not terms:
         return {}
     total = torch.stack(list(terms.values())).sum()
@@ -147,6 +153,7 @@ def take(
                 values[f"{turn.name}/{name}/grad"] = add_gradient(term, turn.parameters)
     else:
         total.backward(inputs=turn.parameters)  # no gradients of frozen nets, nor of the other side's
+        ranks.add_all([p.grad for p in turn.parameters if p.grad is not None])
     try:
         norm = nn.utils.clip_grad_norm_(turn.parameters, clip, error_if_nonfinite=True)
     except RuntimeError as error:
@@ -161,6 +168,7 @@ def take(
 def add_gradient(term: Tensor, parameters: list[nn.Parameter]) -> float:
     """Add a term's gradient to what the parameters hold, and return its norm."""
     grads = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+    ranks.add_all([grad for grad in grads if grad is not None])
     for parameter, grad in zip(parameters, grads, strict=True):
         if grad is not None:
             if parameter.grad is None:  # in the parameter's own memory layout, which the fused optimiser relies on
@@ -174,15 +182,18 @@ def add_gradient(term: Tensor, parameters: list[nn.Parameter]) -> float:
 def blame(turn: Turn, batch: Batch) -> str:
     """Which samples of a batch make a turn's loss infinite, taken one by one."""
     everyone = [names(only(batch, index)) for index in range(len(batch["ids"]))]
-    bad = []
+    bad: list[str] = []
     for index, name in enumerate(everyone):
         try:
             finite = all(bool(torch.isfinite(term)) for term in turn.loss(only(batch, index)).terms.values())
         except ValueError:  # BatchNorm cannot train on one value a channel
-            return f"; samples {', '.join(everyone)}"
+            bad = everyone
+            break
         if not finite:
             bad.append(name)
-    return f"; samples {', '.join(bad or everyone)}"
+    parts = ranks.gather((bad, everyone))
+    named = [name for found, _ in parts for name in found] or [name for _, there in parts for name in there]
+    return f"; samples {', '.join(named)}"
 
 
 def only(batch: Batch, index: int) -> Batch:

@@ -13,7 +13,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from umadapt import ranks
 from umadapt.data.augment import fit_size, resize_image, to_sample
+from umadapt.data.batches import share_of
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
 from umadapt.nets.model import UMAdapt
@@ -51,6 +53,12 @@ def run_model(model: UMAdapt, images: Tensor, domain: str) -> dict[str, Tensor]:
     return model(images.to(device, non_blocking=True, memory_format=torch.channels_last), domain)
 
 
+def own_photos(ids: Sequence[str], batch: int) -> Sequence[str]:
+    """This rank's share of photos, in whole batches: of photos of one size they are those of a process alone."""
+    starts = share_of(range(0, len(ids), batch), ranks.rank(), ranks.size())
+    return ids[starts.start : starts.stop]
+
+
 def photo_batches(
     folder: Folder,
     ids: Sequence[str],
@@ -59,7 +67,7 @@ def photo_batches(
     read: Callable[[str], T],
     progress: bool = False,
 ) -> Iterator[tuple[list[str], Tensor, list[T]]]:
-    """Whole photos of a folder at their fitted size, those of one size together.
+    """Whole photos of a folder at their fitted size, those of one size together; of several ranks, this one's share.
 
     Yields (ids, images (B, 3, h, w) in [0, 1], what `read` gave for each id). `read` is called by threads.
     """
@@ -68,7 +76,7 @@ def photo_batches(
         return fitted(folder.read_image(id), net_size), read(id)
 
     waiting: dict[tuple[int, ...], list[tuple[str, Tensor, T]]] = {}  # by size
-    for id, (image, extra) in prefetch(load, ids, progress, ahead=2 * batch):
+    for id, (image, extra) in prefetch(load, own_photos(ids, batch), progress, ahead=2 * batch):
         group = waiting.setdefault(tuple(image.shape), [])
         group.append((id, image, extra))
         if len(group) == batch:
@@ -89,7 +97,7 @@ def prefetch(
     left = iter(ids)
     with (
         data_pool(WORKERS) as pool,
-        tqdm(total=len(ids), unit="photo", disable=not progress, leave=False) as bar,
+        tqdm(total=len(ids), unit="photo", disable=not progress or ranks.rank() > 0, leave=False) as bar,
     ):
         try:
             while True:

@@ -28,9 +28,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from umadapt import config as configs
-from umadapt import viz
+from umadapt import ranks, viz
 from umadapt.checkpoint import load_model
 from umadapt.config import ModelSpec
+from umadapt.data.batches import share_of
 from umadapt.data.files import Stored
 from umadapt.data.folder import Folder, read_photo, write_bytes, write_image, write_json, write_seg
 from umadapt.errors import UserError
@@ -147,12 +148,16 @@ def run(config: configs.Predict) -> int:
     photos = find_photos(config.photos)
     if config.out.resolve() in {path.resolve().parent for path in photos.values()}:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
-    refuse_foreign(config.out)
+    if not ranks.rank():
+        refuse_foreign(config.out)
     model, stored = load_model(config.run, config.device)
     meta = describe(model.spec, config.out.resolve().name)
-    write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted
+    if not ranks.rank():
+        write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted
+    ranks.barrier()
+    mine = share_of(list(photos.items()), ranks.rank(), ranks.size())
     bad: list[str] = []
-    for stem, path in tqdm(photos.items(), unit="photo", file=sys.stderr, leave=False):
+    for stem, path in tqdm(mine, unit="photo", file=sys.stderr, leave=False, disable=ranks.rank() > 0):
         try:
             rgb = read_photo(path)
         except UserError as error:
@@ -160,8 +165,9 @@ def run(config: configs.Predict) -> int:
             continue
         found = predict_photo(model, stored["domain"], rgb)
         write_prediction(config.out, stem, path, rgb, found, model.tasks)
+    bad = [line for part in ranks.gather(bad) for line in part]
     print(f"{len(photos) - len(bad)} of {len(photos)} photos predicted into {config.out}")
-    for line in bad:
+    for line in bad if not ranks.rank() else ():
         print(line, file=sys.stderr)
     return 1 if bad else 0
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from umadapt import ranks
 from umadapt.config import ModelSpec
 from umadapt.data.augment import resize_seg
 from umadapt.data.cached import cached_normals
@@ -124,8 +125,18 @@ class Ruler:
             truth = self.protocol.masked_seg(truth, self.classes, self.folder.ignore)
         return resized, truth
 
+    def _merge(self) -> None:
+        """Add what the other ranks have measured."""
+        for rank, (meters, count) in enumerate(ranks.gather((self.meters, self.count))):
+            if rank != ranks.rank():
+                self.count += count
+                for task, meter in meters.items():
+                    self.meters[task].merge(meter)
+
     def result(self) -> dict[str, Any]:
-        """The evaluation JSON of interfaces.md. Raises UserError when no valid pixel was seen."""
+        """The evaluation JSON of interfaces.md, of the photos of all ranks. Raises UserError when no valid pixel was
+        seen."""
+        self._merge()
         figures = {task: meter.compute() for task, meter in self.meters.items()}
         measured = {task: found for task, found in figures.items() if found}
         if not measured:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from umadapt import viz
+from umadapt import ranks, viz
 from umadapt.checkpoint import RunFolder
 from umadapt.data.augment import resize_image, to_sample
 from umadapt.data.folder import Folder, write_image
@@ -18,6 +18,8 @@ def save_samples(
     model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[str, ...], name: str, count: int = 4
 ) -> None:
     """Write RUN/samples/NAME.png: a row each for `count` images spread over `ids`, with all predictions."""
+    if ranks.rank():
+        return
     model.eval()
     domain = run.config["domain"]
     rows = []

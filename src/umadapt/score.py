@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from umadapt import config as configs
+from umadapt import ranks
 from umadapt.candidates import candidates, load_candidate
 from umadapt.checkpoint import RunFolder, load_model, transfer_key
 from umadapt.data.folder import Folder, write_json
@@ -26,6 +28,15 @@ CAUTION = (
 )
 
 
+class Figures(NamedTuple):
+    """What is measured of one photo; `score` says what each is."""
+
+    energy: dict[str, float]
+    moved: dict[str, float]
+    entropy: float
+    mass: list[float]  # mean class probabilities; empty without seg
+
+
 @torch.inference_mode()
 def score(
     model: UMAdapt,
@@ -36,7 +47,7 @@ def score(
     batch: int = 8,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Label-free figures of a model on photos.
+    """Label-free figures of a model on photos. Each of several ranks looks at a share and returns the figures of all.
 
     Args:
         model: in eval mode, with at least one transfer net.
@@ -56,34 +67,40 @@ def score(
         UserError: a prediction is not finite; the photo is named.
     """
     ids = photos.ids if ids is None else ids
-    energies = dict.fromkeys(model.graph, 0.0)
-    moved = dict.fromkeys(model.tasks, 0.0)
-    entropy = 0.0
-    mass = torch.zeros(len(model.spec.classes), dtype=torch.float64)
+    found: dict[str, Figures] = {}
     for names, images, _ in photo_batches(photos, ids, model.spec.size, batch, lambda _: None, progress):
         direct = run_model(model, images, domain)
         cross = model.cross(direct)
-        if domain != "source":
-            for task, before in run_model(model, images, "source").items():
-                moved[task] += float(model.tasks[task].energy_map(direct[task], before).mean((1, 2)).sum())
+        before = run_model(model, images, "source") if domain != "source" else {}
+        moved = {t: model.tasks[t].energy_map(direct[t], map_).mean((1, 2)) for t, map_ in before.items()}
+        entropy, mass = class_entropy(direct["seg"]) if "seg" in direct else (None, None)
         for i, id in enumerate(names):
-            for task in energies:
+            energy = {}
+            for task in model.graph:
                 # one photo at a time: the BerHu threshold of depth depends on all that shares its batch
                 value = float(model.tasks[task].energy(cross[task][i : i + 1], direct[task][i : i + 1]))
                 if value != value or value == float("inf"):
                     raise UserError(f"the energy of {task} for {id!r} is {value}: the run's predictions diverged")
-                energies[task] += value
-        if "seg" in direct:
-            mean_entropy, mean_mass = class_entropy(direct["seg"])
-            entropy += float(mean_entropy.sum())
-            mass += mean_mass.sum(0).double().cpu()
-    n = len(ids)
-    result: dict[str, Any] = {"n": n, "energy": {task: value / n for task, value in energies.items()}}
+                energy[task] = value
+            found[id] = Figures(
+                energy,
+                {task: float(moved[task][i]) if moved else 0.0 for task in model.tasks},
+                0.0 if entropy is None else float(entropy[i]),
+                [] if mass is None else mass[i].tolist(),
+            )
+    everyone = [figures for part in ranks.gather(found) for figures in part.values()]
+    n = len(everyone)
+
+    def mean(values: Iterable[float]) -> float:
+        return math.fsum(values) / n  # exact, so that neither the order of photos nor the number of ranks shows
+
+    result: dict[str, Any] = {"n": n, "energy": {t: mean(x.energy[t] for x in everyone) for t in model.graph}}
     result["total"] = sum(result["energy"].values())
-    result["disagreement"] = {task: value / n for task, value in moved.items()}
+    result["disagreement"] = {t: mean(x.moved[t] for x in everyone) for t in model.tasks}
     if "seg" in model.tasks:
-        result["entropy"] = entropy / n
-        result["diversity"] = float(torch.special.entr(mass / n).sum())
+        result["entropy"] = mean(x.entropy for x in everyone)
+        shares = [mean(column) for column in zip(*(x.mass for x in everyone), strict=True)]
+        result["diversity"] = float(torch.special.entr(torch.tensor(shares, dtype=torch.float64)).sum())
     return result
 
 
@@ -125,7 +142,7 @@ def run(config: configs.Score) -> int:
     print(f"{len(photos.ids)} photos of {config.photos}; best score first\n")
     print(table(rows))
     print("\n" + CAUTION)
-    if config.json is not None:
+    if config.json is not None and not ranks.rank():
         write_json(config.json, {"photos": config.photos, "transfers": first, "ranking": rows})
     return 0
 

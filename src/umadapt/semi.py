@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from umadapt import ranks
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import Semi
 from umadapt.data.augment import Augment
@@ -129,6 +130,8 @@ def batches(
             seed=seed + 2 * i,
             recipe=Augment(),
             contours=not tasks,
+            rank=ranks.rank(),
+            world=ranks.size(),
         )
         for i, (folder, ids) in enumerate(folders)
     ]

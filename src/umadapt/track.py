@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from umadapt import ranks
 from umadapt.data.files import write_bytes
 from umadapt.errors import UserError
 
@@ -17,22 +18,35 @@ from umadapt.errors import UserError
 class Track:
     """One stage's log. Lines of RUN/metrics.jsonl are {"stage", "step", "seconds", "TURN/TERM": value, ...}.
 
-    A resumed stage first drops what was logged behind its checkpoint, so that no step stands twice.
+    A resumed stage first drops what was logged behind its checkpoint, so that no step stands twice. Rank 0 alone logs.
     """
 
     def __init__(self, run: Path, stage: str, step: int, steps: int):
+        self.stage = stage
+        self.bar = tqdm(
+            total=steps,
+            initial=step,
+            desc=stage,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=1,
+            disable=ranks.rank() > 0,
+        )
+        self.file = self.board = None
+        if ranks.rank():
+            return
         from torch.utils.tensorboard import SummaryWriter
 
-        self.stage = stage
         self.path = run / "metrics.jsonl"
         lines = [line for line in read_metrics(run) if line["stage"] != stage or line["step"] <= step]
         write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in lines).encode())
         self.file = self.path.open("a")
         self.board = SummaryWriter(str(run / "tensorboard" / stage), purge_step=step + 1 if step else None)
-        self.bar = tqdm(total=steps, initial=step, desc=stage, unit="step", dynamic_ncols=True, mininterval=1)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write the figures of a step (counted from 1)."""
+        if self.file is None or self.board is None:
+            return
         elapsed = round(float(self.bar.format_dict["elapsed"]), 2)
         try:
             self.file.write(json.dumps({"stage": self.stage, "step": step, "seconds": elapsed, **values}) + "\n")
@@ -48,12 +62,14 @@ class Track:
         self.bar.update()
 
     def say(self, text: str) -> None:
-        self.bar.write(text)
+        if not ranks.rank():
+            self.bar.write(text)
 
     def close(self) -> None:
         self.bar.close()
-        self.file.close()
-        self.board.close()
+        if self.file is not None and self.board is not None:
+            self.file.close()
+            self.board.close()
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:

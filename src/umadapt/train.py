@@ -9,7 +9,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from umadapt import viz
+from umadapt import ranks, viz
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import ModelSpec, Train, parse_graph
 from umadapt.data.augment import Augment
@@ -44,7 +44,8 @@ def run(config: Train) -> int:
         raise UserError(str(error)) from error
     trained = (config.out / "model.safetensors").exists()
     if not trained and not (config.out / "state.pt").exists():
-        load_backbone(model, config.weights)
+        with ranks.first():  # a download is found in the cache by the others
+            load_backbone(model, config.weights)
     run_folder = RunFolder(
         config.out,
         {
@@ -81,7 +82,7 @@ def run(config: Train) -> int:
             decay=config.decay,
             save_every=config.save_every,
         )
-    if run_folder.done("transfer") and model.graph and "transfer_report" not in run_folder.config:
+    if run_folder.done("transfer") and model.graph and "transfer_report" not in run_folder.config and not ranks.rank():
         report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)
     if run_folder.done("base") and not (config.out / "samples" / "base.png").exists():
         save_samples(model, run_folder, folder, heldout_ids or train_ids, "base")
@@ -124,6 +125,8 @@ def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tu
         recipe=Augment(strength=config.augment),
         images=name != "transfer",
         contours=name == "contour",
+        rank=ranks.rank(),
+        world=ranks.size(),
     )
     if name == "transfer":
         return transfer.stage(model, batches, config.transfer_steps, config.lr)

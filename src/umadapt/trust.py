@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from umadapt import config as configs
+from umadapt import ranks
 from umadapt.checkpoint import load_model
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
@@ -54,7 +55,7 @@ def area(curve: np.ndarray) -> float:
     return float(np.trapezoid(curve, FRACTIONS))
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
+def ranked(values: np.ndarray) -> np.ndarray:
     """Ranks from 1, those of equals averaged: (pixels,) float64."""
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (counts.cumsum() - (counts - 1) / 2)[group]
@@ -62,13 +63,13 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 def association(error: np.ndarray, uncertainty: np.ndarray) -> dict[str, float]:
     """{"auroc"} of finding the wrong pixels where the error is 0 or 1, else {"spearman"}, the rank correlation."""
-    order = ranks(uncertainty)
+    order = ranked(uncertainty)
     wrong = error > 0
     if np.isin(error, (0, 1)).all():
         if wrong.all() or not wrong.any():
             return {}
         return {"auroc": float(0.5 + (order[wrong].mean() - order[~wrong].mean()) / len(order))}
-    truth = ranks(error)
+    truth = ranked(error)
     if (order == order[0]).all() or (truth == truth[0]).all():
         return {"spearman": 0.0}
     return {"spearman": float(np.corrcoef(order, truth)[0, 1])}
@@ -85,7 +86,7 @@ def measure(pixels: Pixels) -> dict[str, dict[str, Any]]:
         return {}
     kinds = {name: values for name, values in pixels.items() if name != "error"}
     if len(kinds) > 1:
-        kinds[BOTH] = np.mean([ranks(values) for values in kinds.values()], 0)
+        kinds[BOTH] = np.mean([ranked(values) for values in kinds.values()], 0)
     kinds |= {"random": np.zeros_like(error), "oracle": error}
     best = area(sparsification(error, error))
     found: dict[str, dict[str, Any]] = {}
@@ -126,7 +127,7 @@ def trust(
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Measure the uncertainties of a model on a labelled folder.
+    """Measure the uncertainties of a model on a labelled folder. Each of several ranks looks at a share of the photos.
 
     Errors are those that `evaluate` counts, at the ground truth's own size. OURS: and so are uncertainties, resized
     as `predict` does, because that is where a user sees them; on the output grid the truth would have to be invented.
@@ -155,7 +156,7 @@ def trust(
         raise UserError("the run has no transfer nets, so there is no cross-task disagreement to measure")
     ruler = Ruler(folder, protocol, tuple(model.graph), model.spec.classes)
     ids = folder.ids if ids is None else ids
-    drawn: dict[str, list[Pixels]] = {task: [] for task in ruler.tasks}
+    drawn: dict[str, dict[str, Pixels]] = {task: {} for task in ruler.tasks}  # by photo
     for names, images, truths in photo_batches(folder, ids, model.spec.size, batch, ruler.read, progress):
         direct = run_model(model, images, domain)
         cross = model.cross(direct)
@@ -171,9 +172,12 @@ def trust(
                 if not all(bool(torch.isfinite(x[i]).all()) for x in (physical, *maps.values())):
                     raise UserError(f"the prediction of {task} for {id!r} holds NaN or infinity: the training diverged")
                 one = {name: map_[i] for name, map_ in maps.items()}
-                drawn[task].append(_draw(ruler, task, id, physical[i], one, truth[task], seed))
+                drawn[task][id] = _draw(ruler, task, id, physical[i], one, truth[task], seed)
     result: dict[str, Any] = {"protocol": protocol.name, "n": len(ids), "errors": {}}
-    for task, photos in drawn.items():
+    parts = ranks.gather(drawn)
+    for task in ruler.tasks:
+        merged = {id: pixels for part in parts for id, pixels in part[task].items()}
+        photos = [merged[id] for id in ids if id in merged]
         pooled = {name: np.concatenate([photo[name] for photo in photos]) for name in photos[0]} if photos else {}
         found = measure(pooled) if pooled else {}
         if not found:
@@ -225,9 +229,9 @@ def run(config: configs.Trust) -> int:
     batch, seed = config.batch, config.seed
     result = trust(model, stored["domain"], folder, config.protocol, batch=batch, seed=seed, progress=True)
     result |= {"run": str(config.run), "variant": stored["variant"], "data": config.data}
-    if config.json is not None:
+    if config.json is not None and not ranks.rank():
         write_json(config.json, result)
-    if config.plot is not None:
+    if config.plot is not None and not ranks.rank():
         plot(result, config.plot)
     print(f"{config.run} ({stored['variant']}) on {config.data}")
     print(table(result))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 import torch
 
+from umadapt import ranks
 from umadapt.data.augment import (
     LABELS,
     Augment,
@@ -141,7 +142,7 @@ class Batches:
             sample = resize_sample(sample, fit_size((height, width), limit))
         compact = {k: to_compact(k, v) for k, v in sample.items()}
         size = sum(v.numel() * v.element_size() for v in compact.values())
-        if self.cached_bytes + size <= CACHE_BYTES and len(self.ids) <= CACHE_IDS:
+        if self.cached_bytes + size <= CACHE_BYTES // ranks.local_size() and len(self.ids) <= CACHE_IDS:
             self.cached_bytes += size
             self.cache[name] = compact
         return compact
@@ -202,9 +203,10 @@ def whole_images(
     folder: Folder, ids: Sequence[str], size: tuple[int, int], batch: int, seed: int = 0
 ) -> Iterator[torch.Tensor]:
     """All photos once, whole and unaugmented, in a shuffled order (neighbours are often one scene): batches
-    (B, 3, h, w) of photos of one fitted size; decoded ahead by threads."""
+    (B, 3, h, w) of photos of one fitted size; decoded ahead by threads. Each rank reads a share and yields its part of
+    every batch, which may be empty."""
     order = [ids[i] for i in np.random.default_rng((seed, 3)).permutation(len(ids))]
-    waiting: dict[tuple[int, int], list[torch.Tensor]] = {}
+    waiting: dict[tuple[int, int], list[torch.Tensor | None]] = {}  # None = on another rank
 
     def read(name: str) -> torch.Tensor:
         image = to_sample({"image": folder.read_image(name)})["image"]
@@ -212,15 +214,24 @@ def whole_images(
 
     with data_pool(2) as pool:
         for start in range(0, len(order), batch):
-            for image in pool.map(read, order[start : start + batch]):
-                alike = waiting.setdefault((image.shape[-2], image.shape[-1]), [])
-                alike.append(image)
-                if len(alike) == batch:
-                    yield torch.stack(alike)
-                    alike.clear()
-    for alike in waiting.values():
+            mine = list(pool.map(read, share_of(order[start : start + batch], ranks.rank(), ranks.size())))
+            shapes = ranks.gather([(image.shape[-2], image.shape[-1]) for image in mine])
+            for rank, found in enumerate(shapes):
+                for k, shape in enumerate(found):
+                    alike = waiting.setdefault(shape, [])
+                    alike.append(mine[k] if rank == ranks.rank() else None)
+                    if len(alike) == batch:
+                        yield stack_here(alike, shape)
+                        alike.clear()
+    for shape, alike in waiting.items():
         if alike:
-            yield torch.stack(alike)
+            yield stack_here(alike, shape)
+
+
+def stack_here(images: Sequence[torch.Tensor | None], size: tuple[int, int]) -> torch.Tensor:
+    """Images of one size to (B, 3, H, W); those of other ranks are left out, and it may be that none is left."""
+    here = [image for image in images if image is not None]
+    return torch.stack(here) if here else torch.zeros(0, 3, *size)
 
 
 def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
@@ -230,14 +241,16 @@ def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
         UserError: no pixel is labelled.
     """
     counts = np.zeros(256, dtype=np.int64)
+    ids = ids[:: max(1, -(-len(ids) // COUNTED))]
 
     def count(name: str) -> np.ndarray:
         seg = folder.read_seg(name)
         return np.zeros(256, dtype=np.int64) if seg is None else np.bincount(seg.ravel(), minlength=256)
 
     with data_pool(2) as pool:
-        for part in pool.map(count, ids[:: max(1, -(-len(ids) // COUNTED))]):
+        for part in pool.map(count, share_of(ids, ranks.rank(), ranks.size())):
             counts += part
+    counts = np.sum(ranks.gather(counts), 0)
     counts[folder.ignore] = 0
     counts = counts[: len(folder.classes)]
     if not folder.classes:

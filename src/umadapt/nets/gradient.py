@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from umadapt import together
+
 
 class _MaskGradient(torch.autograd.Function):
     @staticmethod
@@ -27,11 +29,12 @@ def mask_gradient(x: Tensor, keep: Tensor) -> Tensor:
         x: (B, C, h, w), the prediction as the next network reads it; its argmax is the predicted class.
         keep: (C,) probability to keep the gradient of a pixel that is predicted as this class.
     """
-    b = len(x)
+    rows = together.rows(len(x))
     probability = keep.to(x)[x.detach().argmax(1)].unsqueeze(1)  # (B, 1, h, w)
-    mask = (torch.rand(probability.shape).to(x) < probability).to(x)
-    unmasked = torch.randperm(b)[: (b + 1) // 2].to(x.device)
-    mask[unmasked] = 1.0
+    uniform = rows.draw(lambda count: torch.rand(count, *probability.shape[1:]))
+    mask = (uniform.to(x) < probability).to(x)
+    unmasked, _ = rows.pick(torch.randperm(rows.total)[: (rows.total + 1) // 2])
+    mask[unmasked.to(x.device)] = 1.0
     return _MaskGradient.apply(x, mask)  # type: ignore[no-any-return]
 
 

@@ -17,13 +17,14 @@ import sys
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from umadapt import ranks
 from umadapt.config import Render
 from umadapt.data.files import sweep
 from umadapt.data.folder import write_depth, write_image, write_json, write_normals, write_seg
@@ -50,19 +51,22 @@ def run(config: Render) -> int:
         raise UserError(f"--without names {', '.join(unknown)}; there are {', '.join(LEAVE_OUT)}")
     catalogue = open_catalogue(config.furniture)
     chosen, remark = engine.choose(config.engine)
-    _describe(config, chosen, catalogue)
+    engines = {name for names in ranks.gather([chosen.name]) for name in names}
+    with ranks.first():
+        _describe(config, engines, catalogue)
     for task in ("image", "depth", "normals", "seg"):
         sweep(config.out / task)
-    jobs = _jobs(config)
-    if remark:
+    if remark and not ranks.rank():
         print(remark, file=sys.stderr)
+    jobs = _jobs(own_rooms(config))
     missing = sum(len(views) for _, views in jobs)
     if jobs:
         _render_all(config, chosen, jobs, missing)
+    missing = sum(ranks.gather(missing))
     share = sum(len(views) for _, views in _rooms(config))
     skipped = f" ({share - missing} were there already)" if missing < share else ""
     part = f" of {total_views(config)}, shard {'/'.join(map(str, config.shard))}" if config.shard[1] > 1 else ""
-    print(f"{config.out}: {share} views{part}{skipped}, engine {chosen.name}")
+    print(f"{config.out}: {share} views{part}{skipped}, engine {'+'.join(sorted(engines))}")
     return 0
 
 
@@ -99,9 +103,9 @@ def settings(config: Render, catalogue: Catalogue | None) -> dict[str, Any]:
     }
 
 
-def _describe(config: Render, chosen: engine.Engine, catalogue: Catalogue | None) -> None:
+def _describe(config: Render, engines: set[str], catalogue: Catalogue | None) -> None:
     """Write dataset.json, or check that the one there belongs to the same settings."""
-    path, wanted, engines = config.out / "dataset.json", settings(config, catalogue), {chosen.name}
+    path, wanted = config.out / "dataset.json", settings(config, catalogue)
     if path.exists():
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))["render"]
@@ -113,9 +117,11 @@ def _describe(config: Render, chosen: engine.Engine, catalogue: Catalogue | None
                 f"{config.out} was begun with other settings: {'; '.join(differences)}\n"
                 "type the same settings to continue it, or give another folder"
             )
-        engines |= set(stored["engine"].split("+"))
+        engines = engines | set(stored["engine"].split("+"))
     elif (config.out / "image").exists():
         raise UserError(f"{config.out} has images but no dataset.json; give another folder to write to")
+    if ranks.rank():
+        return
     pinhole = nyu_camera(*config.size)
     write_json(
         path,
@@ -144,6 +150,12 @@ def image_path(config: Render, view: int) -> Path:
     return config.out / "image" / f"{view:06d}.{'jpg' if config.style == 'photo' else 'png'}"
 
 
+def own_rooms(config: Render) -> Render:
+    """With several ranks, the share of this one: a shard of the shard."""
+    mine, shards = config.shard
+    return replace(config, shard=(mine + shards * ranks.rank(), shards * ranks.size()))
+
+
 def _rooms(config: Render) -> list[tuple[int, range]]:
     """(room, its views) for every room of the shard."""
     each, total = views_a_room(config), total_views(config)
@@ -165,11 +177,11 @@ def _cores() -> int:
 
 
 def _render_all(config: Render, chosen: engine.Engine, jobs: list[tuple[int, list[int]]], missing: int) -> None:
-    workers = min(config.workers or _cores(), len(jobs))
+    workers = min(config.workers or max(1, _cores() // ranks.local_size()), len(jobs))
     context = multiprocessing.get_context("spawn")  # forked copies of Mitsuba's threads would hang
     stop = context.Event()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (config, chosen, stop))
-    progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=None)
+    progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=True if ranks.rank() else None)
     try:
         waiting: set[Future[int]] = {pool.submit(_render_room, config, room, views) for room, views in jobs}
         while waiting:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from umadapt import together
 from umadapt.average import follow
 from umadapt.config import Adapt
 from umadapt.cross_task import encode
@@ -35,7 +36,7 @@ def generator_losses(
     energy = pull(model.tasks[task], cross, direct, config)
     terms = {
         "energy": config.energy_weight * F.relu(energy - floor),
-        "ccr": config.ccr * F.mse_loss(model.contour(features), batch["contour"]),
+        "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
     }
     watch = {"tuple_energy": energy.detach()}
     if config.anchor:
@@ -43,9 +44,9 @@ def generator_losses(
         terms["anchor"] = config.anchor * torch.stack(drift).sum()
     if "seg" in predictions:
         probabilities = predictions["seg"].softmax(1)
-        watch["entropy"] = -(probabilities * probabilities.clamp(min=1e-9).log()).sum(1).mean().detach()
+        watch["entropy"] = -together.mean((probabilities * probabilities.clamp(min=1e-9).log()).sum(1).mean()).detach()
         if config.sharpen:
-            entropy = torch.special.entr(probabilities).sum(1).mean()
+            entropy = together.mean(torch.special.entr(probabilities).sum(1).mean())
             terms["sharpen"] = config.sharpen * entropy
         if config.prior:
             terms["prior"] = config.prior * prior_divergence(probabilities, model.spec.class_frequencies)
@@ -106,7 +107,7 @@ def prior_divergence(probabilities: Tensor, frequencies: tuple[float, ...]) -> T
 
     OURS: low energy alone is also had by predicting one class everywhere; this keeps the mix of classes plausible.
     """
-    mean = probabilities.mean((0, 2, 3)).clamp(min=1e-9)
+    mean = together.mean(probabilities.mean((0, 2, 3))).clamp(min=1e-9)
     prior = torch.tensor(frequencies).to(mean).clamp(min=1e-4)
     return (mean * (mean / (prior / prior.sum())).log()).sum()
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from umadapt import together
 from umadapt.config import Adapt
 from umadapt.cross_task import encode
 from umadapt.loop import Batch, Loss, Stage, Turn
@@ -23,12 +24,12 @@ def generator_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointC
     """Res-5 of M_t makes tuples that the critic takes for real; CCR or FCF keeps the content."""
     features = model.encoder.branches["target"](batch["res4"])
     predictions = model.decode(features)
-    score = critic({LATENT: features, **encode(model, predictions, config.gradient_mask)}).mean()
+    score = together.mean(critic({LATENT: features, **encode(model, predictions, config.gradient_mask)}).mean())
     terms = {"critic": -config.joint_weight * score}
     if config.method == "b-fcf":
         terms["fcf"] = config.fcf * reconstruction(extra["features"], features, batch["res4"])
     else:
-        terms["ccr"] = config.ccr * F.mse_loss(model.contour(features), batch["contour"])
+        terms["ccr"] = config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"]))
     return Loss(terms)
 
 
@@ -38,8 +39,9 @@ def critic_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointCrit
         features = model.encoder.branches["target"](batch["res4"])
         fakes = {LATENT: features, **encode(model, model.decode(features), config.gradient_mask)}
         reals = real_tuples(model, batch["source"])
-    gap = critic(reals).mean() - critic(fakes).mean()
-    penalty = gradient_penalty(critic, reals, fakes, torch.rand(len(features)).to(features))
+    gap = together.mean(critic(reals).mean() - critic(fakes).mean())
+    epsilon = together.rows(len(features)).draw(torch.rand)
+    penalty = together.mean(gradient_penalty(critic, reals, fakes, epsilon.to(features)))
     return Loss({"gap": -gap, "penalty": config.gp * penalty}, {"score_gap": gap.detach()})
 
 
@@ -62,7 +64,7 @@ def reconstruction(decoder: nn.Module, features: Tensor, res4: Tensor) -> Tensor
     OURS: in units of the features' mean square, so that its weight means the same for every backbone.
     """
     made = decoder(features, tuple(res4.shape[-2:]))
-    return F.mse_loss(made, res4) / res4.square().mean().clamp(min=1e-12)
+    return together.mean(F.mse_loss(made, res4)) / together.mean(res4.square().mean()).clamp(min=1e-12)
 
 
 def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from umadapt import together
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
 
 
 def losses(model: UMAdapt, batch: Batch) -> Loss:
     """L_CCR(Y^_con, GT_con), mean squared error."""
-    return Loss({"ccr": F.mse_loss(model.contour(batch["features"]), batch["contour"])})
+    return Loss({"ccr": together.mean(F.mse_loss(model.contour(batch["features"]), batch["contour"]))})
 
 
 def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:

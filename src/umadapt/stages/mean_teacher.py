@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from umadapt import together
 from umadapt.average import follow
 from umadapt.config import Adapt
 from umadapt.loop import Batch, Loss, Stage, Turn
@@ -44,8 +45,16 @@ def disturb(features: Tensor) -> Tensor:
     OURS: the disturbance is one of features (as in UniMatch, CVPR 2023), because the frozen trunk is then run once
     for teacher and student, and pixels keep their places for every task.
     """
-    dropped = F.dropout2d(features, DROPPED)
-    return dropped + NOISE * features.std() * torch.randn_like(features)
+    rows = together.rows(len(features))
+    kept = rows.draw(lambda count: F.dropout2d(features.new_ones(count, features.shape[1], 1, 1), DROPPED))
+    channels_last = features.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format  # numbers are drawn in memory's order
+
+    def normal(count: int) -> Tensor:
+        shape = (count, *features.shape[1:])
+        return torch.randn_like(torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=layout))
+
+    return features * kept + NOISE * together.std(features) * rows.draw(normal)
 
 
 def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Tensor:
@@ -56,7 +65,7 @@ def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Te
     probability, label = teacher.softmax(1).max(1)  # (B, h, w)
     weight = ((probability - confidence) / (1 - confidence)).clamp(min=0)
     values = F.cross_entropy(student, label, reduction="none")
-    return (weight * values).mean()
+    return together.mean((weight * values).mean())
 
 
 def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:

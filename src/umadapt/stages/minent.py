@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 
+from umadapt import together
 from umadapt.config import Adapt
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
@@ -21,7 +22,7 @@ def losses(model: UMAdapt, batch: Batch, weight: float) -> Loss:
     logits = model.decode(model.encoder.branches["target"](batch["res4"]), ("seg",))["seg"]
     log_p = logits.log_softmax(1)
     entropy = -(log_p.exp() * log_p).sum(1).mean() / math.log(max(2, logits.shape[1]))
-    return Loss({"entropy": weight * entropy})
+    return Loss({"entropy": weight * together.mean(entropy)})
 
 
 def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from umadapt import together
 from umadapt.config import Adapt
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
@@ -29,7 +30,7 @@ def encode(model: UMAdapt, predictions: Maps) -> Maps:
 def generator_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict, weight: float) -> Loss:
     """L_adv of every task: the target's outputs are to be taken for the source's (Equation 4)."""
     maps = encode(model, model.decode(model.encoder.branches["target"](batch["res4"])))
-    return Loss({name: weight * F.softplus(-critics[name](map_)).mean() for name, map_ in maps.items()})
+    return Loss({name: weight * together.mean(F.softplus(-critics[name](map_)).mean()) for name, map_ in maps.items()})
 
 
 def critic_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict) -> Loss:
@@ -39,8 +40,8 @@ def critic_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict) -> Loss:
     terms, watch = {}, {}
     for name, fake in fakes.items():
         on_real, on_fake = critics[name](batch["reals"][name]), critics[name](fake)
-        terms[name] = (F.softplus(-on_real).mean() + F.softplus(on_fake).mean()) / 2
-        watch[f"{name}_gap"] = (on_real.mean() - on_fake.mean()).detach()
+        terms[name] = together.mean(F.softplus(-on_real).mean() + F.softplus(on_fake).mean()) / 2
+        watch[f"{name}_gap"] = together.mean(on_real.mean() - on_fake.mean()).detach()
     return Loss(terms, watch)
 
 

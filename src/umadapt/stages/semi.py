@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional as F
 
+from umadapt import together
 from umadapt.config import Semi
 from umadapt.cross_task import distillation, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
@@ -31,7 +32,7 @@ def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> 
     return Loss(
         {
             "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
-            "ccr": config.ccr * F.mse_loss(model.contour(features), batch["contour"]),
+            "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
         }
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from umadapt import together
 from umadapt.nets.model import UMAdapt
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -14,7 +15,8 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 @torch.no_grad()
 def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str) -> None:
-    """Replace the target domain's BatchNorm statistics by averages over `images`, batches of (B, 3, H, W).
+    """Replace the target domain's BatchNorm statistics by averages over `images`, batches of (B, 3, H, W),
+    of which each rank has a part, or nothing.
 
     Args:
         which: "res5" (the target branch alone), "encoder" (its trunk as well) or "source" (none: do nothing).
@@ -29,10 +31,12 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str) -> None:
         norm.training = True
     seen = 0
     for batch in images:
-        seen += len(batch)
-        for norm in norms:
-            norm.momentum = len(batch) / seen  # the running average over all photos so far
-        model.encode(batch.to(model.mean.device), "target")
+        with together.shared(len(batch)):
+            size = together.rows(len(batch)).total
+            seen += size
+            for norm in norms:
+                norm.momentum = size / seen  # the running average over all photos so far
+            model.encode(batch.to(model.mean.device), "target")
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.training = False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from umadapt import together
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
 
@@ -36,10 +38,13 @@ def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:
 
 
 @torch.no_grad()
-def measure(model: UMAdapt, batches: Iterable[Batch]) -> dict[str, dict[str, float]]:
+def measure(model: UMAdapt, batches: Iterable[Batch], *, shared: bool = False) -> dict[str, dict[str, float]]:
     """Energy and accuracy of the frozen nets on real tuples: task -> {"energy": ..., "rel" or "pacc": ...}.
 
     A transfer net is only worth its training, so every run states this of its source and of held-out source.
+
+    Args:
+        shared: the batches are this rank's parts of batches of all ranks, and so are the figures.
     """
     model.eval()
     sums: dict[str, dict[str, float]] = {task: {} for task in model.graph}
@@ -47,13 +52,15 @@ def measure(model: UMAdapt, batches: Iterable[Batch]) -> dict[str, dict[str, flo
     for batch in batches:
         maps = truth(model, batch)
         inputs = {name: hard(model, name, maps[name]) for name in maps}
-        for task in model.graph:
-            prediction = model.transfer(task, inputs)
-            figures = model.tasks[task].accuracy(prediction, maps[task])
-            figures["energy"] = float(model.tasks[task].real_energy(prediction, maps[task]))
-            for name, value in figures.items():
-                sums[task][name] = sums[task].get(name, 0.0) + value * len(batch["ids"])
-        count += len(batch["ids"])
+        with together.shared(len(batch["ids"])) if shared else nullcontext():
+            size = together.rows(len(batch["ids"])).total
+            for task in model.graph:
+                prediction = model.transfer(task, inputs)
+                figures = model.tasks[task].accuracy(prediction, maps[task])
+                figures["energy"] = float(model.tasks[task].real_energy(prediction, maps[task]))
+                for name, value in figures.items():
+                    sums[task][name] = sums[task].get(name, 0.0) + value * size
+        count += size
     return {task: {name: value / count for name, value in figures.items()} for task, figures in sums.items()}
 
 

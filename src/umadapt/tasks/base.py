@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from umadapt import together
 from umadapt.config import ModelSpec
 
 
@@ -42,10 +43,14 @@ PLAIN = Counting()
 
 
 class Meter(Protocol):
-    """Errors streamed over photos: sums and histograms only."""
+    """Errors streamed over photos: sums of each and histograms only, in no order."""
 
     def update(self, prediction: Tensor, truth: Tensor) -> None:
         """Add one photo: what `Task.resize` gives, and truth of the same size."""
+        ...
+
+    def merge(self, other: Any) -> None:
+        """Add what another meter of this kind has seen."""
         ...
 
     def compute(self) -> dict[str, Any]:
@@ -163,5 +168,5 @@ class Task(Protocol):
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of `values` over the pixels where `valid`; 0 with zero gradient when there are none."""
-    total = torch.where(valid, values, torch.zeros_like(values)).sum()
-    return total / valid.sum().clamp(min=1)
+    total = together.total(torch.where(valid, values, torch.zeros_like(values)).sum())
+    return total / together.total(valid.sum()).clamp(min=1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import viz
+from umadapt import together, viz
 from umadapt.config import ModelSpec
 from umadapt.data.files import write_depth
 from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
@@ -28,7 +28,7 @@ def berhu(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """
     residual = (prediction - target).abs()
     with torch.no_grad():
-        largest = torch.where(valid, residual, torch.zeros_like(residual)).amax()
+        largest = together.largest(torch.where(valid, residual, torch.zeros_like(residual)).amax())
         c = (0.2 * largest).clamp(min=1e-5)
     return torch.where(residual <= c, residual, (residual.square() + c.square()) / (2 * c))
 
@@ -90,7 +90,7 @@ class Depth:
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
         everywhere = torch.ones_like(direct, dtype=torch.bool)
-        return berhu(cross, direct, everywhere).mean()
+        return together.mean(berhu(cross, direct, everywhere).mean())
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         return self.loss(cross, truth)

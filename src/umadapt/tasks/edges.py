@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import viz
+from umadapt import together, viz
 from umadapt.config import ModelSpec
 from umadapt.data.files import write_share
 from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
 from umadapt.tasks.resize import resize_map
-from umadapt.tasks.seg import pseudo_softmax
+from umadapt.tasks.seg import half_of, pseudo_softmax
 
 JUMP = 0.15  # OURS: of inverse depth, relative to the nearer side: 0.5 m behind what is 3 m away
 # OURS: neighbours are this share of the height apart, two pixels of the paper's 128 rows, because resizing smears a
@@ -96,10 +96,11 @@ class Edges:
     def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """0 or 1 for one half of the batch, probabilities near them for the other, as seg; missing pixels are 0."""
         edge = truth.clamp(min=0)
-        half = torch.randperm(len(truth), generator=generator)[: len(truth) // 2].to(truth.device)
-        if len(half):
+        half, among = half_of(len(truth), generator)
+        half = half.to(truth.device)
+        if among.total:
             hot = torch.cat([1 - edge[half], edge[half]], dim=1)  # (B / 2, 2, h, w)
-            edge[half] = pseudo_softmax(hot, generator)[:, 1:] * (truth[half] >= 0)
+            edge[half] = pseudo_softmax(hot, generator, rows=among)[:, 1:] * (truth[half] >= 0)
         return edge
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class Edges:
         """
         values = F.binary_cross_entropy_with_logits(prediction, truth.clamp(min=0), reduction="none")
         edge, rest = truth == 1, truth == 0
-        present = edge.any().float() + rest.any().float()
+        present = together.largest(edge.any().float()) + together.largest(rest.any().float())
         return (masked_mean(values, edge) + masked_mean(values, rest)) / present.clamp(min=1)
 
     def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
@@ -119,7 +120,7 @@ class Edges:
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
         """Cross-entropy against the direct prediction's probabilities, unweighted as that of seg and for its reason."""
-        return F.binary_cross_entropy_with_logits(cross, direct.sigmoid())
+        return together.mean(F.binary_cross_entropy_with_logits(cross, direct.sigmoid()))
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         values = F.binary_cross_entropy_with_logits(cross, truth.clamp(min=0), reduction="none")
@@ -129,8 +130,8 @@ class Edges:
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         """The F-score at probability 0.5."""
         found, edge, valid = prediction > 0, truth == 1, truth >= 0
-        hits = float((found & edge).sum())
-        return {"f": 2 * hits / max(1.0, float((found & valid).sum()) + float(edge.sum()))}
+        hits, chosen, edges = (float(together.total(x.sum())) for x in (found & edge, found & valid, edge))
+        return {"f": 2 * hits / max(1.0, chosen + edges)}
 
     def mirror(self, prediction: Tensor) -> Tensor:
         return prediction.flip(-1)
@@ -182,6 +183,10 @@ class EdgesMeter:
         bins = (prediction[valid] * BINS).long().clamp(0, BINS - 1)
         cells = torch.bincount(truth[valid].long() * BINS + bins, minlength=2 * BINS)
         self._counts += cells.reshape(2, BINS).cpu()
+
+    def merge(self, other: EdgesMeter) -> None:
+        """Add what another meter has seen."""
+        self._counts += other._counts
 
     def compute(self) -> dict[str, float]:
         """Fractions; empty when there was no edge, for then there is nothing to find."""

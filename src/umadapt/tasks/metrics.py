@@ -1,7 +1,10 @@
-"""Metrics of the three tasks, streamed: sums and histograms only, so that a test set of any size fits in memory."""
+"""Metrics of the three tasks, streamed, so that a test set of any size fits in memory: histograms, and the sums of each
+image. Those are added exactly, so that the order of images does not show, nor on how many ranks they were measured.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,7 +28,7 @@ class DepthMeter:
 
     def __init__(self, pooled: bool = True):
         self.pooled = pooled
-        self._sums = torch.zeros(8, dtype=torch.float64)
+        self._sums: list[list[float]] = []  # of each image
         self._count = 0
 
     def update(self, prediction: Tensor, truth: Tensor) -> None:
@@ -37,17 +40,22 @@ class DepthMeter:
             sums = _depth_sums(image[valid].float().clamp(min=FLOOR_M), wanted[valid].float())
             n = int(valid.sum())
             if self.pooled:
-                self._sums += sums
+                self._sums.append(sums.tolist())
                 self._count += n
             elif n:
-                self._sums += _roots(sums / n)
+                self._sums.append(_roots(sums / n).tolist())
                 self._count += 1
+
+    def merge(self, other: DepthMeter) -> None:
+        """Add what another meter has seen."""
+        self._sums += other._sums
+        self._count += other._count
 
     def compute(self) -> dict[str, float]:
         """All figures as fractions and metres; empty when there was no valid pixel."""
         if not self._count:
             return {}
-        means = self._sums / self._count
+        means = _exact_sum(self._sums) / self._count
         return dict(zip(DEPTH_KEYS, (_roots(means) if self.pooled else means).tolist(), strict=True))
 
 
@@ -70,6 +78,11 @@ def _depth_sums(d: Tensor, truth: Tensor) -> Tensor:
     return torch.stack([term.sum(dtype=torch.float64) for term in terms]).cpu()
 
 
+def _exact_sum(rows: Sequence[Sequence[float]]) -> Tensor:
+    """(n, k) numbers to their sums (k,) in float64, each the rounded exact sum: in any order the same."""
+    return torch.tensor([math.fsum(column) for column in zip(*rows, strict=True)], dtype=torch.float64)
+
+
 def _roots(means: Tensor) -> Tensor:
     means = means.clone()
     means[2:4] = means[2:4].sqrt()
@@ -85,7 +98,7 @@ class NormalsMeter:
     """
 
     def __init__(self) -> None:
-        self._sums = torch.zeros(5, dtype=torch.float64)
+        self._sums: list[list[float]] = []  # of each image
         self._histogram = torch.zeros(BINS, dtype=torch.int64)
 
     def update(self, prediction: Tensor, truth: Tensor) -> None:
@@ -100,16 +113,21 @@ class NormalsMeter:
         cosine = dot / (p.norm(dim=-1) * t.norm(dim=-1)).clamp(min=1e-12)
         angle = torch.where((p == 0).all(-1), torch.full_like(angle, 90.0), angle)
         terms = (angle, angle < 11.25, angle < 22.5, angle < 30, 1 - cosine.abs().clamp(max=1))
-        self._sums += torch.stack([term.sum(dtype=torch.float64) for term in terms]).cpu()
+        self._sums.append(torch.stack([term.sum(dtype=torch.float64) for term in terms]).tolist())
         bins = (angle * (BINS / 180)).long().clamp(max=BINS - 1)
         self._histogram += torch.bincount(bins, minlength=BINS).cpu()
+
+    def merge(self, other: NormalsMeter) -> None:
+        """Add what another meter has seen."""
+        self._sums += other._sums
+        self._histogram += other._histogram
 
     def compute(self) -> dict[str, float]:
         """Angles in degrees, everything else a fraction; empty when there was no valid pixel."""
         n = int(self._histogram.sum())
         if not n:
             return {}
-        mean, below_11, below_22, below_30, absolute = (self._sums / n).tolist()
+        mean, below_11, below_22, below_30, absolute = (_exact_sum(self._sums) / n).tolist()
         median = (self._at_rank((n - 1) // 2) + self._at_rank(n // 2)) / 2
         return {
             "mean": mean,
@@ -177,6 +195,10 @@ class SegMeter:
         prediction = torch.where((prediction < 0) | (prediction >= count), count, prediction)
         cells = torch.bincount(truth * (count + 1) + prediction, minlength=count * (count + 1))
         self.confusion += cells.reshape(count, count + 1).cpu()
+
+    def merge(self, other: SegMeter) -> None:
+        """Add what another meter has seen."""
+        self.confusion += other.confusion
 
     def compute(self) -> dict[str, float | dict[str, float]]:
         """miou, macc, pacc and iou {class: x}, fractions; empty when there was no valid pixel."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import viz
+from umadapt import together, viz
 from umadapt.config import ModelSpec
 from umadapt.data.files import write_normals
 from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
@@ -70,7 +70,7 @@ class Normals:
         return (1 - (cross * direct).sum(1)).clamp(min=0)
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
-        return (1 - (cross * direct).sum(1)).mean()
+        return together.mean((1 - (cross * direct).sum(1)).mean())
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         return self.loss(cross, truth)

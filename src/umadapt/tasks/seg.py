@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import viz
+from umadapt import together, viz
 from umadapt.config import ModelSpec
 from umadapt.data.files import write_seg
 from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
@@ -67,9 +67,10 @@ class Seg:
     def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One-hot for one half of the batch and pseudo-softmax for the other (supplement, "Other details")."""
         hot = one_hot(truth, self.channels, self.ignore)
-        half = torch.randperm(len(truth), generator=generator)[: len(truth) // 2].to(truth.device)
-        if len(half):
-            hot[half] = pseudo_softmax(hot[half], generator)
+        half, among = half_of(len(truth), generator)
+        half = half.to(truth.device)
+        if among.total:  # of a shared batch each rank draws for all, also where it holds none of them
+            hot[half] = pseudo_softmax(hot[half], generator, rows=among)
         return hot
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
@@ -80,7 +81,8 @@ class Seg:
         if self.weights is None:
             return masked_mean(values, valid)
         weights = torch.where(valid, self.weights.to(prediction)[safe], torch.zeros_like(values))
-        return (weights * torch.where(valid, values, torch.zeros_like(values))).sum() / weights.sum().clamp(min=1e-6)
+        loss = together.total((weights * torch.where(valid, values, torch.zeros_like(values))).sum())
+        return loss / together.total(weights.sum()).clamp(min=1e-6)
 
     def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
         return F.cross_entropy(cross, direct.softmax(1), reduction="none")
@@ -91,7 +93,7 @@ class Seg:
         OURS: unweighted. The gradient also flows through the distribution, which could lower a weighted energy
         by moving its mass to classes of small weight.
         """
-        return F.cross_entropy(cross, direct.softmax(1))
+        return together.mean(F.cross_entropy(cross, direct.softmax(1)))
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         """Unweighted, as `energy` is, so that the two compare."""
@@ -151,25 +153,40 @@ def one_hot(truth: Tensor, channels: int, ignore: int) -> Tensor:
     """(B, h, w) ids to (B, channels, h, w); ignored pixels are all zero."""
     valid = (truth != ignore).unsqueeze(1)
     hot = torch.zeros(len(truth), channels, *truth.shape[1:], device=truth.device)
-    return hot.scatter_(1, truth.unsqueeze(1).where(valid, torch.zeros_like(truth).unsqueeze(1)), valid.float())
+    return hot.scatter_(1, truth.unsqueeze(1).where(valid, torch.zeros_like(truth).unsqueeze(1)), valid.to(hot.dtype))
 
 
-def pseudo_softmax(hot: Tensor, generator: torch.Generator | None = None, std: float = 0.075) -> Tensor:
+def half_of(count: int, generator: torch.Generator | None = None) -> tuple[Tensor, together.Rows]:
+    """A random half of a batch: the places of its samples among the `count` that are here, and its rows."""
+    rows = together.rows(count)
+    return rows.pick(torch.randperm(rows.total, generator=generator)[: rows.total // 2])
+
+
+def pseudo_softmax(
+    hot: Tensor,
+    generator: torch.Generator | None = None,
+    std: float = 0.075,
+    rows: together.Rows | None = None,
+) -> Tensor:
     """Make one-hot maps look like softmax outputs, so that nothing tells them apart by form alone (supplement).
 
     For each pixel the true class gets p ~ N(1, std) truncated to (0.5, 1], the rest of the mass is split over the
     other classes in proportion to uniform draws; argmax and sum stay as they are. (B, C, h, w) to the same.
+
+    Args:
+        rows: which of the samples that are drawn for these are; default: all.
     """
     b, channels, h, w = hot.shape
+    rows = rows or together.Rows(b, torch.arange(b))
     device = hot.device
 
-    def draw(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator).to(device)  # drawn on the CPU: the same on every device
+    def draw(channels: int) -> Tensor:  # on the CPU: the same on every device
+        return rows.draw(lambda count: torch.rand(count, channels, h, w, generator=generator)).to(device)
 
     # inverse transform of the half-normal: |N(0, std)| below 0.5, which is 6.7 sigma away at the default
-    uniform = draw(b, 1, h, w) * torch.erf(torch.tensor(0.5 / std / 2**0.5))
+    uniform = draw(1) * torch.erf(torch.tensor(0.5 / std / 2**0.5))
     p = 1 - torch.erfinv(uniform) * std * 2**0.5  # (B, 1, h, w) in (0.5, 1]
-    other = draw(b, channels, h, w) * (1 - hot)
+    other = draw(channels) * (1 - hot)
     other = other / other.sum(1, keepdim=True).clamp(min=1e-12)
     valid = hot.sum(1, keepdim=True)
     return (p * hot + (1 - p) * other) * valid if channels > 1 else hot
