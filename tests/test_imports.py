@@ -10,7 +10,7 @@ import umadapt
 ROOT = Path(umadapt.__file__).parent
 LEAVES = {"errors", "config", "ranks", "together"}  # may be imported from anywhere
 DATA = {f"data.{m}" for m in ("folder", "files", "augment", "contours", "normals", "cached", "batches", "pool")}
-NETS = {"nets.model", "nets.encoder", "nets.gradient"}
+NETS = {"nets.model", "nets.encoder", "nets.gradient", "nets.recompute"}
 MEASURE = {"tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
 COMMANDS = {"train", "adapt", "semi", "evaluate", "score", "trust", "predict", "report", "reproduce"}
 ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and its own package
@@ -21,7 +21,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "scenes": {"data.folder", "data.files"},
     "tasks": {"viz", "data.augment", "data.files"},
     "nets": {"tasks"},
-    "checkpoint": {"tasks", "data.folder", *NETS},
+    "checkpoint": {"tasks", "data.folder", "data.files", *NETS},
     "photos": {"tasks", "checkpoint", "ruler", *DATA, *NETS},
     "protocols": {"tasks"},
     "ruler": {"tasks", "protocols", *DATA},
@@ -29,6 +29,8 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "loop": {"checkpoint", "track", "tasks", "data.folder", "data.pool", *NETS},
     "cross_task": {"loop", *NETS},
     "average": set(),
+    "rehearsal": {"loop", *NETS},
+    "memory": {"rehearsal", "loop", "checkpoint", *DATA, *NETS},
     "stages": {
         "average",
         "cross_task",
@@ -69,11 +71,11 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "reproduce_ladder": {"reproduce_run", *MEASURE},
     "reproduce_run": {"loop", "data.folder"},
     "reproduce_tables": {"paper", "report_style", "report_tables", "reproduce_ladder", *MEASURE},
-    "train": {"samples", "loop", "stages", *MEASURE},
-    "semi": {"samples", "loop", "stages", "data.union", *MEASURE},
+    "train": {"memory", "samples", "loop", "stages", *MEASURE},
+    "semi": {"memory", "samples", "loop", "stages", "data.union", *MEASURE},
     "selection": set(),
     "candidates": {"data.folder", *NETS},
-    "adapt": {"samples", "score", "candidates", "loop", "stages", "data.union", *MEASURE},
+    "adapt": {"memory", "samples", "score", "candidates", "loop", "stages", "data.union", *MEASURE},
     "presets": set(),
     "cli": COMMANDS | {"presets", "data.check", "scenes.render"},
     "__main__": {"cli"},

@@ -10,7 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from umadapt import candidates, ranks
+from umadapt import candidates, memory, ranks
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, load_weights, pick_device, read_config
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
@@ -76,7 +76,9 @@ def run(config: Adapt) -> int:
         run_folder.finish("adapt", model)
     elif not run_folder.done("adapt"):
         torch.manual_seed(config.seed)  # of the networks that some methods add
-        stage = keep_candidates(make_stage(model, config, photos, source), model, config)
+        stage = make_stage(model, config, photos, source)
+        memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, photos, source), run_folder)
+        stage = keep_candidates(stage, model, config)
         fit(stage, model, run_folder, seed=config.seed, clip=config.clip, save_every=config.save_every)
     if chooses(config, model):
         step = select(run_folder, model.eval(), photos)
@@ -129,7 +131,10 @@ def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
 
 
 def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | None) -> Stage:
-    """The method's stage with its data; `folder` is the labelled source, for the methods in READS."""
+    """The method's stage with its data; `folder` is the labelled source, for the methods in READS.
+
+    A copy of the model without numbers makes a stage that can only be rehearsed.
+    """
     size, grid = model.spec.size, model.grid(model.spec.size)
     folders = [photos] if config.mix == "union" else [Folder(address) for address in config.target]
     recipe = Augment(plain=config.anchor > 0 and config.anchor_sees != "same")
@@ -149,10 +154,12 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | N
         for i, f in enumerate(folders)
     ]
     target = Union(parts, "alternate", config.seed)
-    if config.method in ("noadv", "noadv-1"):
-        return adapt.stage(model, config, target, real_energy(read_config(config.run)))
     if folder is None:
-        return STAGES[config.method](model, config, target)
+        if config.method in ("noadv", "noadv-1"):
+            stage = adapt.stage(model, config, target, real_energy(read_config(config.run)))
+        else:
+            stage = STAGES[config.method](model, config, target)
+        return dataclasses.replace(stage, data=target.parts)
     ids, _ = split_heldout(folder.ids, float(read_config(config.run)["command"]["holdout"]))
     in_graph = tuple(t for t in model.tasks if t in model.graph or any(t in inputs for inputs in model.graph.values()))
     source = Batches(
@@ -174,13 +181,22 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | N
         out = target(step)
         return {**out, "source": source(step // every)} if (step + 1) % every == 0 else out
 
-    if config.method != "adv":
-        return STAGES[config.method](model, config, both)
+    if config.method == "adv":
+        stage = adapt.stage(model, config, both, margins(model, source, config.margin))
+    else:
+        stage = STAGES[config.method](model, config, both)
+    return dataclasses.replace(stage, data=(*target.parts, source))
+
+
+def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
+    """Energy of real tuples of each task, the unit of the hinge margins, which are printed."""
     device = model.mean.device
+    if device.type == "meta":
+        return dict.fromkeys(model.graph, 1.0)
     measured = transfer.measure(model, (to_device(source(k), device) for k in range(8)), shared=True)
     real = {task: figures["energy"] for task, figures in measured.items()}
-    print("hinge margins: " + ", ".join(f"{task} {config.margin * energy:.3f}" for task, energy in real.items()))
-    return adapt.stage(model, config, both, real)
+    print("hinge margins: " + ", ".join(f"{task} {factor * energy:.3f}" for task, energy in real.items()))
+    return real
 
 
 def open_source(config: Adapt, trained_on: str, model: UMAdapt) -> Folder:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
-import io
 import json
 import platform
 import subprocess
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from umadapt import ranks
 from umadapt.config import ModelSpec
+from umadapt.data.files import whole_file
 from umadapt.data.folder import write_bytes, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
@@ -26,7 +26,7 @@ from umadapt.nets.model import UMAdapt
 FORMAT = 1
 PACKAGES = ("umadapt", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 # Arguments that change neither the weights nor their meaning: a run may be continued with others.
-FREE = {"out", "device", "save_every", "stage"}
+FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "memory_budget"}
 
 
 class RunFolder:
@@ -83,13 +83,13 @@ class RunFolder:
 
     def save_model(self, model: UMAdapt) -> None:
         # one entry only: safetensors writes several in random order, and equal weights shall be equal files
-        write_bytes(self.path / "model.safetensors", safetensors.torch.save(weights(model), {"format": "pt"}))
+        with whole_file(self.path / "model.safetensors") as path:
+            safetensors.torch.save_file(weights(model), path, {"format": "pt"})
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Write state.pt: all that is needed to go on, weights included, so that one rename decides."""
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
-        write_bytes(self.path / "state.pt", buffer.getvalue())
+        with whole_file(self.path / "state.pt") as path:  # never whole in memory: optimisers are the larger part
+            torch.save(state, path)
 
     def load_state(self, stage: str) -> dict[str, Any] | None:
         """The saved state if it is one of `stage`."""

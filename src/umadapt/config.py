@@ -55,7 +55,7 @@ _ONE = "shard_mb batch save_every critic_every joint_steps views spp views_per_r
 _ZERO = (
     "seed workers rooms pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr critic_lr "
     "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen anchor candidates joint_weight joint_lr "
-    "gp fcf entropy_weight output_weight output_lr consistency"
+    "gp fcf micro_batch memory_budget entropy_weight output_weight output_lr consistency"
 )
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
@@ -223,6 +223,9 @@ class Train:
     base_steps: int = 40_000  # steps of stage base (each takes one turn a task)
     contour_steps: int = 5_000  # steps of stage contour
     batch: int = 16  # images a step
+    micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
+    checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
+    memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     lr: float = 1e-4  # learning rate of stages transfer and base
     contour_lr: float = 1e-3  # learning rate of stage contour
     decay: float = 0.3  # share of a stage's steps, at its end, over which the learning rate falls to zero
@@ -251,6 +254,9 @@ class Adapt:
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
     steps: int = 50  # target steps; more lower the energy further and, measured, raise the errors
     batch: int = 16  # images a step
+    micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
+    checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
+    memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     lr: float = 1e-5  # learning rate of Res-5
     energy_weight: float = 1.0  # weight of the cross-task energy
     pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy
@@ -299,6 +305,9 @@ class Semi:
     depth_labels: int = 0  # use the depth of that many labelled photos, drawn with --seed; 0 = of all
     steps: int = 200  # steps, each with a labelled batch and one without labels
     batch: int = 16  # images of each of the two
+    micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
+    checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
+    memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     lr: float = 3e-5  # learning rate
     alpha: float = 10.0  # weight of the distillation term on labelled photos
     energy_weight: float = 1.0  # weight of the cross-task energy on photos without labels

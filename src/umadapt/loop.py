@@ -58,6 +58,7 @@ class Stage:
     prepare: Callable[[Batch], Batch] = lambda batch: batch  # once a step, before the turns: frozen parts
     extra: dict[str, nn.Module] = field(default_factory=dict)  # modules beside the model that change too
     after: Callable[[int], None] = lambda step: None  # once a step (from 0), after the turns: moving averages
+    data: tuple[Any, ...] = ()  # the `Batches` behind `batch`, which keep decoded samples in memory
 
 
 def fit(
@@ -84,6 +85,7 @@ def fit(
     state = run.load_state(stage.name)
     first = restore(state, model, stage, optimisers) if state else 0
     ranks.spread(tensor for net in (model, *stage.extra.values()) for tensor in net.state_dict().values())
+    del state  # a second copy of all weights
     model.train()  # what a stage has frozen stays in eval mode
     track = Track(run.path, stage.name, first, stage.steps)
     saved = first

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from umadapt import ranks
+from umadapt import memory, ranks
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import Semi
 from umadapt.data.augment import Augment
@@ -15,7 +16,7 @@ from umadapt.data.batches import Batches
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
 from umadapt.errors import UserError
-from umadapt.loop import fit
+from umadapt.loop import Stage, fit
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
 from umadapt.stages import semi
@@ -41,7 +42,7 @@ def run(config: Semi) -> int:
     labelled = open_labelled(config, model)
     if not labelled or not photos:
         raise UserError("semi wants --target PHOTOS and --labelled DATA, each at least once")
-    known = {f"labelled-{i}": digest(ids) for i, (_, ids) in enumerate(labelled)}
+    digests = {f"labelled-{i}": digest(ids) for i, (_, ids) in enumerate(labelled)}
     run_folder = RunFolder(
         config.out,
         {
@@ -54,7 +55,7 @@ def run(config: Semi) -> int:
             "transfer_report": before.get("transfer_report"),
             "palette": before["palette"],
             "data": {f"target-{i}": digest(folder.ids) for i, folder in enumerate(photos)}
-            | known
+            | digests
             | {"adapted": before["data"]},
         },
     )
@@ -63,12 +64,15 @@ def run(config: Semi) -> int:
         return 0
     model.freeze(model)
     model.to(device).to(memory_format=torch.channels_last)
-    stage = semi.stage(
-        model,
-        config,
-        batches(model, labelled, config, tuple(model.tasks), config.seed + 1),
-        batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed),
-    )
+    known = batches(model, labelled, config, tuple(model.tasks), config.seed + 1)
+    others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed)
+
+    def build(model: UMAdapt) -> Stage:
+        stage = semi.stage(model, config, known, others)
+        return dataclasses.replace(stage, data=(*known.parts, *others.parts))
+
+    stage = build(model)
+    memory.arrange(config, model, stage, build, run_folder)
     fit(stage, model, run_folder, seed=config.seed, clip=config.clip, save_every=config.save_every)
     save_samples(model, run_folder, photos[0], photos[0].ids, "semi")
     count = sum(len(ids) for _, ids in labelled)

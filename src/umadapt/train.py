@@ -9,7 +9,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from umadapt import ranks, viz
+from umadapt import memory, ranks, viz
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import ModelSpec, Train, parse_graph
 from umadapt.data.augment import Augment
@@ -72,7 +72,12 @@ def run(config: Train) -> int:
         if name == "transfer" and not model.graph:
             run_folder.finish(name, model)  # tasks that nothing transfers to: there is no net to train
             continue
-        stage = make_stage(name, model, config, folder, train_ids)
+
+        def build(model: UMAdapt, name: str = name) -> Stage:
+            return make_stage(name, model, config, folder, train_ids)
+
+        stage = build(model)
+        memory.arrange(config, model, stage, build, run_folder)
         fit(
             stage,
             model,
@@ -129,10 +134,12 @@ def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tu
         world=ranks.size(),
     )
     if name == "transfer":
-        return transfer.stage(model, batches, config.transfer_steps, config.lr)
-    if name == "base":
-        return base.stage(model, batches, config.base_steps, config.lr, config.alpha, config.optimiser)
-    return contour.stage(model, batches, config.contour_steps, config.contour_lr)
+        stage = transfer.stage(model, batches, config.transfer_steps, config.lr)
+    elif name == "base":
+        stage = base.stage(model, batches, config.base_steps, config.lr, config.alpha, config.optimiser)
+    else:
+        stage = contour.stage(model, batches, config.contour_steps, config.contour_lr)
+    return dataclasses.replace(stage, data=(batches,))
 
 
 def make_spec(config: Train, folder: Folder, train_ids: tuple[str, ...]) -> ModelSpec:

@@ -86,6 +86,7 @@ class Batches:
         self.images, self.contours = images, contours
         self.cache: dict[str, Sample] = {}
         self.cached_bytes = 0
+        self.keep_bytes = CACHE_BYTES // ranks.local_size()
         self.orders: dict[int, np.ndarray] = {}
 
     def __call__(self, step: int) -> dict[str, Any]:
@@ -142,10 +143,17 @@ class Batches:
             sample = resize_sample(sample, fit_size((height, width), limit))
         compact = {k: to_compact(k, v) for k, v in sample.items()}
         size = sum(v.numel() * v.element_size() for v in compact.values())
-        if self.cached_bytes + size <= CACHE_BYTES // ranks.local_size() and len(self.ids) <= CACHE_IDS:
+        if self.cached_bytes + size <= self.keep_bytes and len(self.ids) <= CACHE_IDS:
             self.cached_bytes += size
             self.cache[name] = compact
         return compact
+
+    def room(self, samples: int) -> int:
+        """Bytes that the decoded samples of the next so many will add to what is kept, judged by those that are."""
+        if not self.cache or len(self.ids) > CACHE_IDS:
+            return 0
+        every = self.cached_bytes * min(len(self.ids), samples) // len(self.cache)
+        return max(0, min(CACHE_BYTES, every) - self.cached_bytes)
 
 
 T = TypeVar("T")

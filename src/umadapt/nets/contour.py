@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from umadapt.nets.blocks import deconv, initialise, scaled
+from umadapt.nets.recompute import SPEND, forward
 
 
 class ContourDecoder(nn.Module):
@@ -12,6 +13,8 @@ class ContourDecoder(nn.Module):
 
     OURS: 256, 128 and 64 channels, because the paper gives none and these follow its other decoders.
     """
+
+    economy = SPEND
 
     def __init__(self, cin: int, width: float = 1.0):
         super().__init__()
@@ -21,4 +24,4 @@ class ContourDecoder(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.ups(x))
+        return forward(self, [*self.ups, self.head], x)

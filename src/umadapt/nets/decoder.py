@@ -7,10 +7,13 @@ import itertools
 from torch import Tensor, nn
 
 from umadapt.nets.blocks import UpProjection, initialise, scaled
+from umadapt.nets.recompute import SPEND, forward
 
 
 class Decoder(nn.Module):
     """1x1 convolution + BN, four up-projections, 3x3 convolution: (B, cin, h, w) to (B, cout, 16h, 16w)."""
+
+    economy = SPEND
 
     def __init__(self, cin: int, cout: int, width: float = 1.0):
         super().__init__()
@@ -22,4 +25,4 @@ class Decoder(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)  # OURS: start near the activation's middle, whatever the width
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.ups(self.reduce(x)))
+        return forward(self, [self.reduce, *self.ups, self.head], x)

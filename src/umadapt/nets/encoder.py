@@ -11,6 +11,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from umadapt.nets.recompute import Chain
+
 
 class Encoder(nn.Module):
     """A timm backbone cut behind its stride-16 features.
@@ -77,8 +79,8 @@ def split(net: nn.Module, name: str) -> tuple[nn.Sequential, nn.Sequential, int]
     if not {info[16]["module"], info[32]["module"]} <= set(names):
         raise ValueError(f"backbone {name!r} is no plain sequence of stages ({', '.join(names)})")
     middle, end = names.index(info[16]["module"]) + 1, names.index(info[32]["module"]) + 1
-    trunk = nn.Sequential(*(module for _, module in parts[:middle]))
-    branch = nn.Sequential(*(module for _, module in parts[middle:end]))
+    trunk = Chain(*(module for _, module in parts[:middle]))
+    branch = Chain(*(module for _, module in parts[middle:end]))
     try:
         with torch.no_grad():
             shape = branch.eval()(trunk.eval()(torch.zeros(1, 3, 64, 64))).shape

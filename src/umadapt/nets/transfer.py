@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from umadapt.nets.blocks import conv, deconv, initialise, scaled
+from umadapt.nets.recompute import SPEND, forward
 
 
 class TransferNet(nn.Module):
@@ -18,6 +19,8 @@ class TransferNet(nn.Module):
         cout: channels of the task that is written.
         width: width factor of all hidden layers.
     """
+
+    economy = SPEND
 
     def __init__(self, inputs: Mapping[str, int], cout: int, width: float = 1.0):
         super().__init__()
@@ -48,5 +51,9 @@ class TransferNet(nn.Module):
 
     def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
         """(B, C_task, 16h, 16w) for each input task to (B, cout, 16h, 16w)."""
-        stems = [stem(maps[task]) for task, stem in self.stems.items()]
-        return self.head(self.decoder(self.encoder(torch.cat(stems, dim=1))))
+        blocks = [self.read, *self.encoder, *self.decoder, self.head]
+        return forward(self, blocks, *(maps[task] for task in self.stems))
+
+    def read(self, *maps: Tensor) -> Tensor:
+        """The stems of all input tasks, side by side."""
+        return torch.cat([stem(map_) for stem, map_ in zip(self.stems.values(), maps, strict=True)], dim=1)

@@ -153,7 +153,7 @@ def one_hot(truth: Tensor, channels: int, ignore: int) -> Tensor:
     """(B, h, w) ids to (B, channels, h, w); ignored pixels are all zero."""
     valid = (truth != ignore).unsqueeze(1)
     hot = torch.zeros(len(truth), channels, *truth.shape[1:], device=truth.device)
-    return hot.scatter_(1, truth.unsqueeze(1).where(valid, torch.zeros_like(truth).unsqueeze(1)), valid.to(hot.dtype))
+    return hot.scatter_(1, truth.unsqueeze(1).where(valid, torch.zeros_like(truth).unsqueeze(1)), valid.to(hot))
 
 
 def half_of(count: int, generator: torch.Generator | None = None) -> tuple[Tensor, together.Rows]:
