@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from benchmarks import literal
 from benchmarks.measure import interleave, make_batch, make_model, parser, ratio, report, show, summary
+
 from umadapt.config import Adapt
 from umadapt.loop import Stage, take
 from umadapt.nets.model import UMAdapt

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.literal import LiteralModel, base_loss, critic_loss, generator_loss
 from torch import Tensor, nn
 
-from benchmarks.literal import LiteralModel, base_loss, critic_loss, generator_loss
 from toys import random_batch, tiny_spec
 from umadapt.config import Adapt
 from umadapt.loop import Loss
