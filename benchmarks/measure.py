@@ -24,7 +24,7 @@ Times = dict[str, list[tuple[float, float]]]  # name -> (wall, CPU) seconds of e
 CLASSES = 40
 SIZES = {  # what is measured: the paper's network and the demo's
     "paper": {"backbone": "resnet50", "size": (228, 304)},
-    "demo": {"backbone": "resnet10t", "size": (96, 128), "width": 0.125, "transfer_width": 0.125},
+    "demo": {"backbone": "resnet10t", "size": (96, 128), "width": 0.25, "transfer_width": 0.25},
 }
 
 

@@ -2,7 +2,7 @@
 
 `noadv` and `base` are whole steps with all their turns; `adv` is one on which the transfer nets are updated too (with
 the default --critic-every 5 that is one step in five). "careful" is the literal form with the gradients of frozen
-weights switched off.
+weights switched off; "shared" is ours with --forward shared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from benchmarks import literal
-from benchmarks.measure import interleave, make_batch, make_model, parser, ratio, report, show, summary
+from benchmarks.measure import interleave, make_batch, make_model, own_peak, parser, ratio, report, show, summary
 
 from umadapt.config import Adapt
 from umadapt.loop import Stage, take
@@ -37,12 +37,12 @@ def stepper(stage: Stage, model: UMAdapt, batch: dict[str, Any]) -> Callable[[],
     return step
 
 
-def ours(kind: str, model: UMAdapt, batch: dict[str, Any]) -> Callable[[], None]:
+def ours(kind: str, model: UMAdapt, batch: dict[str, Any], forward: str = "fresh") -> Callable[[], None]:
     """Our step of a kind."""
     model.to(memory_format=torch.channels_last)
     if kind == "base":
         return stepper(base.stage(model, None, 1, 1e-4, 10.0, "per-task"), model, batch)
-    config = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method=kind)  # type: ignore[arg-type]
+    config = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method=kind, forward=forward)  # type: ignore[arg-type]
     real = dict.fromkeys(model.graph, 1.0)
     return stepper(adapt.stage(model, config, lambda k: {}, real), model, batch)
 
@@ -54,29 +54,40 @@ def plain(kind: str, model: UMAdapt, batch: dict[str, Any], careful: bool = Fals
     return lambda: take_step(batch)
 
 
-def measure(kind: str, size: str, batch: int, repeats: int) -> dict[str, Any]:
-    """Times of one kind of step, ours and literal, interleaved."""
-    torch.manual_seed(0)
+def variant(kind: str, name: str, size: str, batch: int) -> Callable[[], None]:
+    """One of the things compared: literal, careful, ours, shared. Each has a network of its own."""
     data = make_batch(make_model(size), batch)
     data["source"] = make_batch(make_model(size), batch, seed=1)
-    functions = {"literal": plain(kind, make_model(size), data), "ours": ours(kind, make_model(size), data)}
-    if kind != "base":
-        functions["careful"] = plain(kind, make_model(size), data, careful=True)
-    times = interleave(functions, repeats)
-    found: dict[str, Any] = {"times": summary(times), "speedup": ratio(times, "literal", "ours")}
-    print(f"{kind:6} {show(times, 'literal', 'ours')}", flush=True)
-    if kind != "base":
-        found["speedup_over_careful"] = ratio(times, "careful", "ours")
-        print(f"  over the careful form: {show(times, 'careful', 'ours')}", flush=True)
+    if name in ("literal", "careful"):
+        return plain(kind, make_model(size), data, careful=name == "careful")
+    return ours(kind, make_model(size), data, "shared" if name == "shared" else "fresh")
+
+
+def measure(kind: str, size: str, batch: int, repeats: int, warm: int) -> dict[str, Any]:
+    """Times of one kind of step in all variants, interleaved."""
+    names = ("literal", "ours") if kind == "base" else ("literal", "careful", "ours", "shared")
+    times = interleave({name: variant(kind, name, size, batch) for name in names}, repeats, warm)
+    found: dict[str, Any] = {"times": summary(times), "speedup": {}}
+    for slow in set(names) & {"literal", "careful"}:
+        for fast in set(names) & {"ours", "shared"}:
+            found["speedup"][f"{slow}/{fast}"] = ratio(times, slow, fast)
+            print(f"{kind:6}{slow + ' / ' + fast:18} {show(times, slow, fast)}", flush=True)
     return found
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--kinds", default=",".join(KINDS), help="which steps")
+    options.add_argument("--warm", type=int, default=1, help="repeats before those that count")
+    options.add_argument("--peak", metavar="VARIANT", help="run one step of one variant and print the peak memory")
     given = options.parse_args()
-    print(f"steps at the {given.size}'s size, batch {given.batch}: literal, ours, speed-up (range)")
-    found = {kind: measure(kind, given.size, given.batch, given.repeats) for kind in given.kinds.split(",")}
+    if given.peak:
+        variant(given.kinds, given.peak, given.size, given.batch)()
+        print(own_peak())
+        return
+    print(f"steps at the {given.size}'s size, batch {given.batch}: seconds of both, speed-up (range)")
+    kinds = given.kinds.split(",")
+    found = {kind: measure(kind, given.size, given.batch, given.repeats, given.warm) for kind in kinds}
     report({"question": "step", "size": given.size, "batch": given.batch, "steps": found}, given.json)
 
 
