@@ -85,7 +85,9 @@ class LiteralModel(nn.Module):
         )
         self.decoders = ours.decoders
         for decoder in self.decoders.values():
-            decoder.ups = nn.Sequential(*(LiteralUpProjection(up) for up in decoder.ups))
+            ups = [up for up in decoder.modules() if isinstance(up, UpProjection)]
+            decoder.ups = nn.Sequential(*(LiteralUpProjection(up) for up in ups))
+        self.res5 = ours.encoder.branches  # of each domain, a part of the encoders
         self.contour = ours.contour
         self.transfers = ours.transfers
         self.to(memory_format=torch.contiguous_format)
@@ -252,6 +254,6 @@ def prepare_adapt(ours: UMAdapt, careful: bool = False) -> LiteralSteps:
     model = LiteralModel(ours).eval()
     if careful:
         model.requires_grad_(False)
-        model.encoders["target"][1].requires_grad_(True)
+        model.res5["target"].requires_grad_(True)
         model.transfers.requires_grad_(True)
-    return LiteralSteps(model, model.encoders["target"][1])
+    return LiteralSteps(model, model.res5["target"])

@@ -79,10 +79,11 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--kinds", default=",".join(KINDS), help="which steps")
     options.add_argument("--warm", type=int, default=1, help="repeats before those that count")
-    options.add_argument("--peak", metavar="VARIANT", help="run one step of one variant and print the peak memory")
+    options.add_argument("--peak", metavar="VARIANT", help="peak memory (MiB) of one step of a variant, or nothing")
     given = options.parse_args()
     if given.peak:
-        variant(given.kinds, given.peak, given.size, given.batch)()
+        if given.peak != "nothing":  # which is what Python, torch and our imports take
+            variant(given.kinds, given.peak, given.size, given.batch)()
         print(own_peak())
         return
     print(f"steps at the {given.size}'s size, batch {given.batch}: seconds of both, speed-up (range)")

@@ -84,7 +84,7 @@ def test_target_step(model: UMAdapt, task: str, method: str) -> None:
     ours = total(turn.loss(stage.prepare(batch)))
     torch.manual_seed(1)
     theirs = generator_loss(literal, batch, task, config.ccr)
-    same_gradients(ours, turn.parameters, theirs, list(literal.encoders["target"][1].parameters()))
+    same_gradients(ours, turn.parameters, theirs, list(literal.res5["target"].parameters()))
 
 
 @pytest.mark.parametrize("task", ["depth", "seg"])

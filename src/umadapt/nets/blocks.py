@@ -28,13 +28,14 @@ class Deconv(nn.ConvTranspose2d):
     backward (benchmarks/upsample.py). The sums are the same, in another order.
     """
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        b, c, h, w = x.shape
-        if x.is_cuda or b * h * w >= c or self.groups > 1 or output_size is not None:
-            return super().forward(x, output_size)
-        size, (k, _), cout = b * h * w, self.kernel_size, self.out_channels
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        b, c, h, w = input.shape
+        size, k, cout = b * h * w, int(self.kernel_size[0]), self.out_channels
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # an exported graph is for any size
+        if input.is_cuda or traced or size >= c or self.groups > 1 or output_size is not None:
+            return super().forward(input, output_size)
         kernels = self.weight.permute(0, 2, 3, 1).reshape(c, k * k * cout)  # no copy of a channels-last weight
-        columns = kernels.t() @ x.permute(0, 2, 3, 1).reshape(size, c).t()  # what each position adds around it
+        columns = kernels.t() @ input.permute(0, 2, 3, 1).reshape(size, c).t()  # what each position adds around it
         columns = columns.view(k * k, cout, b, h * w).permute(2, 1, 0, 3).reshape(b, cout * k * k, h * w)
         stride, padding, more = int(self.stride[0]), int(self.padding[0]), int(self.output_padding[0])
         out = ((h - 1) * stride + k - 2 * padding + more, (w - 1) * stride + k - 2 * padding + more)
