@@ -162,7 +162,7 @@ def load_model(run: Path, device: str = "auto") -> tuple[UMAdapt, dict[str, Any]
     model = UMAdapt(ModelSpec.from_json(config["model"]))
     load_weights(model, tensors)
     model.freeze(model)
-    return model.eval().to(pick_device(device)), config
+    return model.eval().to(pick_device(device)).to(memory_format=torch.channels_last), config
 
 
 def pick_device(name: str) -> torch.device:

@@ -269,6 +269,7 @@ class Adapt:
     anchor_sees: Literal["same", "plain", "mirror"] = "same"  # its picture: augmented, in own colours, and mirrored too
     prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
+    forward: Literal["fresh", "shared"] = "fresh"  # noadv, adv: a forward a task, as printed; or one a step (faster)
     critic_every: int = 5  # adv: m, target steps between updates of the transfer nets
     critic_lr: float = 1e-5  # adv: learning rate of the transfer nets
     energy: Literal["hinge", "literal"] = "hinge"  # adv: bounded energy (EBGAN), or real - fake as printed in the paper

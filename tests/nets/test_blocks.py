@@ -1,8 +1,9 @@
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from umadapt.nets.blocks import UpProjection, scaled
+from umadapt.nets.blocks import Deconv, UpProjection, scaled
 
 
 def unpool(x: torch.Tensor) -> torch.Tensor:
@@ -52,3 +53,21 @@ def test_scaled_keeps_the_papers_numbers_at_one() -> None:
     assert [scaled(n, 1.0) for n in (64, 1000)] == [64, 1000]
     assert [scaled(n, 0.25) for n in (64, 1024)] == [16, 256]
     assert scaled(64, 0.001) == 8
+
+
+@pytest.mark.parametrize(("kernel", "padding", "bias"), [(5, 2, False), (3, 1, True)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_deconv_as_a_matrix_product(kernel: int, padding: int, bias: bool, layout: torch.memory_format) -> None:
+    """Few positions and many channels: the same map and gradients as the transposed convolution gives."""
+    torch.manual_seed(0)
+    layer = Deconv(40, 6, kernel, stride=2, padding=padding, output_padding=1, bias=bias).to(memory_format=layout)
+    x = torch.randn(2, 40, 3, 5, requires_grad=True)
+    assert x.shape[0] * x.shape[2] * x.shape[3] < layer.in_channels
+    literal = F.conv_transpose2d(x, layer.weight, layer.bias, stride=2, padding=padding, output_padding=1)
+    assert layer(x).shape == literal.shape
+    torch.testing.assert_close(layer(x), literal, rtol=1e-5, atol=1e-5)
+    pull = torch.randn_like(literal)
+    ours = torch.autograd.grad((layer(x) * pull).sum(), [x, *layer.parameters()])
+    theirs = torch.autograd.grad((literal * pull).sum(), [x, *layer.parameters()])
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)

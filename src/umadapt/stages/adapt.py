@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,11 @@ def generator_losses(
 
     OURS: below `floor` the energy pulls no further, because maps that agree better than real ones do are wrong.
     """
-    features = model.encoder.branches["target"](batch["res4"])
-    read = (task, *model.graph[task])
-    predictions = model.decode(features, tuple(model.tasks) if config.anchor else read)
+    if "features" in batch:  # a forward that all tasks share
+        features, predictions = batch["features"], batch["predictions"]
+    else:
+        features = model.encoder.branches["target"](batch["res4"])
+        predictions = model.decode(features, reads(model, (task,), config))
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask), nets)
     direct = predictions[task]
     cross = cross.detach() if config.route == "prediction" else cross
@@ -51,6 +53,43 @@ def generator_losses(
         if config.prior:
             terms["prior"] = config.prior * prior_divergence(probabilities, model.spec.class_frequencies)
     return Loss(terms, watch)
+
+
+def reads(model: UMAdapt, graph: Sequence[str], config: Adapt) -> tuple[str, ...]:
+    """The tasks whose predictions the energies of `graph` read, in the model's order; no other decoder runs."""
+    needed = {name for task in graph for name in (task, *model.graph[task])}
+    return tuple(task for task in model.tasks if config.anchor or task in needed)
+
+
+@torch.enable_grad()
+def shared_gradients(
+    model: UMAdapt, batch: Batch, graph: Sequence[str], config: Adapt, loss: Callable[[Batch, str], Loss]
+) -> dict[str, tuple[Loss, list[Tensor]]]:
+    """The losses of all tasks and their gradients by Res-5's parameters, from one forward.
+
+    OURS: `--forward shared`. Algorithm 2 takes a fresh forward after each task's update; these gradients are all taken
+    before the first one. They differ by what updates of one learning rate change (tests/stages/test_shared.py).
+    """
+    parameters = [p for p in model.encoder.branches["target"].parameters() if p.requires_grad]
+    features = model.encoder.branches["target"](batch["res4"])
+    leaf = features.detach().requires_grad_(True)  # so that Res-5 is passed once a task, the decoders' graph is kept
+    shared = {**batch, "features": leaf, "predictions": model.decode(leaf, reads(model, graph, config))}
+    found = {}
+    for task in graph:
+        made = loss(shared, task)
+        total = torch.stack(list(made.terms.values())).sum()
+        (pull,) = torch.autograd.grad(total, leaf, retain_graph=task != graph[-1])
+        grads = torch.autograd.grad(features, parameters, pull, retain_graph=task != graph[-1])
+        terms = {name: term.detach() for name, term in made.terms.items()}
+        found[task] = (Loss(terms, made.watch), list(grads))
+    return found
+
+
+def surrogate(made: tuple[Loss, list[Tensor]], parameters: list[nn.Parameter]) -> Loss:
+    """A loss whose value is that of the terms together, and whose gradient by `parameters` is the given one."""
+    (terms, watch), grads = made
+    linear = torch.stack([(p * g).sum() for p, g in zip(parameters, grads, strict=True)]).sum()
+    return Loss({"shared": torch.stack(list(terms.values())).sum() + (linear - linear.detach())}, {**watch, **terms})
 
 
 def critic_losses(
@@ -138,15 +177,13 @@ def stage(
     if config.anchor and config.anchor_to == "average":  # a mean teacher beside the energy
         before = extra["average"]
 
-    turns = [
-        Turn(
-            task,
-            parameters,
-            lambda b, t=task: generator_losses(model, b, t, config, nets, config.energy_floor * real.get(t, 0.0)),
-            config.lr,
-        )
-        for task in graph
-    ]
+    def loss(batch: Batch, task: str) -> Loss:
+        whole, found = batch.get("shared", (None, {}))
+        if whole is batch["ids"]:  # not one sample of it, which the loop takes to find a bad one
+            return surrogate(found[task], parameters)
+        return generator_losses(model, batch, task, config, nets, config.energy_floor * real.get(task, 0.0))
+
+    turns = [Turn(task, parameters, lambda b, t=task: loss(b, t), config.lr) for task in graph]
     if config.method == "adv":
         turns += [
             Turn(
@@ -163,8 +200,13 @@ def stage(
     def prepare(batch: Batch) -> Batch:
         """The trunk is frozen: its features serve all turns of the step."""
         res4 = model.trunk(batch["image"], "target")
-        known = {} if before is None else {"before": anchor_maps(model, before, batch, res4, config.anchor_sees)}
-        return {**batch, "res4": res4, **known}
+        batch = {**batch, "res4": res4}
+        if before is not None:
+            batch["before"] = anchor_maps(model, before, batch, res4, config.anchor_sees)
+        if config.forward == "shared":
+            with together.shared(len(batch["ids"])):
+                batch["shared"] = batch["ids"], shared_gradients(model, batch, graph, config, loss)
+        return batch
 
     def average(step: int) -> None:
         """OURS: a moving average of the weights, which steps over what single batches add."""

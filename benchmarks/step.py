@@ -1,0 +1,96 @@
+"""How long does a training step take beside the paper's algorithms as printed (literal.py)?
+
+`noadv` and `base` are whole steps with all their turns; `adv` is one on which the transfer nets are updated too (with
+the default --critic-every 5 that is one step in five). "careful" is the literal form with the gradients of frozen
+weights switched off; "shared" is ours with --forward shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarks import literal
+from benchmarks.measure import interleave, make_batch, make_model, own_peak, parser, ratio, report, show, summary
+
+from umadapt.config import Adapt
+from umadapt.loop import Stage, take
+from umadapt.nets.model import UMAdapt
+from umadapt.stages import adapt, base
+
+KINDS = ("base", "noadv", "adv")
+CLIP = 10.0
+
+
+def stepper(stage: Stage, model: UMAdapt, batch: dict[str, Any]) -> Callable[[], None]:
+    """A step as the loop takes it, away from the steps that it logs."""
+    optimisers = {turn.name: torch.optim.Adam(turn.parameters, lr=turn.lr, fused=True) for turn in stage.turns}
+    model.train()
+
+    def step() -> None:
+        prepared = stage.prepare(batch)
+        for turn in stage.turns:
+            take(turn, prepared, optimisers[turn.name], CLIP, False, "benchmark")
+
+    return step
+
+
+def ours(kind: str, model: UMAdapt, batch: dict[str, Any], forward: str = "fresh") -> Callable[[], None]:
+    """Our step of a kind."""
+    model.to(memory_format=torch.channels_last)
+    if kind == "base":
+        return stepper(base.stage(model, None, 1, 1e-4, 10.0, "per-task"), model, batch)
+    config = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method=kind, forward=forward)  # type: ignore[arg-type]
+    real = dict.fromkeys(model.graph, 1.0)
+    return stepper(adapt.stage(model, config, lambda k: {}, real), model, batch)
+
+
+def plain(kind: str, model: UMAdapt, batch: dict[str, Any], careful: bool = False) -> Callable[[], None]:
+    """The literal step of a kind."""
+    steps = literal.prepare_base(model) if kind == "base" else literal.prepare_adapt(model, careful)
+    take_step: Callable[[dict[str, Any]], None] = getattr(steps, kind)
+    return lambda: take_step(batch)
+
+
+def variant(kind: str, name: str, size: str, batch: int) -> Callable[[], None]:
+    """One of the things compared: literal, careful, ours, shared. Each has a network of its own."""
+    data = make_batch(make_model(size), batch)
+    data["source"] = make_batch(make_model(size), batch, seed=1)
+    if name in ("literal", "careful"):
+        return plain(kind, make_model(size), data, careful=name == "careful")
+    return ours(kind, make_model(size), data, "shared" if name == "shared" else "fresh")
+
+
+def measure(kind: str, size: str, batch: int, repeats: int, warm: int) -> dict[str, Any]:
+    """Times of one kind of step in all variants, interleaved."""
+    names = ("literal", "ours") if kind == "base" else ("literal", "careful", "ours", "shared")
+    times = interleave({name: variant(kind, name, size, batch) for name in names}, repeats, warm)
+    found: dict[str, Any] = {"times": summary(times), "speedup": {}}
+    for slow in set(names) & {"literal", "careful"}:
+        for fast in set(names) & {"ours", "shared"}:
+            found["speedup"][f"{slow}/{fast}"] = ratio(times, slow, fast)
+            print(f"{kind:6}{slow + ' / ' + fast:18} {show(times, slow, fast)}", flush=True)
+    return found
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--kinds", default=",".join(KINDS), help="which steps")
+    options.add_argument("--warm", type=int, default=1, help="repeats before those that count")
+    options.add_argument("--peak", metavar="VARIANT", help="peak memory (MiB) of one step of a variant, or nothing")
+    given = options.parse_args()
+    if given.peak:
+        if given.peak != "nothing":  # which is what Python, torch and our imports take
+            variant(given.kinds, given.peak, given.size, given.batch)()
+        print(own_peak())
+        return
+    print(f"steps at the {given.size}'s size, batch {given.batch}: seconds of both, speed-up (range)")
+    kinds = given.kinds.split(",")
+    found = {kind: measure(kind, given.size, given.batch, given.repeats, given.warm) for kind in kinds}
+    report({"question": "step", "size": given.size, "batch": given.batch, "steps": found}, given.json)
+
+
+if __name__ == "__main__":
+    main()
