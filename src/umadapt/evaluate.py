@@ -15,6 +15,7 @@ from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.photos import photo_batches, prefetch, run_model
+from umadapt.predictor import Predictor
 from umadapt.protocols import PROTOCOLS, Protocol
 from umadapt.ruler import Maps, Ruler
 from umadapt.tasks import TASKS
@@ -103,6 +104,19 @@ def evaluate_predictions(
 
     for id, (prediction, truth) in prefetch(read, folder.ids, progress):
         ruler.update(id, prediction, truth)
+    return ruler.result()
+
+
+@torch.inference_mode()
+def evaluate_predictor(
+    predictor: Predictor, folder: Folder, protocol: Protocol | str, ids: Sequence[str]
+) -> dict[str, Any]:
+    """Measure what a predictor, such as an exported file, gives for photos of a labelled folder, as `evaluate` does."""
+    protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    ruler = Ruler(folder, protocol, tuple(predictor.maps), predictor.classes or None)
+    for id in ids:
+        found = predictor.infer(folder.read_image(id))
+        ruler.update(id, {task: _as_prediction(to_tensor(found[task])) for task in ruler.tasks}, ruler.read(id))
     return ruler.result()
 
 
