@@ -12,8 +12,9 @@ import numpy as np
 
 import umadapt
 from umadapt import viz
+from umadapt.checkpoint import read_config
 from umadapt.data.folder import Folder, write_image
-from umadapt.photos import thumbnail, thumbnail_photo
+from umadapt.viz import thumbnail, thumbnail_photo
 
 WIDTH = 128  # of a tile, in pixels
 
@@ -30,7 +31,7 @@ def main(out: str, address: str, count: int, runs: list[str]) -> None:
         truth = folder.read(name, folder.tasks)
         depths = [m for m in (truth.get("depth"), *(f["depth"] for f in found)) if m is not None]
         far_m = float(np.percentile(depths[0], 98))
-        for task in models[0].model.tasks:
+        for task in models[0].maps:
             paint = {
                 "depth": lambda m, far=far_m: viz.depth_to_rgb(m, far),
                 "normals": viz.normals_to_rgb,
@@ -41,7 +42,7 @@ def main(out: str, address: str, count: int, runs: list[str]) -> None:
             for map_ in (truth.get(task), *(f[task] for f in found)):
                 row.append(blank if map_ is None else paint(thumbnail(map_, WIDTH)))
             rows.append(row)
-    titles = ["photo", "truth", *(model.config["variant"] for model in models)]
+    titles = ["photo", "truth", *(read_config(Path(run))["variant"] for run in runs)]
     write_image(Path(out), viz.contact_sheet(rows, titles, tile=(96, 128)), quality=85)
 
 

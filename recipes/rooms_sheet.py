@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from umadapt.data.folder import Folder, write_image
-from umadapt.photos import thumbnail_photo
+from umadapt.viz import thumbnail_photo
 
 COLUMNS, WIDTH = 6, 200
 

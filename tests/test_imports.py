@@ -11,18 +11,21 @@ ROOT = Path(umadapt.__file__).parent
 LEAVES = {"errors", "config", "ranks", "together"}  # may be imported from anywhere
 DATA = {f"data.{m}" for m in ("folder", "files", "augment", "contours", "normals", "cached", "batches", "pool")}
 NETS = {"nets.model", "nets.encoder", "nets.gradient", "nets.recompute"}
-MEASURE = {"tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
-COMMANDS = {"train", "adapt", "semi", "evaluate", "score", "trust", "predict", "report", "reproduce"}
+MEASURE = {"maps", "predictor", "tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
+COMMANDS = {"train", "adapt", "semi", "evaluate", "score", "trust", "predict", "export", "report", "reproduce"}
 ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and its own package
     "viz": set(),
     "track": {"data.files"},
     "data": {"viz"},
     "data.batches": {"tasks"},  # which labels a task is learnt from, and how its truth is made of them
     "scenes": {"data.folder", "data.files"},
-    "tasks": {"viz", "data.augment", "data.files"},
+    "maps": {"viz", "data.files"},
+    "predictor": {"maps", "data.files"},
+    "exported": {"maps", "predictor"},
+    "tasks": {"maps", "data.augment"},
     "nets": {"tasks"},
     "checkpoint": {"tasks", "data.folder", "data.files", *NETS},
-    "photos": {"tasks", "checkpoint", "ruler", *DATA, *NETS},
+    "photos": {"predictor", "tasks", "checkpoint", "ruler", *DATA, *NETS},
     "protocols": {"tasks"},
     "ruler": {"tasks", "protocols", *DATA},
     "samples": {"viz", "tasks", "checkpoint", *DATA, *NETS},
@@ -48,10 +51,13 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "evaluate": {"ruler", "protocols", *(MEASURE - {"evaluate"})},
     "score": {"candidates", "selection", *MEASURE},
     "trust": {"ruler", "protocols", *MEASURE},
-    "predict": MEASURE,
+    "predict": {"exported", *MEASURE},
+    "export": {"export_graph", "export_int8", "exported", *MEASURE},
+    "export_graph": {"exported", "nets.model"},
+    "export_int8": {"exported", *MEASURE},
     "report": {"report_page", "report_figures", "report_runs", *MEASURE},
     "report_page": {"report_figures", "report_runs", "report_tables", "report_style", *MEASURE},
-    "report_figures": {"predict", "ruler", "report_runs", *MEASURE},
+    "report_figures": {"ruler", "report_runs", *MEASURE},
     "report_tables": {"report_figures", "report_runs", *MEASURE},
     "report_runs": MEASURE,
     "report_style": set(),
@@ -67,7 +73,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
         "protocols",
         *MEASURE,
     },
-    "reproduce_grid": {"predict", "ruler", "protocols", *MEASURE},
+    "reproduce_grid": {"ruler", "protocols", *MEASURE},
     "reproduce_ladder": {"reproduce_run", *MEASURE},
     "reproduce_run": {"loop", "data.folder"},
     "reproduce_tables": {"paper", "report_style", "report_tables", "reproduce_ladder", *MEASURE},

@@ -16,7 +16,8 @@ from umadapt.config import Predict
 from umadapt.data.folder import Folder, read_photo, write_image
 from umadapt.errors import UserError
 from umadapt.evaluate import evaluate, evaluate_predictions
-from umadapt.predict import find_photos, predict_photo, run
+from umadapt.photos import predict_photo
+from umadapt.predict import find_photos, run
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from umadapt.config import Adapt, Report
 from umadapt.data.folder import write_json
 from umadapt.errors import UserError
 from umadapt.report import run
-from umadapt.report_figures import smooth, thumbnail
+from umadapt.report_figures import smooth
 from umadapt.report_page import command_line
+from umadapt.viz import thumbnail
 
 DEPTH = {"rel": 0.3, "log10": 0.1, "rms": 1.0, "rms_log": 0.3, "sq_rel": 0.2, "d1": 0.5, "d2": 0.8, "d3": 0.9}
 SEG = {"miou": 0.1, "macc": 0.2, "pacc": 0.5, "iou": {"wall": 0.2, "floor": 0.0}}

@@ -26,6 +26,7 @@ COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "score": (config.Score, "umadapt.score"),
     "trust": (config.Trust, "umadapt.trust"),
     "predict": (config.Predict, "umadapt.predict"),
+    "export": (config.Export, "umadapt.export"),
     "report": (config.Report, "umadapt.report"),
     "reproduce": (config.Reproduce, "umadapt.reproduce"),
 }

@@ -366,10 +366,24 @@ class Trust:
 class Predict:
     """Predict every task on photos of any size; with trust maps from the cross-task disagreement."""
 
-    run: Positional[Path]  # run folder
+    run: Positional[Path]  # run folder, or a file that export wrote (needs no torch)
     photos: Positional[tuple[Path, ...]]  # photo files or folders of photos
     out: Path  # folder to write, in the folder format
     device: str = "auto"  # auto, cpu, cuda
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a run as one file that needs no torch: photo in, metres, unit normals, class ids and trust maps out."""
+
+    run: Positional[Path]  # run folder
+    format: Literal["onnx"] = "onnx"  # ONNX, for ONNX Runtime
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None  # default RUN/model.onnx or RUN/model-int8.onnx
+    int8: bool = False  # convolutions in 8 bits; what that costs is measured on --data or --photos
+    photos: str | None = None  # int8: photos that set the ranges; half of them are measured on where there is no --data
+    data: str | None = None  # int8: labelled data to measure the cost on; half of it sets the ranges without --photos
+    protocol: ProtocolName = "raw"  # int8: crop, caps, classes and pooling of the measurement on --data
+    json: JsonFile = None  # write what was checked and measured here too
 
 
 @dataclass(frozen=True)

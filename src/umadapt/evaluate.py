@@ -12,11 +12,11 @@ from torch import Tensor
 from umadapt import config as configs
 from umadapt import ranks
 from umadapt.checkpoint import load_model
-from umadapt.data.batches import share_of
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.photos import photo_batches, prefetch, run_model
+from umadapt.predictor import Predictor
 from umadapt.protocols import PROTOCOLS, Protocol
 from umadapt.ruler import Maps, Ruler
 from umadapt.tasks import TASKS
@@ -103,9 +103,22 @@ def evaluate_predictions(
         found = {task: predictions.read_label(task, id) for task in truth}
         return {task: _as_prediction(to_tensor(map_)) for task, map_ in found.items() if map_ is not None}, truth
 
-    mine = share_of(folder.ids, ranks.rank(), ranks.size())
+    mine = ranks.share_of(folder.ids, ranks.rank(), ranks.size())
     for id, (prediction, truth) in prefetch(read, mine, progress):
         ruler.update(id, prediction, truth)
+    return ruler.result()
+
+
+@torch.inference_mode()
+def evaluate_predictor(
+    predictor: Predictor, folder: Folder, protocol: Protocol | str, ids: Sequence[str]
+) -> dict[str, Any]:
+    """Measure what a predictor, such as an exported file, gives for photos of a labelled folder, as `evaluate` does."""
+    protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    ruler = Ruler(folder, protocol, tuple(predictor.maps), predictor.classes or None)
+    for id in ids:
+        found = predictor.infer(folder.read_image(id))
+        ruler.update(id, {task: _as_prediction(to_tensor(found[task])) for task in ruler.tasks}, ruler.read(id))
     return ruler.result()
 
 

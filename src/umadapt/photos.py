@@ -1,24 +1,26 @@
-"""Photos on their way to the network (fitted sizes, batches, decoding ahead of it), and as thumbnails."""
+"""Photos on their way to the network (fitted sizes, batches, decoding ahead of it), and its maps back at their size."""
 
 from __future__ import annotations
 
+import functools
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from umadapt import ranks
 from umadapt.data.augment import fit_size, resize_image, to_sample
-from umadapt.data.batches import share_of
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
+from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
+from umadapt.predictor import Predictor
+from umadapt.tasks.resize import resize_map, to_map
 
 T = TypeVar("T")
 WORKERS = 2  # threads that decode while the network runs
@@ -30,23 +32,6 @@ def fitted(rgb: np.ndarray, net_size: tuple[int, int]) -> Tensor:
     return resize_image(to_sample({"image": rgb})["image"], size)
 
 
-def thumbnail(map_: np.ndarray, width: int) -> np.ndarray:
-    """(H, W, ...) labels, depth or normals to about `width` columns; picks pixels, so that no label is invented."""
-    height, full = map_.shape[:2]
-    width = min(width, full)
-    rows = ((np.arange(max(1, round(height * width / full))) + 0.5) * full / width).astype(int).clip(max=height - 1)
-    columns = ((np.arange(width) + 0.5) * full / width).astype(int)
-    return np.ascontiguousarray(map_[rows][:, columns])
-
-
-def thumbnail_photo(rgb: np.ndarray, width: int) -> np.ndarray:
-    """(H, W, 3) uint8 to about `width` columns, antialiased."""
-    height, full = rgb.shape[:2]
-    width = min(width, full)
-    size = (width, max(1, round(height * width / full)))
-    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
-
-
 def run_model(model: UMAdapt, images: Tensor, domain: str) -> dict[str, Tensor]:
     """(B, 3, H, W) in [0, 1], on any device, to task -> prediction in network units, on the model's device."""
     device = next(model.parameters()).device
@@ -55,8 +40,49 @@ def run_model(model: UMAdapt, images: Tensor, domain: str) -> dict[str, Tensor]:
 
 def own_photos(ids: Sequence[str], batch: int) -> Sequence[str]:
     """This rank's share of photos, in whole batches: of photos of one size they are those of a process alone."""
-    starts = share_of(range(0, len(ids), batch), ranks.rank(), ranks.size())
+    starts = ranks.share_of(range(0, len(ids), batch), ranks.rank(), ranks.size())
     return ids[starts.start : starts.stop]
+
+
+@torch.inference_mode()
+def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray) -> dict[str, Any]:
+    """Predict every task on one photo, at the photo's own size.
+
+    Args:
+        model: in eval mode.
+        domain: "source" or "target".
+        rgb: (H, W, 3) uint8; the whole photo goes in, at the size that `fit_size` gives.
+
+    Returns:
+        "depth" (H, W) float32 metres, "normals" (H, W, 3) float32 unit vectors, "seg" (H, W) uint8 class ids,
+        "edges" (H, W) float32 probabilities, as far as the model has the task, and "trust": {task: (H, W) float32},
+        the disagreement of the task's prediction and what the stage-1 transfer net makes of the other tasks
+        (low = good): metres of depth, 1 - cos of normals, nats of seg and edges.
+
+    Raises:
+        UserError: a prediction is not finite.
+    """
+    size = (rgb.shape[0], rgb.shape[1])
+    predictions = run_model(model, fitted(rgb, model.spec.size).unsqueeze(0), domain)
+    result: dict[str, Any] = {}
+    for name, task in model.tasks.items():
+        physical = task.to_physical(predictions[name])[0]
+        if not bool(torch.isfinite(physical).all()):
+            raise UserError(f"the prediction of {name} holds NaN or infinity; the run's training probably diverged")
+        result[name] = to_map(task.resize(physical, size))
+    result["trust"] = {}
+    for name, cross in model.cross(predictions).items():
+        task = model.tasks[name]
+        disagreement = task.energy_map(cross, predictions[name]) * task.trust.factor  # (1, h, w)
+        result["trust"][name] = resize_map(disagreement, size).squeeze(0).cpu().numpy()
+    return result
+
+
+def predictor_of(model: UMAdapt, config: Mapping[str, Any]) -> Predictor:
+    """A model, in eval mode, and its RUN/config.json as a predictor."""
+    trust = {task: model.tasks[task].trust for task in model.graph}
+    white = {task: {"white": shown.white, "unit": shown.unit} for task, shown in trust.items()}
+    return Predictor(model.tasks, white, functools.partial(predict_photo, model, config["domain"]))
 
 
 def photo_batches(

@@ -18,103 +18,42 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
-from tqdm import tqdm
 
-from umadapt import config as configs
 from umadapt import ranks, viz
-from umadapt.checkpoint import load_model
-from umadapt.config import ModelSpec
-from umadapt.data.batches import share_of
-from umadapt.data.files import Stored
-from umadapt.data.folder import Folder, read_photo, write_bytes, write_image, write_json, write_seg
+from umadapt.data.files import Stored, read_photo, write_bytes, write_image, write_json, write_seg
 from umadapt.errors import UserError
-from umadapt.nets.model import UMAdapt
-from umadapt.photos import fitted, run_model, thumbnail, thumbnail_photo
-from umadapt.tasks import TASKS, Task, make_tasks
-from umadapt.tasks.resize import resize_map, to_map
+from umadapt.exported import load_onnx
+from umadapt.predictor import Predictor
 
+if TYPE_CHECKING:
+    from umadapt import config as configs
+
+__all__ = ["Predictor", "load", "run"]
+
+LABELS = ("depth", "normals", "seg", "edges")  # folders that hold labels, or predictions of somebody else
 VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
 
 
-@torch.inference_mode()
-def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray) -> dict[str, Any]:
-    """Predict every task on one photo, at the photo's own size.
-
-    Args:
-        model: in eval mode.
-        domain: "source" or "target".
-        rgb: (H, W, 3) uint8; the whole photo goes in, at the size that `fit_size` gives.
-
-    Returns:
-        "depth" (H, W) float32 metres, "normals" (H, W, 3) float32 unit vectors, "seg" (H, W) uint8 class ids,
-        "edges" (H, W) float32 probabilities, as far as the model has the task, and "trust": {task: (H, W) float32},
-        the disagreement of the task's prediction and what the stage-1 transfer net makes of the other tasks
-        (low = good): metres of depth, 1 - cos of normals, nats of seg and edges.
+def load(model: str | Path, device: str = "auto") -> Predictor:
+    """Load a run folder, or a file that `umadapt export` wrote.
 
     Raises:
-        UserError: a prediction is not finite.
+        UserError: no run, not yet trained, no export of ours, damaged, or no such device.
     """
-    size = (rgb.shape[0], rgb.shape[1])
-    predictions = run_model(model, fitted(rgb, model.spec.size).unsqueeze(0), domain)
-    result: dict[str, Any] = {}
-    for name, task in model.tasks.items():
-        physical = task.to_physical(predictions[name])[0]
-        if not bool(torch.isfinite(physical).all()):
-            raise UserError(f"the prediction of {name} holds NaN or infinity; the run's training probably diverged")
-        result[name] = to_map(task.resize(physical, size))
-    result["trust"] = {}
-    for name, cross in model.cross(predictions).items():
-        task = model.tasks[name]
-        disagreement = task.energy_map(cross, predictions[name]) * task.trust.factor  # (1, h, w)
-        result["trust"][name] = resize_map(disagreement, size).squeeze(0).cpu().numpy()
-    return result
+    path = Path(model)
+    if path.suffix == ".onnx":
+        return load_onnx(path, device)
+    if path.is_file():
+        raise UserError(f"{path} is a file; expected a run folder, or FILE.onnx as umadapt export writes it")
+    from umadapt.checkpoint import load_model
+    from umadapt.photos import predictor_of
 
-
-@dataclass(frozen=True)
-class Predictor:
-    """A run, ready for photos: `umadapt.load("runs/noadv").predict("photo.jpg")`."""
-
-    model: UMAdapt
-    config: Mapping[str, Any]  # RUN/config.json
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the ids in "seg"."""
-        return self.model.spec.classes
-
-    def predict(self, photo: str | Path | np.ndarray) -> dict[str, Any]:
-        """A photo file, or (H, W, 3) uint8 RGB, to what `predict_photo` gives.
-
-        Raises:
-            UserError: the file cannot be read, or the prediction is not finite.
-        """
-        rgb = photo if isinstance(photo, np.ndarray) else read_photo(photo)
-        return predict_photo(self.model, self.config["domain"], rgb)
-
-
-def load(run: str | Path, device: str = "auto") -> Predictor:
-    """Load a run folder.
-
-    Raises:
-        UserError: no run, not yet trained, damaged, or no such device.
-    """
-    return Predictor(*load_model(Path(run), device))
-
-
-def trust_white(spec: ModelSpec) -> dict[str, dict[str, Any]]:
-    """What white (255) of a trust map stands for, by task; more disagreement is white too.
-
-    OURS: fixed for a run, so that maps of different photos compare; each task's file says why it is what it is.
-    """
-    kinds = make_tasks(spec)
-    return {task: {"white": kinds[task].trust.white, "unit": kinds[task].trust.unit} for task in spec.graph}
+    return predictor_of(*load_model(path, device))
 
 
 def find_photos(photos: Sequence[Path]) -> dict[str, Stored]:
@@ -123,6 +62,8 @@ def find_photos(photos: Sequence[Path]) -> dict[str, Stored]:
     Raises:
         UserError: nothing there, or two photos of one stem (their predictions would overwrite each other).
     """
+    from umadapt.data.folder import Folder
+
     files: list[Stored] = []
     for path in photos:
         if path.is_file():
@@ -145,17 +86,19 @@ def find_photos(photos: Sequence[Path]) -> dict[str, Stored]:
 
 def run(config: configs.Predict) -> int:
     """The command `predict`. Photos that cannot be read are named at the end, with exit code 1."""
+    from tqdm import tqdm
+
     photos = find_photos(config.photos)
     if config.out.resolve() in {path.resolve().parent for path in photos.values()}:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
     if not ranks.rank():
         refuse_foreign(config.out)
-    model, stored = load_model(config.run, config.device)
-    meta = describe(model.spec, config.out.resolve().name)
+    predictor = load(config.run, config.device)
+    meta = describe(predictor, config.out.resolve().name)
     if not ranks.rank():
         write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted
     ranks.barrier()
-    mine = share_of(list(photos.items()), ranks.rank(), ranks.size())
+    mine = ranks.share_of(list(photos.items()), ranks.rank(), ranks.size())
     bad: list[str] = []
     for stem, path in tqdm(mine, unit="photo", file=sys.stderr, leave=False, disable=ranks.rank() > 0):
         try:
@@ -163,8 +106,7 @@ def run(config: configs.Predict) -> int:
         except UserError as error:
             bad.append(str(error))
             continue
-        found = predict_photo(model, stored["domain"], rgb)
-        write_prediction(config.out, stem, path, rgb, found, model.tasks)
+        write_prediction(config.out, stem, path, rgb, predictor.infer(rgb), predictor)
     bad = [line for part in ranks.gather(bad) for line in part]
     print(f"{len(photos) - len(bad)} of {len(photos)} photos predicted into {config.out}")
     for line in bad if not ranks.rank() else ():
@@ -182,33 +124,37 @@ def refuse_foreign(out: Path) -> None:
         ours = "trust" in json.loads((out / "dataset.json").read_text("utf-8"))
     except (OSError, ValueError, TypeError):
         ours = False
-    if not ours and any((out / name).exists() for name in ("dataset.json", "image", *TASKS)):
+    if not ours and any((out / name).exists() for name in ("dataset.json", "image", *LABELS)):
         raise UserError(f"{out} holds a data set that predict did not write; give --out a new folder")
 
 
-def describe(spec: ModelSpec, name: str) -> dict[str, Any]:
-    """The dataset.json of a folder of predictions."""
+def describe(predictor: Predictor, name: str) -> dict[str, Any]:
+    """The dataset.json of a folder of predictions.
+
+    "trust" says what white (255) of a trust map stands for; more disagreement is white too. OURS: fixed for a run, so
+    that maps of different photos compare; each task's file says why it is what it is.
+    """
     return {
         "name": name,
         "license": "",
         "camera": None,
-        "tasks": {task: kind.stored() for task, kind in make_tasks(spec).items()},
-        "trust": trust_white(spec),
+        "tasks": {task: map_.stored() for task, map_ in predictor.maps.items()},
+        "trust": predictor.trust,
     }
 
 
 def write_prediction(
-    out: Path, stem: str, photo: Stored, rgb: np.ndarray, found: Mapping[str, Any], tasks: Mapping[str, Task]
+    out: Path, stem: str, photo: Stored, rgb: np.ndarray, found: Mapping[str, Any], predictor: Predictor
 ) -> None:
-    """Write all files of one photo; `found` is what `predict_photo` gave."""
+    """Write all files of one photo; `found` is what `predictor` gave for it."""
     _copy_photo(out / "image", stem, photo, rgb)
-    for name, task in tasks.items():
-        task.write(out / name / f"{stem}.png", found[name])
-        _write_npy(out / "npy" / name / f"{stem}.npy", found[name].astype(task.npy, copy=False))
+    for name, map_ in predictor.maps.items():
+        map_.write(out / name / f"{stem}.png", found[name])
+        _write_npy(out / "npy" / name / f"{stem}.npy", found[name].astype(map_.npy, copy=False))
     for name, disagreement in found["trust"].items():
-        grey = np.rint(np.clip(disagreement / tasks[name].trust.white, 0, 1) * 255).astype(np.uint8)
+        grey = np.rint(np.clip(disagreement / predictor.trust[name]["white"], 0, 1) * 255).astype(np.uint8)
         write_seg(out / "trust" / name / f"{stem}.png", grey)  # 8-bit grey is all that it asks
-    write_image(out / "view" / f"{stem}.png", view(rgb, found, tasks))
+    write_image(out / "view" / f"{stem}.png", view(rgb, found, predictor))
 
 
 def _copy_photo(folder: Path, stem: str, photo: Stored, rgb: np.ndarray) -> None:
@@ -231,13 +177,13 @@ def _write_npy(path: Path, array: np.ndarray) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def view(rgb: np.ndarray, found: Mapping[str, Any], tasks: Mapping[str, Task]) -> np.ndarray:
+def view(rgb: np.ndarray, found: Mapping[str, Any], predictor: Predictor) -> np.ndarray:
     """Photo | each task | trust of each task, side by side: (h, W, 3) uint8 for people."""
-    pictures = {"photo": thumbnail_photo(rgb, VIEW_WIDTH)}
-    for name, task in tasks.items():
-        pictures[name] = task.picture(thumbnail(found[name], VIEW_WIDTH))
+    pictures = {"photo": viz.thumbnail_photo(rgb, VIEW_WIDTH)}
+    for name, map_ in predictor.maps.items():
+        pictures[name] = map_.picture(viz.thumbnail(found[name], VIEW_WIDTH))
     for name, disagreement in found["trust"].items():
-        small = thumbnail(disagreement, VIEW_WIDTH) / tasks[name].trust.white
+        small = viz.thumbnail(disagreement, VIEW_WIDTH) / predictor.trust[name]["white"]
         pictures[f"trust of {name} (teal = good)"] = viz.trust_to_rgb(small)
     tile = pictures["photo"].shape
     return viz.contact_sheet([list(pictures.values())], list(pictures), (tile[0], tile[1]))

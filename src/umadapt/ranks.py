@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from umadapt.errors import LostRank
 
@@ -39,6 +39,19 @@ def local_rank() -> int:
 def local_size() -> int:
     """Number of processes on this machine: they share its cores and memory."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if size() > 1 else 1
+
+
+@overload
+def share_of(ids: range, rank: int, world: int) -> range: ...
+@overload
+def share_of(ids: Sequence[T], rank: int, world: int) -> Sequence[T]: ...
+def share_of(ids: Sequence[Any], rank: int, world: int) -> Sequence[Any]:
+    """The part of `ids` that is the business of one of `world` processes: contiguous, sizes differ by one at most.
+
+    The parts in the order of ranks are `ids`, without repeats or gaps; a part is empty where there are fewer ids than
+    processes.
+    """
+    return ids[len(ids) * rank // world : len(ids) * (rank + 1) // world]
 
 
 @contextmanager

@@ -15,11 +15,11 @@ from tqdm import tqdm
 from umadapt import viz
 from umadapt.checkpoint import load_model
 from umadapt.data.folder import Folder
-from umadapt.photos import thumbnail, thumbnail_photo
-from umadapt.predict import predict_photo
+from umadapt.photos import predict_photo
 from umadapt.report_runs import RunRecord
 from umadapt.ruler import read_truth
 from umadapt.tasks import Task
+from umadapt.viz import thumbnail, thumbnail_photo
 
 WIDTH = 288  # of a thumbnail in pixels
 POINTS = 200  # of a curve: more cannot be seen

@@ -10,12 +10,12 @@ import numpy as np
 from umadapt import viz
 from umadapt.checkpoint import load_model
 from umadapt.data.folder import Folder
-from umadapt.photos import thumbnail, thumbnail_photo
-from umadapt.predict import predict_photo
+from umadapt.photos import predict_photo
 from umadapt.protocols import PROTOCOLS
 from umadapt.ruler import Ruler
 from umadapt.tasks import Task
 from umadapt.tasks.resize import to_map
+from umadapt.viz import thumbnail, thumbnail_photo
 
 TILE = (150, 200)  # height, width of a picture
 

@@ -67,6 +67,23 @@ def trust_to_rgb(trust: np.ndarray) -> np.ndarray:
     return _map(np.asarray(trust, np.float64), GOOD_TO_BAD)
 
 
+def thumbnail(map_: np.ndarray, width: int) -> np.ndarray:
+    """(H, W, ...) labels, depth or normals to about `width` columns; picks pixels, so that no label is invented."""
+    height, full = map_.shape[:2]
+    width = min(width, full)
+    rows = ((np.arange(max(1, round(height * width / full))) + 0.5) * full / width).astype(int).clip(max=height - 1)
+    columns = ((np.arange(width) + 0.5) * full / width).astype(int)
+    return np.ascontiguousarray(map_[rows][:, columns])
+
+
+def thumbnail_photo(rgb: np.ndarray, width: int) -> np.ndarray:
+    """(H, W, 3) uint8 to about `width` columns, antialiased."""
+    height, full = rgb.shape[:2]
+    width = min(width, full)
+    size = (width, max(1, round(height * width / full)))
+    return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
+
+
 def _fit(picture: np.ndarray, tile: tuple[int, int]) -> Image.Image:
     """The picture as large as it fits into tile = (h, w)."""
     factor = min(tile[0] / picture.shape[0], tile[1] / picture.shape[1])

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toys import write_toy_world
+from umadapt import ranks
 from umadapt.cli import main
 from umadapt.data.augment import Augment
-from umadapt.data.batches import Batches, share_of
+from umadapt.data.batches import Batches
 from umadapt.data.folder import Folder
 from umadapt.data.remote import CACHE_LIMIT, Url, is_host, place
 from umadapt.data.shards import Index, Packed
@@ -118,7 +119,7 @@ def test_training_from_shards_gives_the_weights_of_the_folder(world: Path, packe
 
 @given(st.integers(0, 50), st.integers(1, 12))
 def test_shares_leave_nothing_out_and_repeat_nothing(count: int, world: int) -> None:
-    shares = [share_of(range(count), rank, world) for rank in range(world)]
+    shares = [ranks.share_of(range(count), rank, world) for rank in range(world)]
     assert [k for share in shares for k in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +96,7 @@ class Batches:
 
     def numbers(self, step: int) -> range:
         """The numbers of the samples of a step, of this process."""
-        return share_of(range(step * self.batch, (step + 1) * self.batch), self.rank, self.world)
+        return ranks.share_of(range(step * self.batch, (step + 1) * self.batch), self.rank, self.world)
 
     @torch.no_grad()
     def sample(self, name: str, number: int) -> Sample:
@@ -156,22 +156,6 @@ class Batches:
         return max(0, min(CACHE_BYTES, every) - self.cached_bytes)
 
 
-T = TypeVar("T")
-
-
-@overload
-def share_of(ids: range, rank: int, world: int) -> range: ...
-@overload
-def share_of(ids: Sequence[T], rank: int, world: int) -> Sequence[T]: ...
-def share_of(ids: Sequence[Any], rank: int, world: int) -> Sequence[Any]:
-    """The part of `ids` that is the business of one of `world` processes: contiguous, sizes differ by one at most.
-
-    The parts in the order of ranks are `ids`, without repeats or gaps; a part is empty where there are fewer ids than
-    processes.
-    """
-    return ids[len(ids) * rank // world : len(ids) * (rank + 1) // world]
-
-
 def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool = True) -> Sample:
     """Read an image and its labels as tensors; a label file that is missing becomes a map of missing pixels."""
     arrays = folder.read(name, tasks) if images else {task: folder.read_label(task, name) for task in tasks}
@@ -222,7 +206,7 @@ def whole_images(
 
     with data_pool(2) as pool:
         for start in range(0, len(order), batch):
-            mine = list(pool.map(read, share_of(order[start : start + batch], ranks.rank(), ranks.size())))
+            mine = list(pool.map(read, ranks.share_of(order[start : start + batch], ranks.rank(), ranks.size())))
             shapes = ranks.gather([(image.shape[-2], image.shape[-1]) for image in mine])
             for rank, found in enumerate(shapes):
                 for k, shape in enumerate(found):
@@ -256,7 +240,7 @@ def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
         return np.zeros(256, dtype=np.int64) if seg is None else np.bincount(seg.ravel(), minlength=256)
 
     with data_pool(2) as pool:
-        for part in pool.map(count, share_of(ids, ranks.rank(), ranks.size())):
+        for part in pool.map(count, ranks.share_of(ids, ranks.rank(), ranks.size())):
             counts += part
     counts = np.sum(ranks.gather(counts), 0)
     counts[folder.ignore] = 0

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from umadapt import together
 from umadapt.config import ModelSpec
+from umadapt.maps import Map, Trust
 
 
 class Column(NamedTuple):
@@ -20,14 +19,6 @@ class Column(NamedTuple):
     key: str  # of the evaluation JSON
     heading: str
     more: bool  # whether more is better
-
-
-class Trust(NamedTuple):
-    """How a disagreement (`energy_map`) is shown."""
-
-    white: float  # what white (255) of a trust map stands for; more disagreement is white too
-    unit: str
-    factor: float = 1.0  # from network units to `unit`
 
 
 class Counting(NamedTuple):
@@ -58,7 +49,7 @@ class Meter(Protocol):
         ...
 
 
-class Task(Protocol):
+class Task(Map, Protocol):
     """One dense task. B is the batch, (h, w) the output grid, C the task's channels, (H, W) the size of a photo.
 
     A *prediction* is (B, C, h, w) in network units with gradients (depth / scale, unit normals, logits).
@@ -71,7 +62,6 @@ class Task(Protocol):
     label: str  # folder of DATA that the truth comes from: the task's own, or the one that `derive` makes it of
     channels: int
     columns: tuple[Column, ...]
-    npy: type[Any]  # NumPy type of predict's npy files
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Task:
@@ -147,22 +137,6 @@ class Task(Protocol):
 
     def meter(self, counting: Counting = PLAIN) -> Meter:
         """A new meter."""
-        ...
-
-    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
-        """A map as (H, W, 3) uint8; `scale` is `picture_scale` of another map, to make the two comparable."""
-        ...
-
-    def picture_scale(self, map_: np.ndarray) -> float | None:
-        """What decides the colours of pictures that stand side by side; None where all pictures compare anyway."""
-        ...
-
-    def stored(self) -> dict[str, Any]:
-        """The task's entry in the dataset.json of a folder of predictions."""
-        ...
-
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        """Write a predicted map in the folder format."""
         ...
 
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import together, viz
+from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.data.files import write_depth
-from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
+from umadapt.maps import MAX_STEPS, DepthMap, Trust
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
 from umadapt.tasks.metrics import DepthMeter
 from umadapt.tasks.resize import resize_map
-
-MAX_STEPS = 65535  # of a 16-bit PNG
 
 
 def berhu(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -33,7 +28,7 @@ def berhu(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return torch.where(residual <= c, residual, (residual.square() + c.square()) / (2 * c))
 
 
-class Depth:
+class Depth(DepthMap):
     """Monocular planar depth.
 
     Args:
@@ -52,9 +47,10 @@ class Depth:
         Column("d2", "δ < 1.25²", True),
         Column("d3", "δ < 1.25³", True),
     )
-    npy = np.float32  # metres
 
     def __init__(self, scale_m: float = 10.0, head: str = "softplus"):
+        # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors
+        super().__init__(max(0.001, 2 * scale_m / MAX_STEPS))
         self.scale_m = scale_m
         self.head = head
 
@@ -116,21 +112,3 @@ class Depth:
 
     def meter(self, counting: Counting = PLAIN) -> DepthMeter:
         return DepthMeter(pooled=not counting.per_image)
-
-    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
-        return viz.depth_to_rgb(map_, scale)
-
-    def picture_scale(self, map_: np.ndarray) -> float:
-        """The farthest depth of a picture in metres: a few wild pixels must not turn all others dark."""
-        known = map_[map_ > 0]
-        return float(np.percentile(known, 99)) if known.size else 10.0
-
-    def stored(self) -> dict[str, Any]:
-        # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors
-        scale_m = max(0.001, 2 * self.scale_m / MAX_STEPS)
-        return {"scale_m": scale_m, "max_m": scale_m * MAX_STEPS}
-
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        scale_m = self.stored()["scale_m"]
-        # a pixel is never missing in a prediction: less than a step is one step, more than the file holds is its most
-        write_depth(path, map_.clip(scale_m, scale_m * MAX_STEPS), scale_m)

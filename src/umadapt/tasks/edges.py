@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import together, viz
+from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.data.files import write_share
-from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
+from umadapt.maps import ShareMap, Trust
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
 from umadapt.tasks.resize import resize_map
 from umadapt.tasks.seg import half_of, pseudo_softmax
 
@@ -59,7 +56,7 @@ def occlusion_edges(depth_m: Tensor) -> Tensor:
     return torch.where(sound, edge.float(), -1.0)
 
 
-class Edges:
+class Edges(ShareMap):
     """Occlusion edges under class-balanced cross-entropy, with a truth made from depth."""
 
     name = "edges"
@@ -71,7 +68,6 @@ class Edges:
         Column("f", "best F-score", True),
         Column("share", "share of edges", False),
     )
-    npy = np.float16  # probabilities
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Edges:
@@ -151,18 +147,6 @@ class Edges:
 
     def meter(self, counting: Counting = PLAIN) -> EdgesMeter:
         return EdgesMeter()
-
-    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
-        return viz.share_to_rgb(map_)
-
-    def picture_scale(self, map_: np.ndarray) -> None:
-        return None
-
-    def stored(self) -> dict[str, Any]:
-        return {}
-
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        write_share(path, map_)
 
 
 class EdgesMeter:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import together, viz
+from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.data.files import write_normals
-from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
+from umadapt.maps import NormalsMap, Trust
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
 from umadapt.tasks.metrics import NormalsMeter
 from umadapt.tasks.resize import resize_map
 
 
-class Normals:
+class Normals(NormalsMap):
     """Surface normals under the cosine loss.
 
     The paper's "inverse of element-wise dot product" read literally is singular at right angles; its Table 6 reports
@@ -37,7 +34,6 @@ class Normals:
         Column("22.5", "22.5°", True),
         Column("30", "30°", True),
     )
-    npy = np.float16  # components of unit vectors
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Normals:
@@ -97,15 +93,3 @@ class Normals:
 
     def meter(self, counting: Counting = PLAIN) -> NormalsMeter:
         return NormalsMeter()
-
-    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
-        return viz.normals_to_rgb(map_)
-
-    def picture_scale(self, map_: np.ndarray) -> None:
-        return None
-
-    def stored(self) -> dict[str, Any]:
-        return {}
-
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        write_normals(path, map_)

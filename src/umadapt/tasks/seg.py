@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import together, viz
+from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.data.files import write_seg
-from umadapt.tasks.base import PLAIN, Column, Counting, Trust, masked_mean
+from umadapt.maps import SegMap, Trust
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
 from umadapt.tasks.metrics import SegMeter
 from umadapt.tasks.resize import resize_labels
 
 
-class Seg:
+class Seg(SegMap):
     """Semantic segmentation under class-weighted cross-entropy.
 
     Args:
@@ -36,12 +33,10 @@ class Seg:
         Column("macc", "mean acc.", True),
         Column("pacc", "pixel acc.", True),
     )
-    npy = np.uint8  # class ids
 
     def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255):
-        self.classes = tuple(classes)
+        super().__init__(classes, ignore)
         self.channels = len(self.classes)
-        self.ignore = ignore
         self.weights = torch.tensor(weights, dtype=torch.float32) if len(weights) else None
 
     @classmethod
@@ -85,7 +80,7 @@ class Seg:
         return loss / together.total(weights.sum()).clamp(min=1e-6)
 
     def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
-        return F.cross_entropy(cross, direct.softmax(1), reduction="none")
+        return -(direct.softmax(1) * cross.log_softmax(1)).sum(1)  # spelt out: ONNX knows no soft cross-entropy
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
         """Soft cross-entropy against the direct prediction's distribution.
@@ -124,18 +119,6 @@ class Seg:
 
     def meter(self, counting: Counting = PLAIN) -> SegMeter:
         return SegMeter(self.classes, self.ignore, counting.never, counting.mean_over, counting.official_mean)
-
-    def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
-        return viz.seg_to_rgb(map_, viz.palette(len(self.classes)))
-
-    def picture_scale(self, map_: np.ndarray) -> None:
-        return None
-
-    def stored(self) -> dict[str, Any]:
-        return {"classes": list(self.classes), "ignore": self.ignore}
-
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        write_seg(path, map_)
 
 
 def class_weights(frequencies: Sequence[float], how: str) -> list[float]:

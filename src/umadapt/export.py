@@ -1,0 +1,160 @@
+"""A run as one file that needs no torch, compared with PyTorch before it is written."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from PIL import Image
+
+from umadapt import config as configs
+from umadapt.checkpoint import git_commit, load_model, versions
+from umadapt.data.files import whole_file, write_json
+from umadapt.errors import UserError
+from umadapt.export_graph import OPSET, to_onnx
+from umadapt.export_int8 import quantise
+from umadapt.exported import FORMAT, KEY, load_onnx
+from umadapt.photos import predictor_of
+from umadapt.predictor import Predictor
+from umadapt.viz import palette
+
+SIZES = ((480, 640), (228, 304), (700, 1000))  # H, W of the photos that are compared, beside the network's own
+TOLERANCE = 1e-4  # relative to the value, or absolute below 1
+STRAY = 1e-4  # share of pixels that may differ by more: near ties of classes, normals that cancel where they meet
+UNITS = {"depth": "m", "normals": "unit vector: x right, y up, z towards the viewer", "seg": "class id", "share": "1"}
+
+
+def run(config: configs.Export) -> int:
+    """The command `export`."""
+    refuse(config)
+    start = time.perf_counter()
+    model, stored = load_model(config.run, "cpu")
+    exact = predictor_of(model, stored)
+    about = describe(exact, stored)
+    graph = to_onnx(model, stored["domain"])
+    with tempfile.TemporaryDirectory() as folder:
+        plain = write(Path(folder) / "model.onnx", graph, about)
+        compared = about["compared"] = compare(exact, load_onnx(plain, "cpu"), (*SIZES, model.spec.size))
+        print(table(compared))
+        if config.int8:
+            graph, about["int8"] = quantise(plain, config)
+    out = config.out or config.run / ("model-int8.onnx" if config.int8 else "model.onnx")
+    write(out, graph, about)
+    result = {"file": str(out), "format": config.format, "mb": out.stat().st_size / 1e6, "compared": compared}
+    result |= {"int8": about.get("int8"), "seconds": time.perf_counter() - start}
+    if config.json is not None:
+        write_json(config.json, result)
+    print(f"{out}: {result['mb']:.1f} MB, ONNX opset {OPSET}, in {result['seconds']:.0f} s")
+    return 0
+
+
+def refuse(config: configs.Export) -> None:
+    """Raise a UserError where the arguments do not go together."""
+    if config.out is not None and config.out.suffix != ".onnx":
+        raise UserError(f"--out is {config.out}; expected a name that ends in .onnx")
+    if config.out is not None and config.out.is_dir():
+        raise UserError(f"--out is {config.out}, a folder; expected a file such as {config.out / 'model.onnx'}")
+    if config.int8 and config.photos is None and config.data is None:
+        raise UserError("--int8 needs photos that set its ranges: give --photos PHOTOS, or --data DATA with labels")
+    if not config.int8 and (config.photos is not None or config.data is not None):
+        raise UserError("--photos and --data are for --int8, which is not given")
+
+
+def describe(predictor: Predictor, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says of itself: JSON under the key "umadapt" of its metadata."""
+    spec = stored["model"]
+    kinds = {task: map_.kind for task, map_ in predictor.maps.items()}
+    return {
+        "format": FORMAT,
+        "maps": kinds,
+        "tasks": {task: map_.stored() for task, map_ in predictor.maps.items()},
+        "trust": predictor.trust,
+        "units": {task: UNITS[kind] for task, kind in kinds.items()},
+        "classes": predictor.classes,
+        "palette": palette(len(predictor.classes)).tolist(),
+        "size": spec["size"],
+        "protocol": {
+            "photo": "whole photo, RGB uint8, upright, any size; resized to `size` (H, W) where the aspect ratios "
+            "differ by 5 % at most, else to as many pixels at its own aspect, sides multiples of 32; antialiased "
+            "bilinear",
+            "maps": "at the photo's size: bilinear, normals made unit again, classes the largest of bilinear logits",
+            "evaluation": "no crop, no cap, every class may be predicted (protocol raw)",
+        },
+        "normalisation": {"mean": spec["mean"], "std": spec["std"]},
+        "variant": stored["variant"],
+        "backbone": spec["backbone"],
+        "git": {"trained": stored["git"], "exported": git_commit()},
+        "packages": {"trained": stored["packages"], "exported": versions() | {"onnx": onnx.__version__}},
+    }
+
+
+def write(path: Path, graph: onnx.ModelProto, about: Mapping[str, Any]) -> Path:
+    """Write the file whole or not at all."""
+    graph.producer_name, graph.producer_version = "umadapt", about["packages"]["exported"]["umadapt"]
+    onnx.helper.set_model_props(graph, {KEY: json.dumps(about)})
+    data = graph.SerializeToString()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+    return path
+
+
+def compare(exact: Predictor, exported: Predictor, sizes: tuple[tuple[int, int], ...]) -> dict[str, dict[str, Any]]:
+    """Both on made photos of each size.
+
+    Returns:
+        {"480x640": {map: {"largest": difference, "share": of pixels beyond TOLERANCE}}}, trust maps as "trust of …".
+
+    Raises:
+        UserError: more than a share of STRAY of the pixels of a map differ.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for height, width in sizes:
+        photo = made_photo(height, width)
+        right, ours = (flat(predictor.predict(photo)) for predictor in (exact, exported))
+        here = found[f"{height}x{width}"] = {name: difference(right[name], ours[name]) for name in right}
+        for name, figures in here.items():
+            if figures["share"] > STRAY:
+                raise UserError(
+                    f"the exported {name} differs from PyTorch's on {figures['share']:.2%} of a {height}x{width} "
+                    f"photo, by {figures['largest']:.2g} at most; nothing was written.\n"
+                    "Use the versions of constraints.txt, or another backbone"
+                )
+    return found
+
+
+def flat(result: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """All maps of a prediction by name."""
+    maps = {name: map_ for name, map_ in result.items() if name != "trust"}
+    return maps | {f"trust of {name}": map_ for name, map_ in result["trust"].items()}
+
+
+def difference(right: np.ndarray, ours: np.ndarray) -> dict[str, float]:
+    """The largest difference, and the share of values beyond TOLERANCE (of ids: that are others)."""
+    if right.shape != ours.shape or right.dtype != ours.dtype:
+        raise UserError(f"the exported map is {ours.dtype} {ours.shape}, PyTorch's {right.dtype} {right.shape}")
+    apart = np.abs(ours.astype(np.float64) - right)
+    limit = 0.0 if right.dtype.kind == "u" else TOLERANCE * np.maximum(1, np.abs(right))
+    return {"largest": float(apart.max()), "share": float((apart > limit).mean())}
+
+
+def made_photo(height: int, width: int) -> np.ndarray:
+    """(H, W, 3) uint8, always the same: soft blobs of colour under a little noise, smooth as photos are."""
+    rng = np.random.default_rng(height * width)
+    blobs = Image.fromarray(rng.integers(0, 256, (9, 12, 3)).astype(np.uint8))
+    smooth = np.asarray(blobs.resize((width, height), Image.Resampling.BICUBIC), np.float32)
+    return (smooth + rng.normal(0, 4, smooth.shape)).clip(0, 255).astype(np.uint8)
+
+
+def table(compared: Mapping[str, Mapping[str, Any]]) -> str:
+    """The comparison as aligned plain text."""
+    names = list(next(iter(compared.values())))
+    lines = ["largest difference from PyTorch", "photo     " + "".join(f"{name:>16}" for name in names)]
+    for size, maps in compared.items():
+        lines.append(f"{size:<10}" + "".join(f"{maps[name]['largest']:>16.1e}" for name in names))
+    return "\n".join(lines)
