@@ -39,7 +39,7 @@ def run_model(model: UMAdapt, images: Tensor, domain: str) -> dict[str, Tensor]:
 
 
 def own_photos(ids: Sequence[str], batch: int) -> Sequence[str]:
-    """This rank's share of photos, in whole batches: of photos of one size they are those of a process alone."""
+    """This rank's share of photos, in blocks of `batch`: the network sees the same batches on any number of ranks."""
     starts = ranks.share_of(range(0, len(ids), batch), ranks.rank(), ranks.size())
     return ids[starts.start : starts.stop]
 
@@ -95,20 +95,21 @@ def photo_batches(
 ) -> Iterator[tuple[list[str], Tensor, list[T]]]:
     """Whole photos of a folder at their fitted size, those of one size together; of several ranks, this one's share.
 
-    Yields (ids, images (B, 3, h, w) in [0, 1], what `read` gave for each id). `read` is called by threads.
+    Each block of `batch` photos makes a batch, or one for each size in it, so that the batches are the same on any
+    number of ranks. Yields (ids, images (B, 3, h, w) in [0, 1], what `read` gave for each id). `read` is called by
+    threads.
     """
 
     def load(id: str) -> tuple[Tensor, T]:
         return fitted(folder.read_image(id), net_size), read(id)
 
+    mine = own_photos(ids, batch)
     waiting: dict[tuple[int, ...], list[tuple[str, Tensor, T]]] = {}  # by size
-    for id, (image, extra) in prefetch(load, own_photos(ids, batch), progress, ahead=2 * batch):
-        group = waiting.setdefault(tuple(image.shape), [])
-        group.append((id, image, extra))
-        if len(group) == batch:
-            yield _stack(group)
-            group.clear()
-    yield from (_stack(group) for group in waiting.values() if group)
+    for number, (id, (image, extra)) in enumerate(prefetch(load, mine, progress, ahead=2 * batch), 1):
+        waiting.setdefault(tuple(image.shape), []).append((id, image, extra))
+        if number % batch == 0 or number == len(mine):
+            yield from map(_stack, waiting.values())
+            waiting.clear()
 
 
 def _stack(group: list[tuple[str, Tensor, T]]) -> tuple[list[str], Tensor, list[T]]:
