@@ -28,7 +28,7 @@ class Deconv(nn.ConvTranspose2d):
 
     For the first up-projection of a 228x304 image, 26 million weights for 80 positions, oneDNN spends more time on
     bringing the weights into its own order than on multiplying: the product takes half of the time forward and a third
-    backward (benchmarks/upsample.py). The sums are the same, in another order.
+    backward (docs/speed.md). The sums are the same, in another order.
     """
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
