@@ -117,7 +117,7 @@ def read(maps: Maps) -> Maps:
 
 def berhu(prediction: Tensor, truth: Tensor) -> Tensor:
     residual = (prediction - truth).abs()
-    c = max(0.2 * float(residual.detach().max()), 1e-5)
+    c = (0.2 * residual.detach().max()).clamp(min=1e-5)
     return torch.where(residual <= c, residual, (residual**2 + c**2) / (2 * c)).mean()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from benchmarks import literal
-from benchmarks.measure import interleave, make_batch, make_model, own_peak, parser, ratio, report, show, summary
+from benchmarks.measure import interleave, make_batch, make_model, parser, ratio, report, show, summary
 
 from umadapt.config import Adapt
 from umadapt.loop import Stage, take
@@ -79,13 +79,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--kinds", default=",".join(KINDS), help="which steps")
     options.add_argument("--warm", type=int, default=1, help="repeats before those that count")
-    options.add_argument("--peak", metavar="VARIANT", help="peak memory (MiB) of one step of a variant, or nothing")
     given = options.parse_args()
-    if given.peak:
-        if given.peak != "nothing":  # which is what Python, torch and our imports take
-            variant(given.kinds, given.peak, given.size, given.batch)()
-        print(own_peak())
-        return
     print(f"steps at the {given.size}'s size, batch {given.batch}: seconds of both, speed-up (range)")
     kinds = given.kinds.split(",")
     found = {kind: measure(kind, given.size, given.batch, given.repeats, given.warm) for kind in kinds}

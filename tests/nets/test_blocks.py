@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from umadapt.nets.blocks import Deconv, UpProjection, scaled
+from umadapt.nets.blocks import LARGE, Deconv, UpProjection, scaled
 
 
 def unpool(x: torch.Tensor) -> torch.Tensor:
@@ -60,8 +60,8 @@ def test_scaled_keeps_the_papers_numbers_at_one() -> None:
 def test_deconv_as_a_matrix_product(kernel: int, padding: int, bias: bool, layout: torch.memory_format) -> None:
     """Few positions and many channels: the same map and gradients as the transposed convolution gives."""
     torch.manual_seed(0)
-    layer = Deconv(40, 6, kernel, stride=2, padding=padding, output_padding=1, bias=bias).to(memory_format=layout)
-    x = torch.randn(2, 40, 3, 5, requires_grad=True)
+    layer = Deconv(LARGE, 6, kernel, stride=2, padding=padding, output_padding=1, bias=bias).to(memory_format=layout)
+    x = torch.randn(2, LARGE, 3, 5, requires_grad=True)
     assert x.shape[0] * x.shape[2] * x.shape[3] < layer.in_channels
     literal = F.conv_transpose2d(x, layer.weight, layer.bias, stride=2, padding=padding, output_padding=1)
     assert layer(x).shape == literal.shape

@@ -20,19 +20,22 @@ def conv(cin: int, cout: int, kernel: int, stride: int = 1, *, norm: bool = True
     return nn.Sequential(*layers, nn.LeakyReLU(0.2, inplace=True))
 
 
+LARGE = 256  # input channels from which a matrix product can pay
+
+
 class Deconv(nn.ConvTranspose2d):
     """A transposed convolution, which is one matrix product on CPUs where its weights outweigh the values.
 
     For the first up-projection of a 228x304 image, 26 million weights for 80 positions, oneDNN spends more time on
     bringing the weights into its own order than on multiplying: the product takes half of the time forward and a third
-    backward (benchmarks/upsample.py). The sums are the same, in another order.
+    backward (docs/speed.md). The sums are the same, in another order.
     """
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         b, c, h, w = input.shape
         size, k, cout = b * h * w, int(self.kernel_size[0]), self.out_channels
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # an exported graph is for any size
-        if input.is_cuda or traced or size >= c or self.groups > 1 or output_size is not None:
+        if input.is_cuda or traced or size >= c or c < LARGE or self.groups > 1 or output_size is not None:
             return super().forward(input, output_size)
         kernels = self.weight.permute(0, 2, 3, 1).reshape(c, k * k * cout)  # no copy of a channels-last weight
         columns = kernels.t() @ input.permute(0, 2, 3, 1).reshape(size, c).t()  # what each position adds around it
