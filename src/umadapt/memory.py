@@ -122,6 +122,7 @@ def expect(model: UMAdapt, stage: Stage, build: Callable[[UMAdapt], Stage], batc
     """The peak of a stage under an economy, as long as no more decoded samples are kept than are there now."""
     copy = hollow(model)
     rehearsed = build(copy)
+    copy.train()  # as the loop will
     economise(economy, copy, *rehearsed.extra.values())
     need = rehearse(rehearsed, batch)
     on_cpu = model.mean.device.type == "cpu"

@@ -118,11 +118,19 @@ class Still:
 
     def __init__(self, net: nn.Module):
         self.norms = [m for m in net.modules() if isinstance(m, BatchNorm) and m.training and m.track_running_stats]
+        self.before: list[tuple[float | None, Tensor | None]] = []
 
     def __enter__(self) -> None:
+        self.before = [(norm.momentum, copy_of(norm.num_batches_tracked)) for norm in self.norms]
         for norm in self.norms:
-            norm.track_running_stats = False
+            norm.momentum = 0.0
 
     def __exit__(self, *_: object) -> None:
-        for norm in self.norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(self.norms, self.before, strict=True):
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None and count is not None:
+                norm.num_batches_tracked.copy_(count)
+
+
+def copy_of(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.clone()
