@@ -169,9 +169,11 @@ def gather(value: T) -> list[T]:
 
 def any_of(flag: bool) -> bool:
     """Whether the flag is set on a rank at least."""
+    if size() == 1:
+        return flag  # `predict` of an exported file has no torch
     import torch
 
-    return bool(largest(torch.tensor(float(flag)))) if size() > 1 else flag
+    return bool(largest(torch.tensor(float(flag))))
 
 
 def barrier() -> None:
