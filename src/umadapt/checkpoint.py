@@ -88,8 +88,9 @@ class RunFolder:
 
     def save_state(self, state: dict[str, Any]) -> None:
         """Write state.pt: all that is needed to go on, weights included, so that one rename decides."""
-        with whole_file(self.path / "state.pt") as path:  # never whole in memory: optimisers are the larger part
-            torch.save(state, path)
+        # never whole in memory: optimisers are the larger part; torch refuses names such as the temporary one
+        with whole_file(self.path / "state.pt") as path, path.open("wb") as file:
+            torch.save(state, file)
 
     def load_state(self, stage: str) -> dict[str, Any] | None:
         """The saved state if it is one of `stage`."""

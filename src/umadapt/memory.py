@@ -84,15 +84,11 @@ def arrange(options: Options, model: UMAdapt, stage: Stage, build: Callable[[UMA
     batch = stage.batch(max(turn.every for turn in stage.turns) - 1)  # of a step on which every turn is taken
     budget, count = int(options.memory_budget * GB), len(batch["ids"])
     known = run.config.setdefault("memory", {}).get(stage.name)
-    least: tuple[Expected, Economy] | None = None
-    for economy in [*([Economy(*known)] if known else []), *splits(asked, count, norms)]:
-        peak = expect(model, stage, build, batch, economy)
-        if peak.total <= budget:
-            break
-        least = min(least or (peak, economy), (peak, economy), key=lambda pair: pair[0].total)
-    else:
-        assert least
-        raise UserError(too_small(options.memory_budget, stage.name, *least, count, norms))
+    tries = [Economy(*known)] if known else []
+    tries += [split for split in splits(asked, count, norms) if split not in tries]
+    peak, economy = first_fit(tries, budget, lambda economy: expect(model, stage, build, batch, economy))
+    if peak.total > budget:
+        raise UserError(too_small(options.memory_budget, stage.name, peak, economy, count, norms))
     economise(economy, *nets)
     run.config["memory"][stage.name] = list(economy)
     run.write_config()
@@ -102,6 +98,22 @@ def arrange(options: Options, model: UMAdapt, stage: Stage, build: Callable[[UMA
         f"({describe(economy, count)}): {peak}",
         flush=True,
     )
+
+
+def first_fit(tries: list[Economy], budget: int, expected: Callable[[Economy], Expected]) -> tuple[Expected, Economy]:
+    """The fastest that fits, else the last. The first is looked at first; the others, each smaller, by bisection."""
+    peak = expected(tries[0])
+    if peak.total <= budget or len(tries) == 1:
+        return peak, tries[0]
+    low, high, found = 1, len(tries) - 1, expected(tries[-1])
+    while found.total <= budget and low < high:
+        middle = (low + high) // 2
+        peak = expected(tries[middle])
+        if peak.total <= budget:
+            high, found = middle, peak
+        else:
+            low = middle + 1
+    return found, tries[high]
 
 
 def splits(asked: Economy, batch: int, norms: bool) -> list[Economy]:
