@@ -29,17 +29,14 @@ from umadapt.rehearsal import Live, hollow, rehearse
 from umadapt.stages import adapt
 
 GB = 1e9
-BATCH = "16"
-SIZE = (128, 192)
+BATCH = "48"
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run whose activations outweigh the libraries, an adapted one, and photos."""
-    out = tmp_path_factory.mktemp("memory")
+def write_runs(out: Path, **spec: object) -> Path:
+    """A trained run, an adapted one, and photos."""
     write_toy_world(out / "photos", 6, seed=1)
     for name, variant in (("base", "source-only"), ("adapted", "adabn")):
-        make_run(out / name, variant, width=0.25, transfer_width=0.25, classes=CLASSES, size=SIZE)
+        make_run(out / name, variant, **spec)
         config = json.loads((out / name / "config.json").read_text())
         config["done"] = ["transfer", "base", "contour"] if name == "base" else ["adapt"]
         config["transfer_report"] = {task: {"source": {"energy": 1.0}} for task in ("seg", "depth")}
@@ -47,6 +44,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         config["palette"] = [[0, 0, 0]] * len(CLASSES)
         (out / name / "config.json").write_text(json.dumps(config))
     return out
+
+
+@pytest.fixture(scope="module")
+def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_runs(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs whose activations outweigh the libraries."""
+    return write_runs(tmp_path_factory.mktemp("large"), width=0.25, transfer_width=0.25, size=(128, 192))
 
 
 def measured(arguments: list[str]) -> tuple[str, float]:
@@ -68,20 +76,20 @@ def adapt_command(root: Path, out: Path, *more: str) -> list[str]:
 
 def test_the_expected_peak_of_adaptation_is_near_the_measured_one(root: Path, tmp_path: Path) -> None:
     text, whole = measured(adapt_command(root, tmp_path / "whole", "--memory-budget", "50"))
-    (expected,) = re.findall(r"expected peak ([\d.]+) GB of 50 \(batch of 16 at once\)", text)
+    (expected,) = re.findall(r"expected peak ([\d.]+) GB of 50 \(batch of 48 at once\)", text)
     assert float(expected) == pytest.approx(whole, rel=0.2)
-    text, parts = measured(adapt_command(root, tmp_path / "parts", "--memory-budget", f"{0.8 * whole:.2f}"))
-    ((expected, micro),) = re.findall(r"expected peak ([\d.]+) GB of [\d.]+ \(batch of 16, (\d+) at a time\)", text)
-    assert int(micro) < 16
+    assert whole > 1.7, "the activations, not the libraries, decide"
+    text, parts = measured(adapt_command(root, tmp_path / "parts", "--memory-budget", "50", "--micro-batch", "8"))
+    (expected,) = re.findall(r"expected peak ([\d.]+) GB of 50 \(batch of 48, 8 at a time\)", text)
     assert float(expected) == pytest.approx(parts, rel=0.2)
-    assert parts < 0.85 * whole
+    assert parts < 0.75 * whole
 
 
 def test_the_expected_peak_of_training_is_near_the_measured_one(root: Path, tmp_path: Path) -> None:
     tiny = "--backbone test_resnet --weights none --size 128x192 --width 0.25 --transfer-width 0.25".split()
     steps = "--transfer-steps 1 --base-steps 1 --contour-steps 1 --memory-budget 50 --batch".split()
     text, peak = measured(
-        ["train", "--source", str(root / "photos"), "--out", str(tmp_path / "r"), *tiny, *steps, BATCH]
+        ["train", "--source", str(root / "photos"), "--out", str(tmp_path / "r"), *tiny, *steps, "24"]
     )
     expected = re.findall(r"stage (\w+): expected peak ([\d.]+)", text)
     assert [stage for stage, _ in expected] == ["transfer", "base", "contour"]
@@ -89,9 +97,9 @@ def test_the_expected_peak_of_training_is_near_the_measured_one(root: Path, tmp_
 
 
 def test_a_budget_that_is_too_small_says_what_would_do(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [*adapt_command(root, tmp_path / "run", "--memory-budget", "0.01"), "--batch", "2"]
+    command = [*adapt_command(tiny_runs, tmp_path / "run", "--memory-budget", "0.01"), "--batch", "2"]
     assert main(command) == 2
     error = capsys.readouterr().err
     assert "--memory-budget 0.01 is too small for stage adapt, which takes" in error
@@ -101,13 +109,13 @@ def test_a_budget_that_is_too_small_says_what_would_do(
 
 
 @pytest.mark.parametrize("command", ["adapt", "semi"])
-def test_a_run_in_parts_that_was_cut_ends_in_the_same_weights(root: Path, tmp_path: Path, command: str) -> None:
+def test_a_run_in_parts_that_was_cut_ends_in_the_same_weights(tiny_runs: Path, tmp_path: Path, command: str) -> None:
     """And a budget that is given only then, as on a smaller machine, is no other run."""
-    extra = ["--labelled", str(root / "photos")] if command == "semi" else ["--candidates", "0"]
+    extra = ["--labelled", str(tiny_runs / "photos")] if command == "semi" else ["--candidates", "0"]
 
     def run(out: Path, *more: str) -> dict[str, torch.Tensor]:
-        start = root / ("adapted" if command == "semi" else "base")
-        common = [command, str(start), "--target", str(root / "photos"), "--out", str(out), *extra]
+        start = tiny_runs / ("adapted" if command == "semi" else "base")
+        common = [command, str(start), "--target", str(tiny_runs / "photos"), "--out", str(out), *extra]
         assert main([*common, *"--batch 3 --steps 3 --save-every 2 --micro-batch 2".split(), *more]) == 0
         return safetensors.torch.load_file(out / "model.safetensors")
 
@@ -184,8 +192,8 @@ def test_a_hollow_copy_shares_what_the_original_shares() -> None:
     assert isinstance(conv, nn.Parameter)
 
 
-def test_decoded_samples_stay_within_their_room(root: Path) -> None:
-    folder = Folder(str(root / "photos"))
+def test_decoded_samples_stay_within_their_room(tiny_runs: Path) -> None:
+    folder = Folder(str(tiny_runs / "photos"))
     batches = Batches(folder, folder.ids, (64, 96), (32, 48), batch=2)
     batches(0)
     kept = batches.cached_bytes
