@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from toys import tiny_spec, write_toy_world
 from umadapt.nets.model import UMAdapt
 
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
 torch.set_num_threads(1)  # two test processes on two cores: more threads only wait for each other
 
 

@@ -97,7 +97,7 @@ def recipe(config: Reproduce) -> Recipe:
     size = size or f" --size {'96x128' if own else '120x160'}"
     # recipes/demo.py from random weights and on its own rooms, recipes/nyud.sh with ImageNet's and on a larger source
     lr = "1e-3" if config.weights in (None, "none") else "5e-4"
-    # one optimiser and a distillation as strong as the labels: better than Algorithm 1's turns at so few steps
+    # one optimiser: one forward a step. How large α may be at so few steps is not settled (docs/results.md)
     steps = "--transfer-steps 1500 --base-steps 600 --contour-steps 100 --batch 12"
     if not own:
         steps = "--transfer-steps 2000 --base-steps 2000 --contour-steps 200"
