@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -32,7 +33,7 @@ GB = 1e9
 BATCH = "48"
 
 
-def write_runs(out: Path, **spec: object) -> Path:
+def write_runs(out: Path, **spec: Any) -> Path:
     """A trained run, an adapted one, and photos."""
     write_toy_world(out / "photos", 6, seed=1)
     for name, variant in (("base", "source-only"), ("adapted", "adabn")):
