@@ -18,12 +18,14 @@ from torch import nn
 
 from toy_runs import make_run
 from toys import CLASSES, random_batch, tiny_spec, write_toy_world
-from umadapt.checkpoint import digest
+from umadapt.checkpoint import RunFolder, digest
 from umadapt.cli import main
 from umadapt.config import Adapt
 from umadapt.data.batches import Batches
 from umadapt.data.folder import Folder
-from umadapt.memory import Expected, first_fit, splits
+from umadapt.errors import UserError
+from umadapt.loop import Stage
+from umadapt.memory import Expected, arrange, first_fit, splits
 from umadapt.nets.model import UMAdapt
 from umadapt.nets.recompute import Economy
 from umadapt.rehearsal import Live, hollow, rehearse
@@ -210,3 +212,12 @@ def test_the_parts_of_an_expectation_add_up() -> None:
     peak = Expected(int(1e9), int(2e9), int(5e8), int(1e8), int(3e9), int(2e8), int(1e9), int(1e8))
     assert peak.total == 4.4e9
     assert str(peak) == "weights 0.50, optimisers 0.10, activations 3.00, data 0.10, rest 0.70"
+
+
+def test_several_processes_are_refused(tiny: UMAdapt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(tmp_path / "run", {})
+    monkeypatch.setattr("umadapt.ranks.size", lambda: 2)
+    config = Adapt(tmp_path, ("photos",), tmp_path, micro_batch=2)
+    stage = Stage("adapt", [], lambda _: {}, 1)
+    with pytest.raises(UserError, match="2 processes"):
+        arrange(config, tiny, stage, lambda _: stage, run)

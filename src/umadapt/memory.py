@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from umadapt import ranks
 from umadapt.checkpoint import RunFolder
 from umadapt.data.batches import Batches
 from umadapt.errors import UserError
@@ -72,10 +73,16 @@ def arrange(options: Options, model: UMAdapt, stage: Stage, build: Callable[[UMA
         run: remembers what was chosen, so that a run that goes on takes the same steps.
 
     Raises:
-        UserError: the budget is too small for every split that leaves the result as it is.
+        UserError: the budget is too small for every split that leaves the result as it is; or this is one of several
+            processes, whose BatchNorm would not see the others where it is computed a second time.
     """
     nets = [model, *stage.extra.values()]
     asked = Economy(options.micro_batch, options.checkpoint_activations)
+    if ranks.size() > 1 and (asked or options.memory_budget):
+        raise UserError(
+            "--micro-batch, --checkpoint-activations and --memory-budget are for a process alone\n"
+            f"under torchrun each of the {ranks.size()} processes holds its share of --batch: give more processes"
+        )
     economise(asked, *nets)
     if not options.memory_budget:
         return
