@@ -6,6 +6,7 @@ import io
 import struct
 import tarfile
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,7 +28,27 @@ def write_tar(path: Path, members: dict[str, bytes], links: dict[str, str] | Non
             archive.addfile(info)
 
 
-def test_a_folder_a_zip_and_a_tar_read_alike(tmp_path: Path) -> None:
+def write_rar(path: Path, members: dict[str, bytes], method: int = 0x30, flags: int = 0, unix: int = 0o100644) -> None:
+    """Version 3 of the format, by its technical note; members are stored, whatever `method` claims.
+
+    Args:
+        method: 0x30 stored … 0x35 best compression.
+        flags: of the archive; 8 is solid.
+    """
+
+    def block(kind: int, flags: int, fields: bytes) -> bytes:
+        head = struct.pack("<BHH", kind, flags, 7 + len(fields)) + fields
+        return struct.pack("<H", zlib.crc32(head) & 0xFFFF) + head
+
+    out = b"Rar!\x1a\x07\x00" + block(0x73, flags, bytes(6))
+    for name, data in members.items():
+        sizes = struct.pack("<IIBI", len(data), len(data), 3, zlib.crc32(data))
+        fields = struct.pack("<IBBHI", 0x5A21_0000, 29, method, len(name), unix)
+        out += block(0x74, 0x8000, sizes + fields + name.encode()) + data
+    path.write_bytes(out + block(0x7B, 0x4000, b""))
+
+
+def test_a_folder_a_zip_a_rar_and_a_tar_read_alike(tmp_path: Path) -> None:
     files = {"a/1.png": b"one" * 1000, "a/b/2.png": b"two", "3.txt": b""}
     for name, data in files.items():
         (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +57,8 @@ def test_a_folder_a_zip_and_a_tar_read_alike(tmp_path: Path) -> None:
         for name, data in files.items():
             archive.writestr(name, data)
     write_tar(tmp_path / "t.tar", files)
-    for place in ("folder", "z.zip", "t.tar"):
+    write_rar(tmp_path / "r.rar", files)
+    for place in ("folder", "z.zip", "r.rar", "t.tar"):
         source = Source(tmp_path / place)
         assert source.names == tuple(sorted(files))
         assert {name: source.read(name) for name in files} == files
@@ -51,10 +73,13 @@ def test_a_folder_a_zip_and_a_tar_read_alike(tmp_path: Path) -> None:
 def test_members_that_would_leave_the_archive_are_refused(tmp_path: Path) -> None:
     bad = {"../up.png": b"x", "/etc/root.png": b"x", "a/../../up.png": b"x", "C:/windows.png": b"x"}
     write_tar(tmp_path / "t.tar", {**bad, "good.png": b"ok"}, {"link.png": "/etc/passwd"})
-    source = Source(tmp_path / "t.tar")
-    assert source.names == ("good.png",)
-    assert len(source.refused) == len(bad) + 1
-    assert all(any(repr(name) in line for line in source.refused) for name in (*bad, "link.png"))
+    write_rar(tmp_path / "r.rar", {**bad, "good.png": b"ok"})
+    write_rar(tmp_path / "links.rar", {"link.png": b"/etc/passwd"}, unix=0o120777)
+    sources = [Source(tmp_path / name) for name in ("t.tar", "r.rar", "links.rar")]
+    assert [source.names for source in sources] == [("good.png",), ("good.png",), ()]
+    assert [len(source.refused) for source in sources] == [len(bad) + 1, len(bad), 1]
+    for names, source in (((*bad, "link.png"), sources[0]), (bad, sources[1]), (("link.png",), sources[2])):
+        assert all(any(repr(name) in line for line in source.refused) for name in names)
 
 
 def test_a_zip_that_lies_about_a_size_is_not_believed(tmp_path: Path) -> None:
@@ -102,6 +127,31 @@ def test_what_lies_before_the_damage_of_a_tar_is_read(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"b\.png"):
             source.read("b.png")
     assert "c.png" not in source.names
+
+
+def test_a_rar_that_cannot_be_read_in_place_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rar(tmp_path / "solid.rar", {"a.png": b"a"}, flags=8)
+    with pytest.raises(UserError, match=r"solid rar.*unpack it"):
+        Source(tmp_path / "solid.rar")
+    monkeypatch.setenv("PATH", str(tmp_path))  # no unrar
+    write_rar(tmp_path / "packed.rar", {"b.png": b"b"}, method=0x33)
+    with pytest.raises(UserError, match="install unrar, unar or 7z"):
+        Source(tmp_path / "packed.rar")
+    write_rar(tmp_path / "cut.rar", {"c.png": b"c" * 3000, "d.png": b"d" * 3000})
+    (tmp_path / "cut.rar").write_bytes((tmp_path / "cut.rar").read_bytes()[:5000])
+    write_rar(tmp_path / "good.rar", {"e.png": b"e"})
+    (tmp_path / "no.rar").write_bytes(b"no rar at all")
+    source = Source(tmp_path)
+    assert source.read("e.png") == b"e"
+    assert source.read("c.png") == b"c" * 3000
+    assert any("solid.rar" in line for line in source.unread)
+    assert any("packed.rar" in line for line in source.unread)
+    assert any("no.rar" in line for line in source.refused)
+    if "d.png" in source.names:
+        with pytest.raises(UserError, match=r"cut\.rar:d\.png"):
+            source.read("d.png")
+    else:
+        assert any("cut.rar" in line for line in source.refused)
 
 
 def test_links_in_the_users_own_folders_are_followed_and_never_in_circles(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The files of a data set as its owner distributes it: folders, zip and tar archives, read in place.
+"""The files of a data set as its owner distributes it: folders, zip, rar and tar archives, read in place.
 
 Archives are never unpacked: a member is read into memory, as many bytes as the archive declares. So no path of an
 archive can leave the destination, no link is followed, and nothing grows beyond its declared size.
@@ -14,12 +14,14 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from umadapt.errors import UserError
 
 LIMIT = 4 << 30  # bytes of one member; no file of the known sets is larger but whole archives
-ZIPS, TARS = (".zip",), (".tar",)
-PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".rar", ".7z")
+ARCHIVES = (".zip", ".rar", ".tar")
+PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z")
+LATER_VOLUME = re.compile(r"\.part0*(?!1\.)\d+\.rar\Z", re.IGNORECASE)
 NO_ACCESS = "this kind of archive cannot be read in place; unpack it"
 DAMAGED = (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError, RuntimeError, NotImplementedError)
 
@@ -29,7 +31,7 @@ class Member:
     """Where a file is."""
 
     container: Path  # the file itself, or its archive
-    member: str | None = None  # its name in a zip
+    member: str | None = None  # its name in a zip or rar
     offset: int | None = None  # in a tar
     size: int = 0  # declared, bytes; of archives
 
@@ -57,7 +59,7 @@ class Source:
         self.refused: list[str] = []  # damaged archives, and members that are not read: a line each
         self.unread: list[str] = []  # archives of other kinds: a line each
         self._files: dict[str, Member] = {}
-        self._zips: dict[Path, zipfile.ZipFile] = {}
+        self._opened: dict[Path, Any] = {}  # zipfile.ZipFile, or rarfile.RarFile, which has the same methods
         self._lock = threading.Lock()
         archives: list[Path] = []
         for place in places:
@@ -65,7 +67,7 @@ class Source:
                 archives += self._walk(place)
             elif not place.exists():
                 raise UserError(f"{place}: no such file or folder; expected the data set as its owner distributes it")
-            elif place.suffix.lower() in ZIPS + TARS:
+            elif place.suffix.lower() in ARCHIVES:
                 archives.append(place)
             elif place.name.lower().endswith(PACKED):
                 raise UserError(f"{place}: {NO_ACCESS}, and give the folder")
@@ -84,8 +86,9 @@ class Source:
             below[:] = sorted(name for name in below if not name.startswith(".") and not _leads_up(folder, name))
             for name in sorted(names):
                 path = Path(folder) / name
-                if path.suffix.lower() in ZIPS + TARS:
-                    archives.append(path)
+                if path.suffix.lower() in ARCHIVES:
+                    if not LATER_VOLUME.search(name):  # the first one leads to them
+                        archives.append(path)
                 elif name.lower().endswith(PACKED):
                     self.unread.append(f"{path}: {NO_ACCESS} if its files are wanted")
                 elif not name.startswith("."):
@@ -96,23 +99,33 @@ class Source:
         """The sound members of an archive, up to where it is damaged; the others go to `refused`."""
         count = 0
         try:
-            for name, why, member in self._zip(archive) if archive.suffix.lower() in ZIPS else _tar(archive):
+            for name, why, member in self._members(archive):
                 why = why or _unsafe(name) or (f"declares {member.size} bytes" if member.size > LIMIT else "")
                 if why:
                     self.refused.append(f"{archive}: member {name!r} {why}; it is not read")
                 else:
                     count += 1
                     yield PurePosixPath(name).as_posix(), member
+        except UserError as error:  # sound, but not to be read here: in a folder it may not be wanted
+            if archive in self.places:
+                raise
+            self.unread.append(str(error))
         except DAMAGED as error:
             rest = f"; the {count} files before the damage are read" if count else ""
             self.refused.append(f"{archive}: truncated or damaged archive ({error}){rest}")
 
-    def _zip(self, archive: Path) -> Iterator[tuple[str, str, Member]]:
-        opened = self._zips[archive] = zipfile.ZipFile(archive)
+    def _members(self, archive: Path) -> Iterator[tuple[str, str, Member]]:
+        """(name, why it is not read or nothing, where it is) of each file of an archive."""
+        if archive.suffix.lower() == ".tar":
+            yield from _tar(archive)
+            return
+        rar = archive.suffix.lower() == ".rar"
+        opened: Any = _rar(archive) if rar else zipfile.ZipFile(archive)
+        self._opened[archive] = opened
         for info in opened.infolist():
             if not info.is_dir():
-                why = "is a link" if (info.external_attr >> 16) & 0o170000 == 0o120000 else ""
-                yield info.filename, why, Member(archive, info.filename, size=info.file_size)
+                link = info.is_symlink() if rar else (info.external_attr >> 16) & 0o170000 == 0o120000
+                yield info.filename, "is a link" if link else "", Member(archive, info.filename, size=info.file_size)
 
     def match(self, pattern: str) -> Iterator[tuple[str, re.Match[str]]]:
         """(name, match) of every file whose name ends as the pattern says, after a '/' or at the start."""
@@ -144,7 +157,7 @@ class Source:
         try:
             if member.member is not None:
                 with self._lock:  # to open and close; several may read at a time
-                    file = self._zips[member.container].open(member.member)
+                    file = self._opened[member.container].open(member.member)
                 try:
                     data = file.read(member.size + 1)  # one more than declared: more is an error
                 finally:
@@ -171,6 +184,32 @@ def _tar(archive: Path) -> Iterator[tuple[str, str, Member]]:
             if not info.isdir():
                 why = "" if info.isreg() and not info.issparse() else "is sparse" if info.isreg() else "is a link"
                 yield info.name, why, Member(archive, offset=info.offset_data, size=info.size)
+
+
+def _rar(archive: Path) -> Any:
+    """An opened rar. Its packed members are unpacked by a program that the user has, one call a member.
+
+    Raises:
+        UserError: it cannot be read member by member.
+        ValueError: it is damaged.
+    """
+    try:
+        import rarfile
+    except ImportError as error:
+        raise UserError(f"{archive}: a rar needs the package rarfile: pip install 'umadapt[convert]'") from error
+    try:
+        opened = rarfile.RarFile(archive)
+        if opened.is_solid() or opened.needs_password():
+            raise UserError(f"{archive}: a solid rar, or one with a password; {NO_ACCESS}, and give the folder")
+        if any(info.compress_type != rarfile.RAR_M0 for info in opened.infolist() if not info.is_dir()):
+            rarfile.tool_setup(bsdtar=False)  # which misreads some
+    except rarfile.RarCannotExec as error:
+        raise UserError(
+            f"{archive}: to read it, install unrar, unar or 7z; or unpack it and give the folder"
+        ) from error
+    except rarfile.Error as error:
+        raise ValueError(str(error) or "no rar") from error
+    return opened
 
 
 def _leads_up(folder: str, name: str) -> bool:
