@@ -81,16 +81,20 @@ METHODS = {
 }
 
 
-def train_everything(out: Path, world: Path, photos: Path) -> None:
-    """Three steps of every stage and of several methods, in float64, into folders of `out`."""
+def train_everything(out: Path, world: Path, photos: Path, starts: Path) -> None:
+    """Three steps of every stage and of several methods, in float64, into folders of `out`.
+
+    Args:
+        starts: the `out` whose runs are adapted.
+    """
     in_float64()
     for optimiser, steps in (("joint", STEPS), ("per-task", FEW)):
         run("train", "--source", world, "--out", out / optimiser, "--optimiser", optimiser, *SMALL, *steps)
     for method, options in METHODS.items():
         where = ["--target", photos, "--out", out / method, "--method", method]
-        run("adapt", out / "joint", *where, *THREE, *options.split())
+        run("adapt", starts / "joint", *where, *THREE, *options.split())
     where = ["--target", photos, "--labelled", world, "--out", out / "semi", "--steps", 3, "--batch", 12, "--lr", 1e-3]
-    run("semi", out / "noadv", *where, "--train-decoders")
+    run("semi", starts / "noadv", *where, "--train-decoders")
 
 
 def measure_everything(out: Path, run_path: Path, world: Path, photos: Path) -> None:

@@ -30,7 +30,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(7):
         rgb = read_photo(out / "toy" / "image" / f"{index:03d}.png")
         write_image(out / "photos" / f"{index:03d}.png", rgb[:, : 64 if index in (1, 5) else 96])
-    assert together(1, rank_work.train_everything, out / "one", out / "world", out / "photos") == [0]
+    assert together(1, rank_work.train_everything, out / "one", out / "world", out / "photos", out / "one") == [0]
     return out
 
 
@@ -44,7 +44,8 @@ def assert_close(run: Path, other: Path) -> None:
 @pytest.mark.parametrize("size", [2, 3])
 def test_ranks_take_the_steps_of_one_process(root: Path, tmp_path: Path, size: int) -> None:
     """All stages and several methods, a batch of 12, three steps in float64."""
-    assert together(size, rank_work.train_everything, tmp_path, root / "world", root / "photos") == [0] * size
+    data = (root / "world", root / "photos")
+    assert together(size, rank_work.train_everything, tmp_path, *data, root / "one") == [0] * size
     runs = ["adv", "b-ccr", "joint", "mean-teacher", "noadv", "per-task", "semi"]
     assert sorted(path.name for path in tmp_path.iterdir()) == runs
     for name in runs:

@@ -66,8 +66,38 @@ def test_algorithm_1_is_direct_plus_alpha_times_distillation(tiny: UMAdapt) -> N
     torch.testing.assert_close(loss.terms["distil"], 10 * task.loss(tiny.cross(maps)["seg"], batch["seg"]))
     assert set(base.losses(tiny, batch, "normals", alpha=10.0).terms) == {"direct"}, "no transfer net to normals"
     joint = base.joint_losses(tiny, batch, 10.0).terms
-    separate = [t for name in tiny.tasks for t in base.losses(tiny, batch, name, 10.0).terms.values()]
-    torch.testing.assert_close(sum(joint.values()), sum(separate))
+    for name in tiny.tasks:
+        separate = sum(base.losses(tiny, batch, name, 10.0).terms.values())
+        torch.testing.assert_close(joint[name], torch.as_tensor(separate).log())
+
+
+def test_in_the_joint_form_the_size_of_a_tasks_loss_does_not_count(
+    tiny: UMAdapt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = random_batch(tiny)
+    tiny.eval()
+    parameters = list(tiny.encoder.parameters())
+
+    def gradient() -> torch.Tensor:
+        loss = torch.stack(list(base.joint_losses(tiny, batch, 1.0).terms.values())).sum()
+        return torch.cat(
+            [g.flatten() for g in torch.autograd.grad(loss, parameters, allow_unused=True) if g is not None]
+        )
+
+    plain, seg = gradient(), tiny.tasks["seg"].loss
+    monkeypatch.setattr(tiny.tasks["seg"], "loss", lambda *maps: 1000 * seg(*maps))
+    torch.testing.assert_close(gradient(), plain, rtol=1e-4, atol=1e-6)
+
+
+def test_in_the_joint_form_a_batch_without_labels_of_a_task_teaches_the_others(tiny: UMAdapt) -> None:
+    batch = random_batch(tiny)
+    batch["depth"] = torch.zeros_like(batch["depth"])
+    terms = base.joint_losses(tiny.eval(), batch, 0.0).terms
+    assert all(torch.isfinite(term) for term in terms.values())
+    head = list(tiny.decoders["depth"].parameters())
+    grads = torch.autograd.grad(torch.stack(list(terms.values())).sum(), head, allow_unused=True)
+    assert all(grad is None or not grad.any() for grad in grads)
+    assert any(p.any() for p in torch.autograd.grad(terms["seg"], list(tiny.decoders["seg"].parameters())))
 
 
 @pytest.mark.parametrize("optimiser", ["per-task", "joint"])
