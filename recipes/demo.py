@@ -21,8 +21,8 @@ render {OUT}/rooms  --views 320 {SIZE} --style synthetic --seed 1 --furniture no
 render {OUT}/photos --views 120 {SIZE} --style photo --seed 2 --furniture none --spp 8
 render {OUT}/test   --views 100 {SIZE} --style photo --seed 3 --furniture none --spp 8
 train --source {OUT}/rooms --out {OUT}/base --backbone resnet10t --weights none {SIZE}
-      --width 0.25 --transfer-width 0.25 --transfer-steps 1200 --base-steps 520 --contour-steps 100
-      --batch 12 --lr 1e-3
+      --width 0.25 --transfer-width 0.25 --transfer-steps 1000 --base-steps 900 --contour-steps 100
+      --batch 12 --lr 1e-3 --optimiser joint --alpha 0.1
 adapt {OUT}/base --target {OUT}/photos --out {OUT}/adabn --method adabn
 adapt {OUT}/base --target {OUT}/photos --out {OUT}/noadv --method noadv --lr 3e-5
 adapt {OUT}/base --target {OUT}/photos --out {OUT}/adv   --method adv   --lr 3e-5

@@ -97,13 +97,13 @@ def recipe(config: Reproduce) -> Recipe:
     size = size or f" --size {'96x128' if own else '120x160'}"
     # recipes/demo.py from random weights and on its own rooms, recipes/nyud.sh with ImageNet's and on a larger source
     lr = "1e-3" if config.weights in (None, "none") else "5e-4"
-    # one optimiser: one forward a step. How large α may be at so few steps is not settled (docs/results.md)
-    steps = "--transfer-steps 1500 --base-steps 600 --contour-steps 100 --batch 12"
+    # one optimiser: one forward a step. With few steps a larger α harms (docs/results.md)
+    steps = "--transfer-steps 1500 --base-steps 1000 --contour-steps 100 --batch 12"
     if not own:
         steps = "--transfer-steps 2000 --base-steps 2000 --contour-steps 200"
     if short:
         steps = "--transfer-steps 500 --base-steps 400 --contour-steps 60 --batch 12"
-    steps += " --optimiser joint --alpha 1"
+    steps += " --optimiser joint --alpha 0.1"
     # the demo adapts to rendered photos at 3e-5; on real ones the default, chosen on val-a, stays
     adapt = "" if config.target else "--lr 3e-5"
     train = f"{net}{size} --width 0.25 --transfer-width 0.25 {steps} --lr {lr}"
