@@ -176,7 +176,7 @@ def test_every_command_parses(short: bool, given: dict) -> None:
     assert len(steps) == len(renders(config)) + 2 * 2 * len(RUNGS)
     assert {known[f"seed-1/{rung}"].seed for rung in ("source-only", "noadv", "semi", "oracle")} == {1}
     assert known["seed-0/no-distil"].alpha == 0
-    assert known["seed-0/source-only"].alpha == (1 if config.suite == "indoor-small" else 10)
+    assert known["seed-0/source-only"].alpha == (0.1 if config.suite == "indoor-small" else 10)
     assert known["seed-0/adabn-res5"].statistics == "res5"
     assert known["seed-0/oracle"].source == "o/photos"
     assert known["seed-0/semi"].labelled == ("o/photos:labelled",)
