@@ -101,7 +101,7 @@ class Portable(nn.Module):
                 found[name] = resize(physical, size).squeeze(1)
         for name, cross in self.model.cross(predictions).items():
             task = self.model.tasks[name]
-            disagreement = task.energy_map(cross, predictions[name]) * task.trust.factor
+            disagreement = task.energy_map(cross, predictions[name])
             found[TRUST + name] = resize(disagreement.unsqueeze(1), size).squeeze(1)
         return found
 

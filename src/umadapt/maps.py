@@ -22,7 +22,6 @@ class Trust(NamedTuple):
 
     white: float  # what white (255) of a trust map stands for; more disagreement is white too
     unit: str
-    factor: float = 1.0  # from network units to `unit`
 
 
 class Map(Protocol):

@@ -73,7 +73,7 @@ def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray) -> dict[str, Any
     result["trust"] = {}
     for name, cross in model.cross(predictions).items():
         task = model.tasks[name]
-        disagreement = task.energy_map(cross, predictions[name]) * task.trust.factor  # (1, h, w)
+        disagreement = task.energy_map(cross, predictions[name])  # (1, h, w)
         result["trust"][name] = resize_map(disagreement, size).squeeze(0).cpu().numpy()
     return result
 

@@ -95,6 +95,12 @@ def test_losses_and_energies_stay_finite(task: str, seed: int, scale: float) -> 
     assert (TASKS[task].energy_map(active, other) >= 0).all()
 
 
+def test_doubt_of_depth_is_a_share_of_it() -> None:
+    task, direct = TASKS["depth"], torch.tensor([0.1, 0.5, 0.9]).view(1, 1, 1, 3)
+    torch.testing.assert_close(task.energy_map(1.2 * direct, direct), torch.full((1, 1, 3), 0.2))
+    assert torch.isfinite(task.energy_map(direct, torch.zeros_like(direct))).all()
+
+
 @pytest.mark.parametrize("task", ["depth", "normals"])
 def test_a_perfect_prediction_costs_nothing(task: str) -> None:
     _, truth = draw(task, 3, missing=0)

@@ -15,6 +15,8 @@ from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
 from umadapt.tasks.metrics import DepthMeter
 from umadapt.tasks.resize import resize_map
 
+NEAR = 0.01  # network units (10 cm indoors): a depth below it counts as this much where it divides
+
 
 def berhu(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """BerHu loss for each pixel (Laina et al., 3DV 2016, Equation 1): |x| up to c, (x^2 + c^2) / 2c beyond.
@@ -82,7 +84,8 @@ class Depth(DepthMap):
         return masked_mean(berhu(prediction, truth, valid), valid)
 
     def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
-        return (cross - direct).abs().squeeze(1)
+        """OURS: a share of the depth, as the error `rel` is; in metres the far wall would always be in doubt."""
+        return ((cross - direct).abs() / direct.clamp(min=NEAR)).squeeze(1)
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
         everywhere = torch.ones_like(direct, dtype=torch.bool)
@@ -104,8 +107,8 @@ class Depth(DepthMap):
 
     @property
     def trust(self) -> Trust:
-        """OURS: white is a tenth of the depth scale (1 m indoors), fixed, so that maps of different photos compare."""
-        return Trust(0.1 * self.scale_m, "m", self.scale_m)
+        """OURS: white is half of the depth, fixed, so that maps of different photos compare."""
+        return Trust(0.5, "share of the depth")
 
     def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
         return resize_map(physical, size).squeeze(0)
