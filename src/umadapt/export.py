@@ -1,25 +1,24 @@
-"""A run as one file that needs no torch, compared with PyTorch before it is written."""
+"""A run as one file, compared with PyTorch before it is written."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
+import torch
 from PIL import Image
 
 from umadapt import config as configs
 from umadapt.checkpoint import git_commit, load_model, versions
-from umadapt.data.files import whole_file, write_json
+from umadapt.data.files import write_json
 from umadapt.errors import UserError
-from umadapt.export_graph import OPSET, to_onnx
-from umadapt.export_int8 import quantise
-from umadapt.exported import FORMAT, KEY, load_onnx
+from umadapt.exported import FORMAT, load_onnx
+from umadapt.nets.model import UMAdapt
 from umadapt.photos import predictor_of
 from umadapt.predictor import Predictor
 from umadapt.viz import palette
@@ -35,31 +34,65 @@ def run(config: configs.Export) -> int:
     refuse(config)
     start = time.perf_counter()
     model, stored = load_model(config.run, "cpu")
-    exact = predictor_of(model, stored)
-    about = describe(exact, stored)
-    graph = to_onnx(model, stored["domain"])
-    with tempfile.TemporaryDirectory() as folder:
-        plain = write(Path(folder) / "model.onnx", graph, about)
-        compared = about["compared"] = compare(exact, load_onnx(plain, "cpu"), (*SIZES, model.spec.size))
-        print(table(compared))
-        if config.int8:
-            graph, about["int8"] = quantise(plain, config)
-    out = config.out or config.run / ("model-int8.onnx" if config.int8 else "model.onnx")
-    write(out, graph, about)
-    result = {"file": str(out), "format": config.format, "mb": out.stat().st_size / 1e6, "compared": compared}
+    about = describe(predictor_of(model, stored), stored)
+    export = as_programs if config.format == "torch" else as_onnx
+    out, what = export(config, model, stored, about)
+    result = {"file": str(out), "format": config.format, "mb": out.stat().st_size / 1e6, "compared": about["compared"]}
     result |= {"int8": about.get("int8"), "seconds": time.perf_counter() - start}
     if config.json is not None:
         write_json(config.json, result)
-    print(f"{out}: {result['mb']:.1f} MB, ONNX opset {OPSET}, in {result['seconds']:.0f} s")
+    print(f"{out}: {result['mb']:.1f} MB, {what}, in {result['seconds']:.0f} s")
     return 0
+
+
+def as_onnx(
+    config: configs.Export, model: UMAdapt, stored: Mapping[str, Any], about: dict[str, Any]
+) -> tuple[Path, str]:
+    """Write the ONNX file; where it is, and what it is."""
+    from umadapt.export_graph import OPSET, to_onnx, write_onnx
+    from umadapt.export_int8 import quantise
+
+    about["packages"]["exported"]["onnx"] = version("onnx")
+    graph = to_onnx(model, stored["domain"])
+    with tempfile.TemporaryDirectory() as folder:
+        plain = write_onnx(Path(folder) / "model.onnx", graph, about)
+        compare_all(model, stored, load_onnx(plain, "cpu"), about)
+        if config.int8:
+            graph, about["int8"] = quantise(plain, config)
+    out = config.out or config.run / ("model-int8.onnx" if config.int8 else "model.onnx")
+    return write_onnx(out, graph, about), f"ONNX opset {OPSET}"
+
+
+def as_programs(
+    config: configs.Export, model: UMAdapt, stored: Mapping[str, Any], about: dict[str, Any]
+) -> tuple[Path, str]:
+    """Write the programs of torch.export; where they are, and what they are."""
+    from umadapt.export_programs import to_programs, write_programs
+    from umadapt.exported_programs import load_programs
+
+    programs = to_programs(model, stored["domain"])
+    with tempfile.TemporaryDirectory() as folder:
+        written = load_programs(write_programs(Path(folder) / "model.pt2", programs, about), "cpu")
+        compare_all(model, stored, written, about)
+    out = config.out or config.run / "model.pt2"
+    return write_programs(out, programs, about), f"programs of torch {torch.__version__}"
+
+
+def compare_all(model: UMAdapt, stored: Mapping[str, Any], exported: Predictor, about: dict[str, Any]) -> None:
+    """Print how far the file is from PyTorch, and store it in `about`."""
+    about["compared"] = compare(predictor_of(model, stored), exported, (*SIZES, model.spec.size))
+    print(table(about["compared"]))
 
 
 def refuse(config: configs.Export) -> None:
     """Raise a UserError where the arguments do not go together."""
-    if config.out is not None and config.out.suffix != ".onnx":
-        raise UserError(f"--out is {config.out}; expected a name that ends in .onnx")
+    suffix = ".pt2" if config.format == "torch" else ".onnx"
+    if config.out is not None and config.out.suffix != suffix:
+        raise UserError(f"--out is {config.out}; expected a name that ends in {suffix}")
     if config.out is not None and config.out.is_dir():
-        raise UserError(f"--out is {config.out}, a folder; expected a file such as {config.out / 'model.onnx'}")
+        raise UserError(f"--out is {config.out}, a folder; expected a file such as {config.out / f'model{suffix}'}")
+    if config.int8 and config.format != "onnx":
+        raise UserError("--int8 is for --format onnx")
     if config.int8 and config.photos is None and config.data is None:
         raise UserError("--int8 needs photos that set its ranges: give --photos PHOTOS, or --data DATA with labels")
     if not config.int8 and (config.photos is not None or config.data is not None):
@@ -90,18 +123,8 @@ def describe(predictor: Predictor, stored: Mapping[str, Any]) -> dict[str, Any]:
         "variant": stored["variant"],
         "backbone": spec["backbone"],
         "git": {"trained": stored["git"], "exported": git_commit()},
-        "packages": {"trained": stored["packages"], "exported": versions() | {"onnx": onnx.__version__}},
+        "packages": {"trained": stored["packages"], "exported": versions()},
     }
-
-
-def write(path: Path, graph: onnx.ModelProto, about: Mapping[str, Any]) -> Path:
-    """Write the file whole or not at all."""
-    graph.producer_name, graph.producer_version = "umadapt", about["packages"]["exported"]["umadapt"]
-    onnx.helper.set_model_props(graph, {KEY: json.dumps(about)})
-    data = graph.SerializeToString()
-    with whole_file(path) as temporary:
-        temporary.write_bytes(data)
-    return path
 
 
 def compare(exact: Predictor, exported: Predictor, sizes: tuple[tuple[int, int], ...]) -> dict[str, dict[str, Any]]:

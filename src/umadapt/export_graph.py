@@ -7,22 +7,25 @@ depends on the size of the photo (interfaces.md, last paragraph: `fit_size`) sta
 
 from __future__ import annotations
 
-import copy
+import json
 import math
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 from timm.layers import Conv2dSame
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
+from umadapt.data.files import whole_file
 from umadapt.errors import UserError
-from umadapt.exported import TRUST
+from umadapt.exported import KEY
 from umadapt.nets.model import UMAdapt
+from umadapt.portable import Portable, slim
 
 OPSET = 18  # the first whose Resize antialiases
-CLASSES = 8  # logits upsampled at once: 40 of a 12-megapixel photo would be 2 GB
 
 # `fit_size` in the arithmetic that it uses itself, float64 with halves to even. rows and columns count strides of 32.
 FIT = """
@@ -74,60 +77,14 @@ fit (uint8[batch, H, W, 3] photo) => (int64 height, int64 width, int64 rows, int
 """
 
 
-class Portable(nn.Module):
-    """Photos (B, H, W, 3) uint8 to {name: map} at their own size; `predict_photo` for a batch, in operators of ONNX.
-
-    depth and shares (B, H, W) float32; normals (B, H, W, 3) float32; seg (B, H, W) uint8; "trust_TASK" (B, H, W)
-    float32, the disagreement in the unit of the task's trust map.
-    """
-
-    def __init__(self, model: UMAdapt, domain: str):
-        super().__init__()
-        self.model = model
-        self.domain = domain
-
-    def forward(self, photo: Tensor, rows: int, columns: int) -> dict[str, Tensor]:
-        size = (photo.shape[1], photo.shape[2])
-        images = photo.permute(0, 3, 1, 2).to(torch.float32).div(255)
-        predictions = self.model(resize(images, (32 * rows, 32 * columns)), self.domain)
-        found: dict[str, Tensor] = {}
-        for name, task in self.model.tasks.items():
-            physical = task.to_physical(predictions[name])
-            if task.kind == "seg":
-                found[name] = largest_class(physical, size)
-            elif task.kind == "normals":
-                found[name] = F.normalize(resize(physical, size), dim=1, eps=1e-6).permute(0, 2, 3, 1)
-            else:
-                found[name] = resize(physical, size).squeeze(1)
-        for name, cross in self.model.cross(predictions).items():
-            task = self.model.tasks[name]
-            disagreement = task.energy_map(cross, predictions[name])
-            found[TRUST + name] = resize(disagreement.unsqueeze(1), size).squeeze(1)
-        return found
-
-
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, h, w) to (B, C, H, W): antialiased bilinear."""
-    return F.interpolate(maps, size=size, mode="bilinear", antialias=True)
-
-
-def largest_class(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, h, w) logits, upsampled a few classes at a time, to (B, H, W) uint8 ids of the largest."""
-    best, ids = resize(logits[:, :CLASSES], size).max(1)
-    for first in range(CLASSES, logits.shape[1], CLASSES):
-        value, index = resize(logits[:, first : first + CLASSES], size).max(1)
-        ids = torch.where(value > best, index + first, ids)
-        best = torch.maximum(value, best)
-    return ids.to(torch.uint8)
-
-
 def to_onnx(model: UMAdapt, domain: str) -> onnx.ModelProto:
     """The ONNX graph of a model: "photo" (batch, H, W, 3) uint8 to the outputs of `Portable`, all sizes dynamic.
 
     Raises:
         UserError: the network cannot be captured.
     """
-    portable, same = prepare(model, domain)
+    portable = slim(model, domain)
+    same = pad_evenly(portable)
     example = (torch.zeros(2, 480, 640, 3, dtype=torch.uint8), 7, 10)
     free = torch.export.Dim.DYNAMIC
     sizes = {"photo": {0: free, 1: free, 2: free}, "rows": free, "columns": free}
@@ -152,18 +109,12 @@ def to_onnx(model: UMAdapt, domain: str) -> onnx.ModelProto:
     return proto
 
 
-def prepare(model: UMAdapt, domain: str) -> tuple[Portable, set[str]]:
-    """A copy with what predicting needs and nothing else, and the names of its convolutions with "same" padding.
+def pad_evenly(portable: Portable) -> set[str]:
+    """Make the convolutions with "same" padding pad evenly; returns the names of their weights.
 
-    These pad by the size of their input. ONNX has that as an attribute, so the copy pads evenly, which gives the same
-    size where sides are even, and `pad_same` sets the attribute.
+    Theirs depends on the size of their input, which ONNX has as an attribute: even padding gives the same size where
+    sides are even, and `pad_same` sets the attribute.
     """
-    model = copy.deepcopy(model).cpu().eval()
-    encoder = model.encoder
-    encoder.trunks = nn.ModuleDict({domain: encoder.trunks[domain]})
-    encoder.branches = nn.ModuleDict({domain: encoder.branches[domain]})
-    del model.contour
-    portable = Portable(model, domain).eval()
     convolutions = [(name, layer) for name, layer in portable.named_modules() if isinstance(layer, nn.Conv2d)]
     same = [(name, layer) for name, layer in convolutions if type(layer) is Conv2dSame and set(layer.dilation) == {1}]
     for name, layer in same:
@@ -174,7 +125,7 @@ def prepare(model: UMAdapt, domain: str) -> tuple[Portable, set[str]]:
         even.weight, even.bias = layer.weight, layer.bias
         parent, _, child = name.rpartition(".")
         setattr(portable.get_submodule(parent), child, even)
-    return portable.requires_grad_(False), {f"{name}.weight" for name, _ in same}
+    return {f"{name}.weight" for name, _ in same}
 
 
 def pad_same(graph: onnx.GraphProto, weights: set[str]) -> None:
@@ -237,3 +188,13 @@ def strip_notes(proto: onnx.ModelProto) -> None:
     for part in (proto, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         part.doc_string = ""
         del part.metadata_props[:]
+
+
+def write_onnx(path: Path, graph: onnx.ModelProto, about: Mapping[str, Any]) -> Path:
+    """Write the file whole or not at all."""
+    graph.producer_name, graph.producer_version = "umadapt", about["packages"]["exported"]["umadapt"]
+    onnx.helper.set_model_props(graph, {KEY: json.dumps(about)})
+    data = graph.SerializeToString()
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+    return path

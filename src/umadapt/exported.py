@@ -70,8 +70,13 @@ def read_about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """
     if KEY not in metadata:
         raise UserError(f"{path} was not written by umadapt export (it has no {KEY!r} entry in its metadata)")
+    return parse_about(path, metadata[KEY])
+
+
+def parse_about(path: Path, text: str | bytes) -> dict[str, Any]:
+    """The JSON of an exported file; a UserError where it is none, or of a newer format."""
     try:
-        about = json.loads(metadata[KEY])
+        about = json.loads(text)
         newer = int(about["format"]) > FORMAT
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged: its metadata cannot be read ({error}); export it again") from error

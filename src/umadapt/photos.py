@@ -57,7 +57,7 @@ def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray) -> dict[str, Any
         "depth" (H, W) float32 metres, "normals" (H, W, 3) float32 unit vectors, "seg" (H, W) uint8 class ids,
         "edges" (H, W) float32 probabilities, as far as the model has the task, and "trust": {task: (H, W) float32},
         the disagreement of the task's prediction and what the stage-1 transfer net makes of the other tasks
-        (low = good): metres of depth, 1 - cos of normals, nats of seg and edges.
+        (low = good): a share of the depth, 1 - cos of normals, nats of seg and edges.
 
     Raises:
         UserError: a prediction is not finite.

@@ -48,8 +48,12 @@ def load(model: str | Path, device: str = "auto") -> Predictor:
     path = Path(model)
     if path.suffix == ".onnx":
         return load_onnx(path, device)
+    if path.suffix == ".pt2":
+        from umadapt.exported_programs import load_programs
+
+        return load_programs(path, device)
     if path.is_file():
-        raise UserError(f"{path} is a file; expected a run folder, or FILE.onnx as umadapt export writes it")
+        raise UserError(f"{path} is a file; expected a run folder, or FILE.onnx or FILE.pt2 of umadapt export")
     from umadapt.checkpoint import load_model
     from umadapt.photos import predictor_of
 

@@ -32,7 +32,7 @@ class Predictor:
         Returns:
             "depth" (H, W) float32 metres, "normals" (H, W, 3) float32 unit vectors, "seg" (H, W) uint8 class ids,
             "edges" (H, W) float32 probabilities, as far as the network has the task, and "trust": {task: (H, W)
-            float32}, how far the other tasks disagree (low = good): metres of depth, 1 - cos of normals, nats.
+            float32}, how far the other tasks disagree (low = good): a share of the depth, 1 - cos of normals, nats.
 
         Raises:
             UserError: the file cannot be read, or the prediction is not finite.
