@@ -1,4 +1,4 @@
-"""What all benchmarks share: interleaved repeats, ratios, networks and batches, the machine's name."""
+"""What all benchmarks share: interleaved repeats, ratios, peak memory of a process of its own, the machine's name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -57,6 +60,19 @@ def ratio(times: Times, slow: str, fast: str) -> dict[str, float]:
     cpu = [a / b for (_, a), (_, b) in zip(times[slow], times[fast], strict=True)]
     found = {"ratio": statistics.median(pairs), "least": min(pairs), "most": max(pairs)}
     return found | {"cpu_ratio": statistics.median(cpu)}
+
+
+def peak_mib(module: str, *arguments: str) -> float:
+    """Peak resident memory of `python -m module ARGUMENTS`, which prints it itself (see `own_peak`), in MiB."""
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{module} {' '.join(arguments)} failed:\n{done.stderr}")
+    return float(done.stdout.split()[-1])
+
+
+def own_peak() -> float:
+    """Peak resident memory of this process so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def make_model(name: str, seed: int = 0) -> UMAdapt:
