@@ -21,11 +21,12 @@ from torch.utils.flop_counter import flop_registry
 
 from umadapt.nets.model import UMAdapt
 
+DEVICE = "meta"
 MATRIX = 1024  # side of the product whose rate is the ceiling
 
 
 class Counter(TorchDispatchMode):
-    """Counts multiply-adds; torch's own FlopCounterMode hooks modules, which `autograd.grad` of a shared forward bars."""
+    """Counts multiply-adds. Torch's FlopCounterMode hooks modules, which `autograd.grad` of a shared forward bars."""
 
     flops = 0
 
@@ -52,20 +53,19 @@ def rates(repeats: int) -> dict[str, float]:
 
 
 def predictions(model: UMAdapt, plain: LiteralModel, images: Tensor) -> dict[str, float]:
-    """Of a prediction of all tasks; ours in full and what it is made of."""
+    """Of a prediction of all tasks, and of one."""
     with torch.no_grad():
         features = model.encode(images, "target")
         return {
             "prediction, literal": counted(lambda: plain(images, "target")) - counted(lambda: plain.contour(features)),
             "prediction, ours": counted(lambda: model(images, "target")),
-            "of that, the encoder": counted(lambda: model.encode(images, "target")),
-            "of that, one decoder": counted(lambda: model.decode(features, ("depth",))),
+            "prediction, one task": counted(lambda: model.decode(model.encode(images, "target"), ("depth",))),
         }
 
 
 def our_step(kind: str, forward: str, size: str, batch: dict[str, Any]) -> Callable[[], None]:
     """All turns of a step, forward and backward; the optimisers multiply next to nothing."""
-    model = on_meta(size)
+    model = without_data(size)
     stage = make_stage(kind, model, forward)
     model.train()
 
@@ -93,19 +93,19 @@ def literal_step(kind: str, model: LiteralModel, batch: dict[str, Any]) -> Calla
     return step
 
 
-def on_meta(size: str) -> UMAdapt:
-    """A network without values."""
-    with torch.device("meta"):
+def without_data(size: str) -> UMAdapt:
+    """A network whose tensors have shapes alone."""
+    with torch.device(DEVICE):
         return make_model(size)
 
 
 def count(size: str, batch: int) -> dict[str, float]:
     """10^9 multiply-adds of predictions and steps."""
-    model = on_meta(size).eval()
+    model = without_data(size).eval()
     made = make_batch(model, batch)
-    data = {name: x.to("meta") if isinstance(x, Tensor) else x for name, x in made.items()}
+    data = {name: x.to(DEVICE) if isinstance(x, Tensor) else x for name, x in made.items()}
     data["source"] = data
-    with torch.device("meta"):
+    with torch.device(DEVICE):
         plain = LiteralModel(model).eval()
     plain.frequencies = ()  # the random mask multiplies nothing that counts,
     found = predictions(model, plain, data["image"])
@@ -119,13 +119,15 @@ def count(size: str, batch: int) -> dict[str, float]:
 
 
 def main() -> None:
-    given = parser(__doc__).parse_args()
+    given = parser(__doc__, "size", "batch", "repeats").parse_args()
     rate = rates(given.repeats)
     found = count(given.size, given.batch)
     print(f"a matrix product: {rate['together']:.0f} billion multiply-adds a second, {rate['core']:.0f} a core second")
     for name, giga in found.items():
         print(f"{name:22} {giga:8.1f} billion multiply-adds, {giga / rate['together']:7.2f} s at that rate")
-    report({"question": "operations", "size": given.size, "batch": given.batch, "rate": rate, "gmac": found}, given.json)
+    report(
+        {"question": "operations", "size": given.size, "batch": given.batch, "rate": rate, "gmac": found}, given.json
+    )
 
 
 if __name__ == "__main__":

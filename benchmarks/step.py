@@ -59,11 +59,12 @@ def plain(kind: str, model: UMAdapt, batch: dict[str, Any], careful: bool = Fals
 
 def variant(kind: str, name: str, size: str, batch: int) -> Callable[[], None]:
     """One of the things compared: literal, careful, ours, shared. Each has a network of its own."""
-    data = make_batch(make_model(size), batch)
-    data["source"] = make_batch(make_model(size), batch, seed=1)
+    model = make_model(size)
+    data = make_batch(model, batch)
+    data["source"] = make_batch(model, batch, seed=1)
     if name in ("literal", "careful"):
-        return plain(kind, make_model(size), data, careful=name == "careful")
-    return ours(kind, make_model(size), data, "shared" if name == "shared" else "fresh")
+        return plain(kind, model, data, careful=name == "careful")
+    return ours(kind, model, data, "shared" if name == "shared" else "fresh")
 
 
 def measure(kind: str, size: str, batch: int, repeats: int, warm: int) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def measure(kind: str, size: str, batch: int, repeats: int, warm: int) -> dict[s
 
 
 def main() -> None:
-    options = parser(__doc__)
+    options = parser(__doc__, "size", "batch", "repeats")
     options.add_argument("--kinds", default=",".join(KINDS), help="which steps")
     options.add_argument("--warm", type=int, default=1, help="repeats before those that count")
     options.add_argument("--peak", metavar="VARIANT", help="peak memory (MiB) of one step of a variant, or nothing")
