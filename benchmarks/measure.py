@@ -22,6 +22,7 @@ from umadapt.nets.model import UMAdapt
 
 Times = dict[str, list[tuple[float, float]]]  # name -> (wall, CPU) seconds of each repeat
 CLASSES = 40
+CLEAR_REFS = Path("/proc/self/clear_refs")
 SIZES = {  # what is measured: the paper's network and the demo's; the tests' is there to be fast
     "paper": {"backbone": "resnet50", "size": (228, 304)},
     "demo": {"backbone": "resnet10t", "size": (96, 128), "width": 0.25, "transfer_width": 0.25},
@@ -69,7 +70,7 @@ def call(*arguments: str) -> tuple[float, float]:
     done = subprocess.run([sys.executable, "-m", "umadapt", *arguments], capture_output=True, text=True, check=False)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise RuntimeError(f"umadapt {' '.join(arguments)} failed:\n{done.stderr}")
+        raise RuntimeError(f"umadapt {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
@@ -81,8 +82,13 @@ def peak_mib(module: str, *arguments: str) -> float:
     return float(done.stdout.split()[-1])
 
 
+def forget_peak() -> None:
+    """Begin `own_peak` anew: what making the networks took does not count."""
+    CLEAR_REFS.write_text("5")  # man 5 proc
+
+
 def own_peak() -> float:
-    """Peak resident memory of this process so far, in MiB."""
+    """Peak resident memory of this process so far, or since `forget_peak`, in MiB. Linux."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
