@@ -1,7 +1,7 @@
 """What does cost grow with? Images, pixels, tasks and transfers, each over a factor of 8 where there are so many.
 
-Images: seconds to open a labelled folder and count its classes. The others: CPU seconds of a `noadv` step of a small
-network. Four tasks are all that there are; twelve edges are all that four tasks can have.
+CPU seconds: of counting a folder's classes and of evaluating it, against images; of a `noadv` step of a small network
+against the others. There are four tasks and no more, and a step needs two; the graph of four has up to twelve edges.
 """
 
 from __future__ import annotations
@@ -9,62 +9,74 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from benchmarks.loading import write_world
 from benchmarks.measure import interleave, make_batch, make_model, parser, report
 from benchmarks.step import ours
 
-from umadapt.config import ModelSpec
+from umadapt.config import Graph, ModelSpec
 from umadapt.data.batches import class_frequencies
 from umadapt.data.folder import Folder
+from umadapt.evaluate import evaluate
 from umadapt.nets.model import UMAdapt
 
 TASKS = ("seg", "depth", "normals", "edges")
+IMAGES = (4, 8, 16, 32)
 SIDES = {1: (96, 128), 2: (128, 192), 4: (192, 256), 8: (256, 384)}  # times as many pixels
+Curve = dict[int, float]  # how many of something -> CPU seconds
 
 
-def step_seconds(specs: dict[int, ModelSpec], repeats: int) -> dict[int, float]:
-    """Least CPU seconds of a noadv step, of networks in turn."""
+def curve(functions: Mapping[int, Callable[[], Any]], repeats: int) -> Curve:
+    """Least CPU seconds of each, in turn."""
+    times = interleave({str(key): function for key, function in functions.items()}, repeats)
+    return {int(key): min(cpu for _, cpu in values) for key, values in times.items()}
+
+
+def of_images(size: str, repeats: int, counts: tuple[int, ...] = IMAGES) -> dict[str, Curve]:
+    """Counting the classes of a labelled folder, and evaluating a network on it."""
+    model = make_model(size).eval().to(memory_format=torch.channels_last)
+    with tempfile.TemporaryDirectory() as root:
+        write_world(Path(root), max(counts))
+        folder = Folder(root)
+        count = {n: lambda n=n: class_frequencies(folder, folder.ids[:n]) for n in counts}
+        measure = {n: lambda n=n: evaluate(model, "target", folder, "nyud", ids=folder.ids[:n]) for n in counts}
+        return {"images, classes": curve(count, repeats), "images, evaluation": curve(measure, repeats)}
+
+
+def of_steps(specs: Mapping[int, ModelSpec], repeats: int) -> Curve:
+    """A noadv step of each network."""
     steps = {}
     for key, spec in specs.items():
         torch.manual_seed(0)
         model = UMAdapt(spec)
         model.encoder.add_target()
-        steps[str(key)] = ours("noadv", model, make_batch(model, 2))
-    times = interleave(steps, repeats)
-    return {int(key): min(cpu for _, cpu in values) for key, values in times.items()}
+        steps[key] = ours("noadv", model, make_batch(model, 2))
+    return curve(steps, repeats)
 
 
-def edges(count: int) -> dict[str, tuple[str, ...]]:
-    """A graph of `count` edges among four tasks, spread over the tasks."""
-    graph: dict[str, tuple[str, ...]] = {}
-    pairs = [(a, TASKS[(i + k) % 4]) for k in (1, 2, 3) for i, a in enumerate(TASKS)]
-    for target, source in pairs[:count]:
-        graph[target] = (*graph.get(target, ()), source)
-    return graph
+def ring(count: int) -> Graph:
+    """Each task reads the one before it: as many transfer nets as tasks."""
+    return {TASKS[i]: (TASKS[(i - 1) % count],) for i in range(count)}
 
 
-def image_seconds(counts: list[int], repeats: int) -> dict[int, float]:
-    with tempfile.TemporaryDirectory() as folder:
-        write_world(Path(folder), max(counts))
-
-        def count(n: int) -> None:
-            data = Folder(folder)
-            class_frequencies(data, data.ids[:n])
-
-        times = interleave({str(n): lambda n=n: count(n) for n in counts}, repeats)
-    return {int(key): min(cpu for _, cpu in values) for key, values in times.items()}
+def edges(count: int) -> Graph:
+    """A graph of `count` edges among the four tasks, spread over them."""
+    pairs = [(task, TASKS[(i + k) % 4]) for k in (1, 2, 3) for i, task in enumerate(TASKS)][:count]
+    return {task: tuple(source for target, source in pairs if target == task) for task, _ in pairs}
 
 
-def exponent(found: dict[int, float]) -> float:
+def exponent(found: Curve) -> float:
     """Slope between the ends in a double logarithmic plot: 1 is linear."""
     low, high = min(found), max(found)
     return math.log(found[high] / found[low]) / math.log(high / low)
 
 
-def plot(found: dict[str, dict[int, float]], path: Path) -> None:
+def plot(found: Mapping[str, Curve], path: Path) -> None:
+    """All curves from (1, 1): times the cost against times as many."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -73,41 +85,36 @@ def plot(found: dict[str, dict[int, float]], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(6, 4))
     for name, values in found.items():
         first = min(values)
-        axes.plot([k / first for k in values], [v / values[first] for v in values.values()], "o-", label=name)
+        axes.plot([k / first for k in values], [s / values[first] for s in values.values()], "o-", label=name)
     axes.plot([1, 8], [1, 8], "k:", label="linear")
     axes.set(xscale="log", yscale="log", xlabel="times as many", ylabel="times the CPU seconds")
-    axes.set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
-    axes.set_yticks([1, 2, 4, 8], ["1", "2", "4", "8"])
+    for ticks in (axes.set_xticks, axes.set_yticks):
+        ticks([], minor=True)
+        ticks([1, 2, 4, 8], ["1", "2", "4", "8"])
     axes.legend()
     figure.tight_layout()
     figure.savefig(path, dpi=110)
+    pyplot.close(figure)
 
 
 def main() -> None:
-    options = parser(__doc__)
+    options = parser(__doc__, "repeats")
     options.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the curves here")
     given = options.parse_args()
     spec = dataclasses.replace(make_model("demo").spec, tasks=TASKS)
-    found = {
-        "images": image_seconds([4, 8, 16, 32], given.repeats),
-        "pixels": step_seconds({k: dataclasses.replace(spec, size=s) for k, s in SIDES.items()}, given.repeats),
-        "tasks": step_seconds(
-            {n: dataclasses.replace(spec, tasks=TASKS[:n], graph=chain(n)) for n in (2, 3, 4)}, given.repeats
-        ),
-        "transfers": step_seconds({n: dataclasses.replace(spec, graph=edges(n)) for n in (1, 2, 4, 8)}, given.repeats),
+    series = {
+        "pixels": {k: dataclasses.replace(spec, size=size) for k, size in SIDES.items()},
+        "tasks": {n: dataclasses.replace(spec, tasks=TASKS[:n], graph=ring(n)) for n in (2, 3, 4)},
+        "transfers": {n: dataclasses.replace(spec, graph=edges(n)) for n in (1, 2, 4, 8)},
     }
+    found = of_images("demo", given.repeats) | {name: of_steps(specs, given.repeats) for name, specs in series.items()}
     for name, values in found.items():
-        shown = ", ".join(f"{k}: {v:.3f} s" for k, v in values.items())
-        print(f"{name:10} {shown}; grows with the power {exponent(values):.2f}")
+        shown = ", ".join(f"{k}: {seconds:.3f} s" for k, seconds in values.items())
+        print(f"{name:18} {shown}; grows with the power {exponent(values):.2f}")
     if given.plot is not None:
         plot(found, given.plot)
     exponents = {name: exponent(values) for name, values in found.items()}
     report({"question": "growth", "cpu_s": found, "exponents": exponents}, given.json)
-
-
-def chain(count: int) -> dict[str, tuple[str, ...]]:
-    """Each task reads the one before it: as many transfer nets as tasks."""
-    return {TASKS[i]: (TASKS[(i - 1) % count],) for i in range(count)} if count > 1 else {}
 
 
 if __name__ == "__main__":

@@ -37,37 +37,30 @@ def write_world(root: Path, count: int) -> None:
     write_json(root / "dataset.json", {"name": "noise", "license": "CC0-1.0", "camera": None, "tasks": tasks})
 
 
+def load(made: dict[str, Batches], images: int) -> dict[str, dict[str, float]]:
+    """Seconds an image of each reader, decoding and from memory."""
+    first = interleave({f"{kind}, first": lambda b=b: [b(k) for k in range(images)] for kind, b in made.items()}, 1, 0)
+    again = interleave({f"{kind}, again": lambda b=b: [b(k) for k in range(images)] for kind, b in made.items()}, 3, 0)
+    return summary({name: [(w / images, c / images) for w, c in times] for name, times in {**first, **again}.items()})
+
+
 def main() -> None:
-    options = parser(__doc__)
+    options = parser(__doc__, "size", "batch", "repeats")
     options.add_argument("--images", type=int, default=16, help="images of the set")
     given = options.parse_args()
     model = make_model(given.size)
     size, grid = model.spec.size, model.grid(model.spec.size)
     step = ours("noadv", model, make_batch(model, given.batch), "shared")
+    step_s = summary(interleave({"step": step}, given.repeats))["step"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         write_world(Path(folder), given.images)
-        data = Folder(folder)
-        # one image a batch: a fresh image each time while the set lasts
-        kinds = {"photos": {"contours": True}, "labelled": {"tasks": tuple(model.tasks)}}
-        made = {
-            kind: Batches(data, data.ids, size, grid, batch=1, recipe=Augment(), **options)  # type: ignore[arg-type]
-            for kind, options in kinds.items()
-        }
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        numbers = iter(range(10**9))
-        first = interleave(
-            {f"{kind}, first": lambda b=b: b(next(numbers) % given.images) for kind, b in made.items()}, 3, warm=0
-        )
-        for batches in made.values():
-            for k in range(given.images):
-                batches(k)
-        again = interleave(
-            {f"{kind}, again": lambda b=b: b(next(numbers)) for kind, b in made.items()}, given.images, warm=0
-        )
-        torch.set_num_threads(threads)
-    step_s = summary(interleave({"step": step}, min(given.repeats, 3)))["step"]
-    rows = summary({**first, **again})
+        data = Folder(folder)  # read one image a batch, so that each is a fresh one the first time
+        photos = Batches(data, data.ids, size, grid, batch=1, recipe=Augment(), contours=True)
+        labelled = Batches(data, data.ids, size, grid, tasks=tuple(model.tasks), batch=1, recipe=Augment())
+        rows = load({"photos": photos, "labelled": labelled}, given.images)
+    torch.set_num_threads(threads)
     for name, row in rows.items():
         row["steps_ratio"] = step_s["cpu_s"] / given.batch / row["cpu_s"]
         print(f"{name:16} {row['cpu_s'] * 1e3:7.1f} ms an image; the fastest step takes {row['steps_ratio']:.1f}x that")

@@ -1,4 +1,4 @@
-"""What all benchmarks share: interleaved repeats, ratios, networks and batches, the machine's name."""
+"""What all benchmarks share: interleaved repeats, ratios, peak memory of a process of its own, the machine's name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,9 +22,11 @@ from umadapt.nets.model import UMAdapt
 
 Times = dict[str, list[tuple[float, float]]]  # name -> (wall, CPU) seconds of each repeat
 CLASSES = 40
-SIZES = {  # what is measured: the paper's network and the demo's
+CLEAR_REFS = Path("/proc/self/clear_refs")
+SIZES = {  # what is measured: the paper's network and the demo's; the tests' is there to be fast
     "paper": {"backbone": "resnet50", "size": (228, 304)},
     "demo": {"backbone": "resnet10t", "size": (96, 128), "width": 0.25, "transfer_width": 0.25},
+    "tiny": {"backbone": "test_resnet", "size": (64, 96), "width": 0.03, "transfer_width": 0.03},
 }
 
 
@@ -57,6 +62,34 @@ def ratio(times: Times, slow: str, fast: str) -> dict[str, float]:
     cpu = [a / b for (_, a), (_, b) in zip(times[slow], times[fast], strict=True)]
     found = {"ratio": statistics.median(pairs), "least": min(pairs), "most": max(pairs)}
     return found | {"cpu_ratio": statistics.median(cpu)}
+
+
+def call(*arguments: str) -> tuple[float, float]:
+    """(wall, CPU) seconds of `umadapt ARGUMENTS`, its processes together."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "umadapt", *arguments], capture_output=True, text=True, check=False)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise RuntimeError(f"umadapt {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def peak_mib(module: str, *arguments: str) -> float:
+    """Peak resident memory of `python -m module ARGUMENTS`, which prints it itself (see `own_peak`), in MiB."""
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{module} {' '.join(arguments)} failed:\n{done.stderr}")
+    return float(done.stdout.split()[-1])
+
+
+def forget_peak() -> None:
+    """Begin `own_peak` anew: what making the networks took does not count."""
+    CLEAR_REFS.write_text("5")  # man 5 proc
+
+
+def own_peak() -> float:
+    """Peak resident memory of this process so far, or since `forget_peak`, in MiB. Linux."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def make_model(name: str, seed: int = 0) -> UMAdapt:
@@ -102,13 +135,16 @@ def machine() -> dict[str, Any]:
     }
 
 
-def parser(doc: str | None) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+def parser(doc: str | None, *wanted: str) -> argparse.ArgumentParser:
+    """--json, and those of --size, --batch and --repeats that are `wanted`; the question is the first line of `doc`."""
     out = argparse.ArgumentParser(description=(doc or "").strip().splitlines()[0])
     out.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
-    out.add_argument("--size", choices=list(SIZES), default="paper", help="network and input size")
-    out.add_argument("--batch", type=int, default=1, help="images a step")
-    out.add_argument("--repeats", type=int, default=5, help="interleaved repeats")
+    if "size" in wanted:
+        out.add_argument("--size", choices=list(SIZES), default="paper", help="network and input size")
+    if "batch" in wanted:
+        out.add_argument("--batch", type=int, default=1, help="images at once")
+    if "repeats" in wanted:
+        out.add_argument("--repeats", type=int, default=5, help="interleaved repeats")
     return out
 
 

@@ -6,16 +6,18 @@ from benchmarks.measure import parser, peak_mib, report
 
 
 def main() -> None:
-    options = parser(__doc__)
+    options = parser(__doc__, "size", "batch")
     options.add_argument("--kind", default="noadv", choices=["base", "noadv", "adv"], help="which step")
     given = options.parse_args()
     names = ("literal", "ours") if given.kind == "base" else ("literal", "careful", "ours", "shared")
     arguments = ["--kinds", given.kind, "--size", given.size, "--batch", str(given.batch)]
     found = {name: peak_mib("benchmarks.step", *arguments, "--peak", name) for name in names}
     found["python and torch"] = peak_mib("benchmarks.step", "--peak", "nothing")
+    shares = {name: mib / found["literal"] for name, mib in found.items()}
     for name, mib in found.items():
-        print(f"{name:18} {mib:7.0f} MiB, {mib / found['literal']:.2f} of the literal one")
-    report({"question": "memory", "size": given.size, "batch": given.batch, "mib": found}, given.json)
+        print(f"{name:18} {mib:7.0f} MiB, {shares[name]:.2f} of the literal one")
+    result = {"size": given.size, "batch": given.batch, "mib": found, "of_literal": shares}
+    report({"question": "memory", **result}, given.json)
 
 
 if __name__ == "__main__":

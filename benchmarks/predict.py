@@ -14,7 +14,7 @@ from umadapt.photos import run_model
 
 @torch.inference_mode()
 def main() -> None:
-    given = parser(__doc__).parse_args()
+    given = parser(__doc__, "size", "batch", "repeats").parse_args()
     ours = make_model(given.size).eval().to(memory_format=torch.channels_last)
     literal = LiteralModel(ours).eval()
     images = torch.rand(given.batch, 3, *ours.spec.size)

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.loading import write_world
-from benchmarks.measure import Times, parser, report, summary
+from benchmarks.measure import Times, call, parser, report, summary
 
 DEMO = "--backbone resnet10t --weights none --size 96x128 --width 0.25 --transfer-width 0.25 --batch 2".split()
 
 
-def call(*arguments: str) -> tuple[float, float]:
-    """(wall, CPU) seconds of a command line of ours."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-m", "umadapt", *arguments], check=True, capture_output=True, env=os.environ)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def main() -> None:
-    given = parser(__doc__).parse_args()
+    given = parser(__doc__, "repeats").parse_args()
     times: Times = {"--help": [], "train --help": [], "first step": []}
     with tempfile.TemporaryDirectory() as folder:
         write_world(Path(folder) / "world", 4)
@@ -42,9 +29,8 @@ def main() -> None:
                     times[name].append(spent)
     rows = summary(times)
     for name, row in rows.items():
-        print(
-            f"{name:14} {row['wall_s']:.2f} s ({row['least_s']:.2f} to {row['most_s']:.2f}), CPU {row['cpu_s']:.2f} s"
-        )
+        spread = f"({row['least_s']:.2f} to {row['most_s']:.2f})"
+        print(f"{name:14} {row['wall_s']:.2f} s {spread}, CPU {row['cpu_s']:.2f} s")
     report({"question": "start", "rows": rows}, given.json)
 
 

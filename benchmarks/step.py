@@ -13,7 +13,18 @@ from typing import Any
 
 import torch
 from benchmarks import literal
-from benchmarks.measure import interleave, make_batch, make_model, parser, ratio, report, show, summary
+from benchmarks.measure import (
+    forget_peak,
+    interleave,
+    make_batch,
+    make_model,
+    own_peak,
+    parser,
+    ratio,
+    report,
+    show,
+    summary,
+)
 
 from umadapt.config import Adapt
 from umadapt.loop import Stage, take
@@ -37,14 +48,17 @@ def stepper(stage: Stage, model: UMAdapt, batch: dict[str, Any]) -> Callable[[],
     return step
 
 
+def make_stage(kind: str, model: UMAdapt, forward: str = "fresh") -> Stage:
+    """The stage of the library that takes a kind of step."""
+    if kind == "base":
+        return base.stage(model, None, 1, 1e-4, 10.0, "per-task")
+    config = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method=kind, forward=forward)  # type: ignore[arg-type]
+    return adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 1.0))
+
+
 def ours(kind: str, model: UMAdapt, batch: dict[str, Any], forward: str = "fresh") -> Callable[[], None]:
     """Our step of a kind."""
-    model.to(memory_format=torch.channels_last)
-    if kind == "base":
-        return stepper(base.stage(model, None, 1, 1e-4, 10.0, "per-task"), model, batch)
-    config = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method=kind, forward=forward)  # type: ignore[arg-type]
-    real = dict.fromkeys(model.graph, 1.0)
-    return stepper(adapt.stage(model, config, lambda k: {}, real), model, batch)
+    return stepper(make_stage(kind, model.to(memory_format=torch.channels_last), forward), model, batch)
 
 
 def plain(kind: str, model: UMAdapt, batch: dict[str, Any], careful: bool = False) -> Callable[[], None]:
@@ -56,11 +70,12 @@ def plain(kind: str, model: UMAdapt, batch: dict[str, Any], careful: bool = Fals
 
 def variant(kind: str, name: str, size: str, batch: int) -> Callable[[], None]:
     """One of the things compared: literal, careful, ours, shared. Each has a network of its own."""
-    data = make_batch(make_model(size), batch)
-    data["source"] = make_batch(make_model(size), batch, seed=1)
+    model = make_model(size)
+    data = make_batch(model, batch)
+    data["source"] = make_batch(model, batch, seed=1)
     if name in ("literal", "careful"):
-        return plain(kind, make_model(size), data, careful=name == "careful")
-    return ours(kind, make_model(size), data, "shared" if name == "shared" else "fresh")
+        return plain(kind, model, data, careful=name == "careful")
+    return ours(kind, model, data, "shared" if name == "shared" else "fresh")
 
 
 def measure(kind: str, size: str, batch: int, repeats: int, warm: int) -> dict[str, Any]:
@@ -68,18 +83,26 @@ def measure(kind: str, size: str, batch: int, repeats: int, warm: int) -> dict[s
     names = ("literal", "ours") if kind == "base" else ("literal", "careful", "ours", "shared")
     times = interleave({name: variant(kind, name, size, batch) for name in names}, repeats, warm)
     found: dict[str, Any] = {"times": summary(times), "speedup": {}}
-    for slow in set(names) & {"literal", "careful"}:
-        for fast in set(names) & {"ours", "shared"}:
+    for slow in names[: len(names) // 2]:
+        for fast in names[len(names) // 2 :]:
             found["speedup"][f"{slow}/{fast}"] = ratio(times, slow, fast)
             print(f"{kind:6}{slow + ' / ' + fast:18} {show(times, slow, fast)}", flush=True)
     return found
 
 
 def main() -> None:
-    options = parser(__doc__)
+    options = parser(__doc__, "size", "batch", "repeats")
     options.add_argument("--kinds", default=",".join(KINDS), help="which steps")
     options.add_argument("--warm", type=int, default=1, help="repeats before those that count")
+    options.add_argument("--peak", metavar="VARIANT", help="peak memory (MiB) of one step of a variant, or nothing")
     given = options.parse_args()
+    if given.peak:
+        if given.peak != "nothing":  # which is what Python, torch and our imports take
+            step = variant(given.kinds, given.peak, given.size, given.batch)
+            forget_peak()
+            step()
+        print(own_peak())
+        return
     print(f"steps at the {given.size}'s size, batch {given.batch}: seconds of both, speed-up (range)")
     kinds = given.kinds.split(",")
     found = {kind: measure(kind, given.size, given.batch, given.repeats, given.warm) for kind in kinds}

@@ -48,7 +48,7 @@ def both_ways(up: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], None]:
 
 
 def main() -> None:
-    given = parser(__doc__).parse_args()
+    given = parser(__doc__, "batch", "repeats").parse_args()
     torch.set_num_threads(1)
     rows = {}
     for channels, h, w in LEVELS:
