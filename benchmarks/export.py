@@ -64,7 +64,7 @@ def pytorch(model: UMAdapt, forward: Callable[[Tensor], tuple[Maps, Maps]]) -> W
         found = {n: [to_map(t.resize(x, size)) for x in t.to_physical(maps[n])] for n, t in model.tasks.items()}
         for name, cross in crosses.items():
             task = model.tasks[name]
-            disagreement = task.energy_map(cross, maps[name]) * task.trust.factor
+            disagreement = task.energy_map(cross, maps[name])
             found[f"trust_{name}"] = [to_map(resize_map(x[None], size).squeeze(0)) for x in disagreement]
         return {name: np.stack(rows) for name, rows in found.items()}
 
