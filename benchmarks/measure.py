@@ -88,8 +88,12 @@ def forget_peak() -> None:
 
 
 def own_peak() -> float:
-    """Peak resident memory of this process so far, or since `forget_peak`, in MiB. Linux."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Peak resident memory of this process so far, or since `forget_peak`, in MiB. Linux.
+
+    Not `ru_maxrss`, which begins at that of the process that started this one.
+    """
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
 
 
 def make_model(name: str, seed: int = 0) -> UMAdapt:
