@@ -1,6 +1,6 @@
 # make demo: render two small worlds, train on one, adapt to the other, measure: demo/report.html
 # make test: lint, types, tests
-# make bench: speed and memory beside the paper's algorithms as printed, in under 20 minutes on two cores
+# make bench: speed and memory beside the paper's algorithms as printed, in about 20 minutes on two cores
 # All set themselves up in .venv; they need Linux, Python 3.11 to 3.13 with venv, and the package index.
 
 PYTHON ?= python3

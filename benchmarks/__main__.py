@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.measure import machine, parser
 
-RUNS = {  # name -> module and arguments: under 20 minutes on two cores in all
+RUNS = {  # name -> module and arguments: about 20 minutes on two cores in all
     "operations": "operations",
     "noadv": "step --kinds noadv --repeats 3",
     "base, adv": "step --kinds base,adv --repeats 2 --warm 0",
@@ -20,7 +20,7 @@ RUNS = {  # name -> module and arguments: under 20 minutes on two cores in all
     "memory": "memory",
     "export": "export --repeats 2",
     "evaluation": "evaluation --size demo --repeats 2",
-    "rendering": "rendering --rooms 2",
+    "rendering": "rendering --rooms 2 --sizes 96x128",
     "loading": "loading --repeats 3",
     "start": "start --repeats 2",
     "growth": "growth --repeats 3",

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim
 
 from umadapt.data.files import whole_file
 from umadapt.errors import UserError
@@ -38,8 +38,8 @@ class AtOwnSize(nn.Module):
         return self.portable.at(photo, self.size)
 
 
-def to_programs(model: UMAdapt, domain: str) -> dict[str, ExportedProgram]:
-    """OWN: photo -> maps, where the network's own size is no multiple of 32; ANY: photo, rows, columns -> maps.
+def to_programs(model: UMAdapt, domain: str) -> dict[str, bytes]:
+    """Stored programs: ANY takes photo, rows, columns; OWN, where the network's size is no multiple of 32, the photo.
 
     Raises:
         UserError: the network cannot be captured.
@@ -55,20 +55,21 @@ def to_programs(model: UMAdapt, domain: str) -> dict[str, ExportedProgram]:
             if size[0] % 32 or size[1] % 32:
                 own = AtOwnSize(portable, size)
                 programs[OWN] = torch.export.export(own, (photo,), dynamic_shapes={"photo": free})
+            stored = {}
+            for name, program in programs.items():
+                data = io.BytesIO()
+                torch.export.save(program, data)
+                stored[name] = data.getvalue()
+            return stored
     except Exception as error:  # torch.export raises many kinds
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"backbone {model.spec.backbone} cannot be captured by torch.export: {reason}") from error
-    return programs
 
 
-def write_programs(path: Path, programs: Mapping[str, ExportedProgram], about: Mapping[str, Any]) -> Path:
+def write_programs(path: Path, programs: Mapping[str, bytes], about: Mapping[str, Any]) -> Path:
     """A zip of the programs and what the file says of itself, whole or not at all."""
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(ABOUT, json.dumps(about))
-        for name, program in programs.items():
-            data = io.BytesIO()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                torch.export.save(program, data)
-            archive.writestr(name, data.getvalue())
+        for name, data in programs.items():
+            archive.writestr(name, data)
     return path

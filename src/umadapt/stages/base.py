@@ -42,7 +42,7 @@ def stage(model: UMAdapt, batch: Any, steps: int, lr: float, alpha: float, optim
     """One Adam a task over all parameters of the base model: each normalises its own gradients, which balances.
 
     Args:
-        optimiser: "per-task", or "joint" for one Adam and one forward a step (an option, three times as fast).
+        optimiser: "per-task", or "joint" for one Adam and one forward a step (an option).
     """
     trained = nn.ModuleList([model.encoder, model.decoders])
     model.freeze(model)
