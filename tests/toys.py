@@ -38,9 +38,11 @@ def random_batch(model: UMAdapt, size: int = 4, seed: int = 0) -> dict:
     normals = torch.nn.functional.normalize(torch.randn(size, 3, h, w, generator=g), dim=1)
     seg = torch.randint(0, len(model.spec.classes), (size, h, w), generator=g)
     depth[:, :, 0], normals[:, :, 0], seg[:, 0] = 0, 0, 255
+    image = torch.rand(size, 3, *model.spec.size, generator=g)
     return {
         "ids": [f"{i:03d}" for i in range(size)],
-        "image": torch.rand(size, 3, *model.spec.size, generator=g),
+        "image": image,
+        "plain": image.sqrt(),  # the same picture in other colours
         "depth": depth,
         "normals": normals,
         "seg": seg,

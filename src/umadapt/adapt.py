@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, split_heldout, whole_images
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
+from umadapt.data.views import FrozenViews, NoRoom
 from umadapt.errors import UserError
 from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets.model import UMAdapt
@@ -71,15 +73,28 @@ def run(config: Adapt) -> int:
         load_weights(model, safetensors.torch.load_file(str(config.out / "model.safetensors")))
     else:
         images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
-        statistics.reestimate(model, images, config.statistics)
+        share = 1.0 if config.method == "adabn" else config.statistics_share
+        statistics.reestimate(model, images, config.statistics, share)
     if config.method == "adabn":
         run_folder.finish("adapt", model)
     elif not run_folder.done("adapt"):
         torch.manual_seed(config.seed)  # of the networks that some methods add
-        stage = make_stage(model, config, photos, source)
-        memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, photos, source), run_folder)
+        target = open_target(model, config, photos)
+        stage = make_stage(model, config, target, source)
+        views = config.out / "views"
+        keep_views(stage, target, config, device, views)
+        memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, target, source), run_folder)
         stage = keep_candidates(stage, model, config)
-        fit(stage, model, run_folder, seed=config.seed, clip=config.clip, save_every=config.save_every)
+        fit(
+            stage,
+            model,
+            run_folder,
+            seed=config.seed,
+            clip=config.clip,
+            save_every=config.save_every,
+            decay=config.decay,
+        )
+        shutil.rmtree(views, ignore_errors=True)
     if chooses(config, model):
         step = select(run_folder, model.eval(), photos)
         run_folder.finish("select", model)
@@ -104,8 +119,8 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
         raise UserError(f"minent lowers the entropy of seg, and {config.run} does not predict it")
     if config.method == "adabn" and config.statistics == "source":
         raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
-    if config.anchor and config.anchor_to == "average" and not config.average:
-        raise UserError("--anchor-to average needs the decay of that average, for example --average 0.98")
+    if config.consensus and config.teacher == "average" and not config.average:
+        raise UserError("--teacher average needs the decay of that average, for example --average 0.98")
 
 
 def chooses(config: Adapt, model: UMAdapt) -> bool:
@@ -130,14 +145,32 @@ def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
     return dataclasses.replace(stage, after=after)
 
 
-def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | None) -> Stage:
-    """The method's stage with its data; `folder` is the labelled source, for the methods in READS.
+def keep_views(stage: Stage, target: Union, config: Adapt, device: torch.device, folder: Path) -> None:
+    """Let the batches give what frozen networks make of the few views of each photo, computed once and kept on disk.
 
-    A copy of the model without numbers makes a stage that can only be rehearsed.
+    Not where the steps see each view once at the most; nor with several ranks, which would each compute what another
+    one needs. The steps are the same either way.
     """
+    samples, photos = stage.steps * config.batch, sum(len(part.ids) for part in target.parts)
+    if stage.frozen is None or ranks.size() > 1 or not 0 < config.views * photos < samples:
+        return
+    frozen, parts = stage.frozen, list[FrozenViews]()
+    for k, part in enumerate(target.parts):
+        try:
+            parts.append(FrozenViews(part, lambda b: frozen(to_device(b, device)), folder / str(k)))
+        except NoRoom as error:
+            print(f"views are made again at every step: keeping {config.views} of each photo takes {error}", flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        part.cache.clear()
+    target.parts = tuple(parts)
+
+
+def open_target(model: UMAdapt, config: Adapt, photos: Folder) -> Union:
+    """Batches of the photos; of each folder in turn where they are not mixed."""
     size, grid = model.spec.size, model.grid(model.spec.size)
     folders = [photos] if config.mix == "union" else [Folder(address) for address in config.target]
-    recipe = Augment(plain=config.anchor > 0 and config.anchor_sees != "same")
+    recipe = Augment(plain=config.method in NEED_TRANSFERS and config.consensus > 0)
     parts = [
         Batches(
             f,
@@ -147,26 +180,34 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | N
             batch=config.batch,
             seed=config.seed + 2 * i,
             recipe=recipe,
+            views=config.views,
             contours=True,
             rank=ranks.rank(),
             world=ranks.size(),
         )
         for i, f in enumerate(folders)
     ]
-    target = Union(parts, "alternate", config.seed)
+    return Union(parts, "alternate", config.seed)
+
+
+def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage:
+    """The method's stage with its data; `folder` is the labelled source, for the methods in READS.
+
+    A copy of the model without numbers makes a stage that can only be rehearsed.
+    """
     if folder is None:
         if config.method in ("noadv", "noadv-1"):
             stage = adapt.stage(model, config, target, real_energy(read_config(config.run)))
         else:
             stage = STAGES[config.method](model, config, target)
-        return dataclasses.replace(stage, data=target.parts)
+        return dataclasses.replace(stage, data=pictures(target))
     ids, _ = split_heldout(folder.ids, float(read_config(config.run)["command"]["holdout"]))
     in_graph = tuple(t for t in model.tasks if t in model.graph or any(t in inputs for inputs in model.graph.values()))
     source = Batches(
         folder,
         ids,
-        size,
-        grid,
+        model.spec.size,
+        model.grid(model.spec.size),
         tasks=in_graph if config.method == "adv" else tuple(model.tasks),
         batch=config.batch,
         seed=config.seed + 1,
@@ -185,7 +226,12 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, folder: Folder | N
         stage = adapt.stage(model, config, both, margins(model, source, config.margin))
     else:
         stage = STAGES[config.method](model, config, both)
-    return dataclasses.replace(stage, data=(*target.parts, source))
+    return dataclasses.replace(stage, data=(*pictures(target), source))
+
+
+def pictures(target: Union) -> tuple[Batches, ...]:
+    """The parts that decode photos at every step."""
+    return tuple(part for part in target.parts if isinstance(part, Batches))
 
 
 def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:

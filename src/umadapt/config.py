@@ -54,8 +54,8 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
 _ONE = "shard_mb batch save_every critic_every joint_steps views spp views_per_room seeds jobs"
 _ZERO = (
     "seed workers rooms pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr critic_lr "
-    "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen anchor candidates joint_weight joint_lr "
-    "gp fcf micro_batch memory_budget entropy_weight output_weight output_lr consistency"
+    "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen consensus views candidates joint_weight "
+    "joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr consistency"
 )
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
@@ -73,6 +73,8 @@ def check_numbers(arguments: Any) -> None:
             raise UserError(f"{option}; expected more than 0")
         if name in SHARES and not 0 <= value < 1:
             raise UserError(f"{option}; expected a share from 0 up to, but not including, 1")
+        if name == "statistics_share" and not 0 <= value <= 1:
+            raise UserError(f"{option}; expected a share from 0 to 1")
 
 
 def _one_word(metavar: str, parse: Any, show: Any) -> Any:
@@ -251,22 +253,25 @@ class Adapt:
     method: Method = "noadv"  # what to minimise
     source: str | None = None  # labelled data for adv, b-ccr, b-fcf, output-adv; default: the one of RUN
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
+    statistics_share: float = 1.0  # share of the photos in them; the rest are the source's (AdaBN is 1)
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
     steps: int = 50  # target steps; more lower the energy further and, measured, raise the errors
     batch: int = 16  # images a step
+    views: int = 2  # augmented views of each photo, of which frozen networks' results are kept; 0 = new ones each step
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     lr: float = 1e-5  # learning rate of Res-5
+    decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
     pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy
     energy_floor: float = 0.0  # the pull ends at this multiple of the energy of real tuples; 0 = never
     route: Literal["both", "prediction", "transfer"] = "both"  # where the gradient of the energy flows
     ccr: float = 10.0  # lambda, weight of the contour loss
     sharpen: float = 0.0  # weight of the entropy of seg beside the energy
-    anchor: float = 0.0  # weight of the distance to the predictions of the anchor
-    anchor_to: Literal["start", "average"] = "start"  # the anchor: weights from before the adaptation, or --average's
-    anchor_sees: Literal["same", "plain", "mirror"] = "same"  # its picture: augmented, in own colours, and mirrored too
+    consensus: float = 1.0  # noadv, adv: weight of the distance to what several witnesses agree on; 0 = as printed
+    witnesses: Names = ("mirror", "zoom", "transfer")  # beside the direct prediction: what else votes
+    teacher: Literal["start", "average"] = "start"  # whose predictions: of the starting weights, or of --average's
     prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     forward: Literal["fresh", "shared"] = "fresh"  # noadv, adv: a forward a task, as printed; or one a step (faster)

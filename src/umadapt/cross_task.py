@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from umadapt.loop import Batch, Loss
@@ -26,6 +27,14 @@ def distillation(model: UMAdapt, features: Tensor, batch: Batch, task: str, alph
         encoded = {name: model.tasks[name].encode(predictions[name]) for name in inputs}
         terms["distil"] = alpha * kind.loss(model.transfer(task, encoded), target)
     return Loss(terms)
+
+
+def add_trunk_features(model: UMAdapt, batch: Batch) -> Batch:
+    """The batch with "res4", what the target's frozen trunk makes of its photos; as it is where it has them."""
+    if "res4" in batch:
+        return batch
+    with torch.no_grad():
+        return {**batch, "res4": model.trunk(batch["image"], "target")}
 
 
 def encode(model: UMAdapt, predictions: Maps, mask: str) -> Maps:

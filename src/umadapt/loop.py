@@ -55,7 +55,8 @@ class Stage:
     turns: list[Turn]
     batch: Callable[[int], Batch]  # step (from 0) -> batch on the CPU, a pure function
     steps: int
-    prepare: Callable[[Batch], Batch] = lambda batch: batch  # once a step, before the turns: frozen parts
+    prepare: Callable[[Batch], Batch] = lambda batch: batch  # once a step, before the turns
+    frozen: Callable[[Batch], Batch] | None = None  # the part of it that networks give which never change: may be kept
     extra: dict[str, nn.Module] = field(default_factory=dict)  # modules beside the model that change too
     after: Callable[[int], None] = lambda step: None  # once a step (from 0), after the turns: moving averages
     data: tuple[Any, ...] = ()  # the `Batches` behind `batch`, which keep decoded samples in memory

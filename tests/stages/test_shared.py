@@ -21,19 +21,19 @@ from umadapt.stages import adapt
 CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"))
 
 
-def make(forward: str, anchor: float = 0.0) -> tuple[UMAdapt, Stage]:
+def make(forward: str, consensus: float = 0.0) -> tuple[UMAdapt, Stage]:
     torch.manual_seed(0)
     model = UMAdapt(tiny_spec())
     model.encoder.add_target()
-    config = dataclasses.replace(CONFIG, forward=forward, anchor=anchor)
+    config = dataclasses.replace(CONFIG, forward=forward, consensus=consensus)
     stage = adapt.stage(model, config, lambda k: {})
     model.train()
     return model, stage
 
 
-def gradients(forward: str, anchor: float) -> dict[str, tuple[float, list[Tensor]]]:
+def gradients(forward: str, consensus: float) -> dict[str, tuple[float, list[Tensor]]]:
     """The value and the gradients of every turn, at weights that stand still."""
-    model, stage = make(forward, anchor)
+    model, stage = make(forward, consensus)
     torch.manual_seed(1)
     batch = stage.prepare(random_batch(model))
     found = {}
@@ -43,9 +43,9 @@ def gradients(forward: str, anchor: float) -> dict[str, tuple[float, list[Tensor
     return found
 
 
-@pytest.mark.parametrize("anchor", [0.0, 0.5])
-def test_the_same_gradients_before_the_first_update(anchor: float) -> None:
-    fresh, shared = gradients("fresh", anchor), gradients("shared", anchor)
+@pytest.mark.parametrize("consensus", [0.0, 0.5])
+def test_the_same_gradients_before_the_first_update(consensus: float) -> None:
+    fresh, shared = gradients("fresh", consensus), gradients("shared", consensus)
     assert list(fresh) == list(shared) == ["seg", "depth"]
     for task, (value, grads) in fresh.items():
         assert shared[task][0] == pytest.approx(value, rel=1e-6)

@@ -48,6 +48,7 @@ class Batches:
         batch: samples in each batch.
         seed: of order and augmentation.
         recipe: augmentation, or None for whole images as they are.
+        views: augmented views of each image, which come again in turn; 0 = a new one each time.
         images: read the images too; without them only labels are decoded, and ids that have none of them left out.
         contours: add soft contour maps of the augmented images.
         rank: which of `world` processes this is. `batch` is that of all together: each takes its share of the numbers
@@ -69,6 +70,7 @@ class Batches:
         batch: int = 16,
         seed: int = 0,
         recipe: Augment | None = None,
+        views: int = 0,
         images: bool = True,
         contours: bool = False,
         rank: int = 0,
@@ -82,7 +84,8 @@ class Batches:
         self.ids = tuple(i for i in ids if images or any(folder.has(label, i) for label in self.labels))
         if not self.ids:
             raise UserError(f"{folder.root}: none of {len(ids)} ids has a label of {', '.join(self.labels)}")
-        self.size, self.grid, self.recipe = size, grid, recipe
+        self.size, self.grid, self.recipe, self.views = size, grid, recipe, views
+        self.places = {name: place for place, name in enumerate(self.ids)}
         self.images, self.contours = images, contours
         self.cache: dict[str, Sample] = {}
         self.cached_bytes = 0
@@ -98,10 +101,15 @@ class Batches:
         """The numbers of the samples of a step, of this process."""
         return ranks.share_of(range(step * self.batch, (step + 1) * self.batch), self.rank, self.world)
 
+    def view(self, name: str, number: int) -> int:
+        """Which augmentation the sample with this number gets: its number, or, of few views, that of one of them."""
+        count = len(self.ids)
+        return number // count % self.views * count + self.places[name] if self.views else number
+
     @torch.no_grad()
     def sample(self, name: str, number: int) -> Sample:
         """The image and the truth of each task, augmented as the sample with this number is."""
-        return self.truth(self.make(name, number))
+        return self.truth(self.make(name, self.view(name, number)))
 
     @torch.no_grad()
     def collate(self, names: list[str], samples: Sequence[Sample]) -> dict[str, Any]:
@@ -118,14 +126,14 @@ class Batches:
             self.orders = {epoch: np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.ids))}
         return self.ids[self.orders[epoch][place]]
 
-    def make(self, name: str, number: int) -> Sample:
+    def make(self, name: str, view: int) -> Sample:
         """One augmented sample."""
         sample = {k: from_compact(k, v) for k, v in self.load(name).items()}
         if self.recipe is None:
             return resize_labels(
                 sample | {k: resize_image(v, self.size) for k, v in sample.items() if k == "image"}, self.grid
             )
-        return augment(sample, self.size, np.random.default_rng((self.seed, 2, number)), self.recipe, self.grid)
+        return augment(sample, self.size, np.random.default_rng((self.seed, 2, view)), self.recipe, self.grid)
 
     def truth(self, sample: Sample) -> Sample:
         """The image and the truth of each task, from the image and the labels."""

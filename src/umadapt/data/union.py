@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 
 from umadapt.data.batches import Batches
+from umadapt.data.views import FrozenViews
 
 
 class Union:
     """`union(k)` is the k-th batch of an endless pass over several folders, as `Batches` is over one.
 
     Args:
-        parts: batches of each folder, all with the same tasks, sizes, number of samples, rank and world. Each process
-            takes its share of every batch, as with `Batches`.
+        parts: batches or frozen views of each folder, all with the same tasks, sizes, number of samples, rank and
+            world. Each process takes its share of every batch, as with `Batches`.
         mix: "union" shuffles all images together, so that each is seen once a pass; "alternate" takes a whole batch of
             each folder in turn, so that a small folder is seen as often as a large one. OURS: both; the paper says no
             more than that two data sets are used.
         seed: of the order.
     """
 
-    def __init__(self, parts: Sequence[Batches], mix: str = "union", seed: int = 0):
+    def __init__(self, parts: Sequence[Batches | FrozenViews], mix: str = "union", seed: int = 0):
         self.parts, self.mix, self.seed = tuple(parts), mix, seed
-        self.members = [(part, name) for part in parts for name in part.ids]
+        self.members = [(k, name) for k, part in enumerate(parts) for name in part.ids]
         self.orders: dict[int, np.ndarray] = {}
 
     def __call__(self, step: int) -> dict[str, Any]:
@@ -33,11 +34,11 @@ class Union:
             return self.parts[(step + lap) % len(self.parts)](lap)
         numbers = self.parts[0].numbers(step)
         chosen = [self.pick(number) for number in numbers]
-        samples = [part.sample(name, number) for (part, name), number in zip(chosen, numbers, strict=True)]
+        samples = [self.parts[k].sample(name, number) for (k, name), number in zip(chosen, numbers, strict=True)]
         return self.parts[0].collate([name for _, name in chosen], samples)
 
-    def pick(self, number: int) -> tuple[Batches, str]:
-        """The folder and id of the sample with this number: a fresh permutation each time through the union."""
+    def pick(self, number: int) -> tuple[int, str]:
+        """The number of the folder and the id of a sample: a fresh permutation each time through the union."""
         epoch, place = divmod(number, len(self.members))
         if epoch not in self.orders:
             self.orders = {epoch: np.random.default_rng((self.seed, 3, epoch)).permutation(len(self.members))}

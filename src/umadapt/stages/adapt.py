@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.average import follow
 from umadapt.config import Adapt
-from umadapt.cross_task import encode
+from umadapt.consensus import consensus, distance
+from umadapt.cross_task import add_trunk_features, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
-from umadapt.nets.model import Maps, UMAdapt
+from umadapt.nets.model import UMAdapt
 from umadapt.tasks import Task
 
 
@@ -41,9 +42,8 @@ def generator_losses(
         "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
     }
     watch = {"tuple_energy": energy.detach()}
-    if config.anchor:
-        drift = [t.energy(predictions[name], batch["before"][name]) for name, t in model.tasks.items()]
-        terms["anchor"] = config.anchor * torch.stack(drift).sum()
+    if config.consensus:
+        terms["consensus"] = config.consensus * distance(model, predictions, batch["taught"])
     if "seg" in predictions:
         probabilities = predictions["seg"].softmax(1)
         watch["entropy"] = -together.mean((probabilities * probabilities.clamp(min=1e-9).log()).sum(1).mean()).detach()
@@ -58,7 +58,7 @@ def generator_losses(
 def reads(model: UMAdapt, graph: Sequence[str], config: Adapt) -> tuple[str, ...]:
     """The tasks whose predictions the energies of `graph` read, in the model's order; no other decoder runs."""
     needed = {name for task in graph for name in (task, *model.graph[task])}
-    return tuple(task for task in model.tasks if config.anchor or task in needed)
+    return tuple(task for task in model.tasks if config.consensus or task in needed)
 
 
 @torch.enable_grad()
@@ -126,21 +126,6 @@ def pull(task: Task, cross: Tensor, direct: Tensor, config: Adapt) -> Tensor:
     return energy - task.energy(direct, direct) if config.pull == "excess" else energy
 
 
-def anchor_maps(model: UMAdapt, branch: nn.Module, batch: Batch, res4: Tensor, sees: str) -> Maps:
-    """What the anchor predicts of the batch's pictures.
-
-    OURS: "mirror" merges the predictions of a picture, in its own colours, and of its mirror image. Both err a little
-    differently, so their mean is the better teacher of every task at once.
-    """
-    if sees == "same":
-        return model.decode(branch(res4))
-    maps = model.decode(branch(model.trunk(batch["plain"], "target")))
-    if sees == "plain":
-        return maps
-    mirrored = model.decode(branch(model.trunk(batch["plain"].flip(-1), "target")))
-    return {name: task.merge([maps[name], task.mirror(mirrored[name])]) for name, task in model.tasks.items()}
-
-
 def prior_divergence(probabilities: Tensor, frequencies: tuple[float, ...]) -> Tensor:
     """KL(mean prediction of the batch || source class frequencies).
 
@@ -173,9 +158,7 @@ def stage(
         nets.requires_grad_(True)
     if config.average:
         extra["average"] = copy.deepcopy(branch).requires_grad_(False).eval()
-    before = copy.deepcopy(branch).requires_grad_(False).eval() if config.anchor else None
-    if config.anchor and config.anchor_to == "average":  # a mean teacher beside the energy
-        before = extra["average"]
+    teacher = extra["average"] if config.teacher == "average" else copy.deepcopy(branch).requires_grad_(False).eval()
 
     def loss(batch: Batch, task: str) -> Loss:
         whole, found = batch.get("shared", (None, {}))
@@ -196,13 +179,16 @@ def stage(
             for task in graph
         ]
 
+    def frozen(batch: Batch) -> Batch:
+        """The trunk's features serve all turns of the step, as does what the teacher says."""
+        batch = add_trunk_features(model, batch)
+        if not config.consensus or "taught" in batch:
+            return batch
+        return {**batch, "taught": consensus(model, teacher, batch["plain"], config.witnesses)}
+
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
-        """The trunk is frozen: its features serve all turns of the step."""
-        res4 = model.trunk(batch["image"], "target")
-        batch = {**batch, "res4": res4}
-        if before is not None:
-            batch["before"] = anchor_maps(model, before, batch, res4, config.anchor_sees)
+        batch = frozen(batch)
         if config.forward == "shared":
             with together.shared(len(batch["ids"])):
                 batch["shared"] = batch["ids"], shared_gradients(model, batch, graph, config, loss)
@@ -212,5 +198,6 @@ def stage(
         """OURS: a moving average of the weights, which steps over what single batches add."""
         follow(extra["average"], branch, parameters, config.average, step)
 
-    out = Stage("adapt", turns, batches, config.steps, prepare=prepare, extra=extra)
+    still = frozen if config.teacher == "start" else None  # a teacher that moves says something new each time
+    out = Stage("adapt", turns, batches, config.steps, prepare=prepare, frozen=still, extra=extra)
     return dataclasses.replace(out, after=average) if config.average else out

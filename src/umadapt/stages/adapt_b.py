@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from umadapt import together
 from umadapt.config import Adapt
-from umadapt.cross_task import encode
+from umadapt.cross_task import add_trunk_features, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.critic import LATENT, JointCritic, Tuples, gradient_penalty
 from umadapt.nets.features import FeatureDecoder
@@ -86,10 +87,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
         extra["features"] = FeatureDecoder(model.encoder.channels, res4.shape[1], model.spec.width)
     extra.to(model.mean.device).to(memory_format=torch.channels_last)
 
-    @torch.no_grad()
-    def prepare(batch: Batch) -> Batch:
-        return {**batch, "res4": model.trunk(batch["image"], "target")}
-
+    frozen = partial(add_trunk_features, model)
     turns = [
         Turn(
             "critic",
@@ -110,4 +108,4 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
         learn = lambda b: feature_losses(model, b, extra["features"])  # noqa: E731
         turns.insert(0, Turn("features", list(extra["features"].parameters()), learn, FEATURES_LR))
     steps = config.steps * config.joint_steps
-    return Stage("adapt", turns, batches, steps, prepare=prepare, extra=dict(extra.items()))
+    return Stage("adapt", turns, batches, steps, prepare=frozen, frozen=frozen, extra=dict(extra.items()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.average import follow
 from umadapt.config import Adapt
+from umadapt.cross_task import add_trunk_features
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
 
@@ -74,11 +76,13 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     branch = model.encoder.branches["target"]
     teacher = copy.deepcopy(branch).requires_grad_(False).eval()
 
+    frozen = partial(add_trunk_features, model)
+
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
-        res4 = model.trunk(batch["image"], "target")
-        taught: Maps = model.decode(teacher(res4))
-        return {**batch, "res4": res4, "taught": taught}
+        batch = frozen(batch)
+        taught: Maps = model.decode(teacher(batch["res4"]))
+        return {**batch, "taught": taught}
 
     @torch.no_grad()
     def after(step: int) -> None:
@@ -87,4 +91,5 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
             branch.load_state_dict(teacher.state_dict())
 
     turn = Turn("student", parameters, lambda b: losses(model, b, config), config.lr)
-    return Stage("adapt", [turn], batches, config.steps, prepare=prepare, extra={"average": teacher}, after=after)
+    extra = {"average": teacher}
+    return Stage("adapt", [turn], batches, config.steps, prepare=prepare, frozen=frozen, extra=extra, after=after)

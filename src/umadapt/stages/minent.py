@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-
-import torch
+from functools import partial
 
 from umadapt import together
 from umadapt.config import Adapt
+from umadapt.cross_task import add_trunk_features
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
 
@@ -29,9 +29,6 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     """One Adam on the target's Res-5."""
     parameters = model.adaptable(config.bn)
 
-    @torch.no_grad()
-    def prepare(batch: Batch) -> Batch:
-        return {**batch, "res4": model.trunk(batch["image"], "target")}
-
+    frozen = partial(add_trunk_features, model)
     turn = Turn("seg", parameters, lambda b: losses(model, b, config.entropy_weight), config.lr)
-    return Stage("adapt", [turn], batches, config.steps, prepare=prepare)
+    return Stage("adapt", [turn], batches, config.steps, prepare=frozen, frozen=frozen)

@@ -7,6 +7,7 @@ Res-5 of its own and only that is trained; AdaptSegNet trains one network for bo
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from umadapt import together
 from umadapt.config import Adapt
+from umadapt.cross_task import add_trunk_features
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.nets.output_critic import OutputCritic
@@ -56,11 +58,13 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     critics = nn.ModuleDict({name: OutputCritic(task.channels, hidden) for name, task in model.tasks.items()})
     critics.to(model.mean.device).to(memory_format=torch.channels_last)
 
+    frozen = partial(add_trunk_features, model)
+
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
         """What is frozen, once for both turns: the trunk of the photos, the outputs of the source."""
         reals = encode(model, model(batch["source"]["image"], "source"))
-        return {**batch, "res4": model.trunk(batch["image"], "target"), "reals": reals}
+        return {**frozen(batch), "reals": reals}
 
     fool = Turn("outputs", parameters, lambda b: generator_losses(model, b, critics, config.output_weight), config.lr)
     tell = Turn(
@@ -70,4 +74,5 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
         config.output_lr,
         betas=BETAS,
     )
-    return Stage("adapt", [fool, tell], batches, config.steps, prepare=prepare, extra={"critics": critics})
+    extra = {"critics": critics}
+    return Stage("adapt", [fool, tell], batches, config.steps, prepare=prepare, frozen=frozen, extra=extra)

@@ -14,7 +14,7 @@ BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
 @torch.no_grad()
-def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str) -> None:
+def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str, share: float = 1.0) -> None:
     """Replace the target domain's BatchNorm statistics by averages over `images`, batches of (B, 3, H, W),
     of which each rank has a part, or nothing.
 
@@ -26,6 +26,7 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str) -> None:
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
+    before = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.training = True
@@ -40,3 +41,6 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str) -> None:
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.training = False
+    for norm, (mean, variance) in zip(norms, before, strict=True):
+        norm.running_mean.lerp_(mean, 1 - share)
+        norm.running_var.lerp_(variance, 1 - share)

@@ -119,8 +119,13 @@ class Task(Map, Protocol):
         """The prediction (B, C, h, w) of a picture, from that of its mirror image."""
         ...
 
-    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
-        """One prediction from several of the same picture."""
+    def shrink(self, prediction: Tensor, s: float) -> Tensor:
+        """What a prediction (B, C, h, w) of a picture s times as large says of the picture itself: there everything
+        looks s times nearer to the same camera (`data.augment.scale_crop` is the way back)."""
+        ...
+
+    def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """One prediction from several of the same picture, whose weights sum to 1."""
         ...
 
     # --- Measuring and showing
@@ -144,3 +149,8 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of `values` over the pixels where `valid`; 0 with zero gradient when there are none."""
     total = together.total(torch.where(valid, values, torch.zeros_like(values)).sum())
     return total / together.total(valid.sum()).clamp(min=1)
+
+
+def weighted_sum(maps: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Of tensors of one shape."""
+    return torch.stack([weight * map_ for map_, weight in zip(maps, weights, strict=True)]).sum(0)

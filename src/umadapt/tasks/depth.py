@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.config import ModelSpec
 from umadapt.maps import MAX_STEPS, DepthMap, Trust
-from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
 from umadapt.tasks.metrics import DepthMeter
 from umadapt.tasks.resize import resize_map
 
@@ -102,8 +102,11 @@ class Depth(DepthMap):
     def mirror(self, prediction: Tensor) -> Tensor:
         return prediction.flip(-1)
 
-    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
-        return torch.stack(list(predictions)).mean(0)
+    def shrink(self, prediction: Tensor, s: float) -> Tensor:
+        return prediction * s
+
+    def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        return weighted_sum(predictions, weights)
 
     @property
     def trust(self) -> Trust:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.config import ModelSpec
 from umadapt.maps import ShareMap, Trust
-from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
 from umadapt.tasks.resize import resize_map
 from umadapt.tasks.seg import half_of, pseudo_softmax
 
@@ -132,9 +132,12 @@ class Edges(ShareMap):
     def mirror(self, prediction: Tensor) -> Tensor:
         return prediction.flip(-1)
 
-    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
-        """Logits of the mean of the probabilities."""
-        return torch.stack([p.sigmoid() for p in predictions]).mean(0).logit(eps=1e-6)
+    def shrink(self, prediction: Tensor, s: float) -> Tensor:
+        return prediction
+
+    def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """Logarithmic pool: the odds are multiplied."""
+        return weighted_sum(predictions, weights)
 
     @property
     def trust(self) -> Trust:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.config import ModelSpec
 from umadapt.maps import NormalsMap, Trust
-from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
 from umadapt.tasks.metrics import NormalsMeter
 from umadapt.tasks.resize import resize_map
 
@@ -80,8 +80,11 @@ class Normals(NormalsMap):
     def mirror(self, prediction: Tensor) -> Tensor:
         return prediction.flip(-1) * prediction.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
 
-    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
-        return F.normalize(torch.stack(list(predictions)).mean(0), dim=1, eps=1e-6)
+    def shrink(self, prediction: Tensor, s: float) -> Tensor:
+        return F.normalize(prediction * prediction.new_tensor([1.0, 1.0, 1 / s]).view(3, 1, 1), dim=1, eps=1e-6)
+
+    def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        return F.normalize(weighted_sum(predictions, weights), dim=1, eps=1e-6)
 
     @property
     def trust(self) -> Trust:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.config import ModelSpec
 from umadapt.maps import SegMap, Trust
-from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
 from umadapt.tasks.metrics import SegMeter
 from umadapt.tasks.resize import resize_labels
 
@@ -103,10 +103,12 @@ class Seg(SegMap):
     def mirror(self, prediction: Tensor) -> Tensor:
         return prediction.flip(-1)
 
-    def merge(self, predictions: Sequence[Tensor]) -> Tensor:
-        """Logarithm of the mean of the probabilities, which are logits of them."""
-        logs = torch.stack([p.log_softmax(1) for p in predictions])
-        return logs.logsumexp(0) - math.log(len(logs))
+    def shrink(self, prediction: Tensor, s: float) -> Tensor:
+        return prediction
+
+    def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+        """Logarithmic pool (Genest and Zidek, Statistical Science 1986): the probabilities are multiplied."""
+        return weighted_sum([p.log_softmax(1) for p in predictions], weights)
 
     @property
     def trust(self) -> Trust:
