@@ -155,7 +155,7 @@ def keep_views(stage: Stage, target: Union, config: Adapt, device: torch.device,
     if stage.frozen is None or ranks.size() > 1 or not 0 < config.views * photos < samples:
         return
     frozen, parts = stage.frozen, list[FrozenViews]()
-    for k, part in enumerate(target.parts):
+    for k, part in enumerate(pictures(target)):
         try:
             parts.append(FrozenViews(part, lambda b: frozen(to_device(b, device)), folder / str(k)))
         except NoRoom as error:

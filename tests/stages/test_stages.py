@@ -190,6 +190,21 @@ def test_adabn_replaces_the_statistics_it_is_told_to(tiny: UMAdapt, which: str) 
     assert not any(m.training for m in tiny.modules()), "all parts are in eval mode again"
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_photos_statistics(tiny: UMAdapt, share: float) -> None:
+    tiny.encoder.add_target()
+    tiny.freeze(tiny)
+    images = [torch.rand(4, 3, 64, 96) * 0.2 for _ in range(3)]
+    norm = next(m for m in tiny.encoder.trunks["target"].modules() if isinstance(m, statistics.BatchNorm))
+    assert norm.running_var is not None
+    before = norm.running_var.clone()
+    statistics.reestimate(tiny, images, "encoder", share)
+    mixed = norm.running_var.clone()
+    norm.running_var.copy_(before)
+    statistics.reestimate(tiny, images, "encoder")
+    torch.testing.assert_close(mixed, share * norm.running_var + (1 - share) * before)
+
+
 def test_adabn_statistics_are_the_mean_over_the_photos(tiny: UMAdapt) -> None:
     """The first BatchNorm sees the photos through one convolution: its mean can be computed by hand."""
     tiny.encoder.add_target()

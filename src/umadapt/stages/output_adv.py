@@ -74,5 +74,5 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
         config.output_lr,
         betas=BETAS,
     )
-    extra = {"critics": critics}
+    extra: dict[str, nn.Module] = {"critics": critics}
     return Stage("adapt", [fool, tell], batches, config.steps, prepare=prepare, frozen=frozen, extra=extra)

@@ -20,13 +20,15 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str, share: floa
 
     Args:
         which: "res5" (the target branch alone), "encoder" (its trunk as well) or "source" (none: do nothing).
+        share: of the photos in the new statistics; the rest are those from before (You et al., "Test-time batch
+            statistics calibration for covariate shift", 2021).
     """
     parts = {"source": [], "res5": [model.encoder.branches], "encoder": [model.encoder.trunks, model.encoder.branches]}
     norms = [m for part in parts[which] for m in part["target"].modules() if isinstance(m, BatchNorm)]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]
-    before = [(norm.running_mean.clone(), norm.running_var.clone()) for norm in norms]
+    before = [{name: x.clone() for name, x in norm.named_buffers()} for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.training = True
@@ -41,6 +43,7 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str, share: floa
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.training = False
-    for norm, (mean, variance) in zip(norms, before, strict=True):
-        norm.running_mean.lerp_(mean, 1 - share)
-        norm.running_var.lerp_(variance, 1 - share)
+    for norm, old in zip(norms, before, strict=True):
+        for name, statistic in norm.named_buffers():
+            if statistic.is_floating_point():  # not the number of batches
+                statistic.lerp_(old[name], 1 - share)
