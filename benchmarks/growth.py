@@ -54,7 +54,7 @@ def of_steps(specs: Mapping[int, ModelSpec], repeats: int) -> Curve:
         torch.manual_seed(0)
         model = UMAdapt(spec)
         model.encoder.add_target()
-        steps[key] = ours("noadv", model, make_batch(model, 2))
+        steps[key] = ours("noadv", model, make_batch(model, 2), "shared")
     return curve(steps, repeats)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from benchmarks.measure import parser, peak_mib, report
+from benchmarks.step import WAYS
 
 
 def main() -> None:
     options = parser(__doc__, "size", "batch")
     options.add_argument("--kind", default="noadv", choices=["base", "noadv", "adv"], help="which step")
     given = options.parse_args()
-    names = ("literal", "ours") if given.kind == "base" else ("literal", "careful", "ours", "shared")
+    names = sum(WAYS["base" if given.kind == "base" else "adapt"], ())
     arguments = ["--kinds", given.kind, "--size", given.size, "--batch", str(given.batch)]
     found = {name: peak_mib("benchmarks.step", *arguments, "--peak", name) for name in names}
     found["python and torch"] = peak_mib("benchmarks.step", "--peak", "nothing")

@@ -14,7 +14,7 @@ import torch
 from benchmarks import literal
 from benchmarks.literal import LiteralModel, base_loss, critic_loss, generator_loss
 from benchmarks.measure import interleave, make_batch, make_model, parser, report
-from benchmarks.step import make_stage
+from benchmarks.step import WAYS, make_stage
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -63,11 +63,14 @@ def predictions(model: UMAdapt, plain: LiteralModel, images: Tensor) -> dict[str
         }
 
 
-def our_step(kind: str, forward: str, size: str, batch: dict[str, Any]) -> Callable[[], None]:
+def our_step(kind: str, way: str, size: str, batch: dict[str, Any]) -> Callable[[], None]:
     """All turns of a step, forward and backward; the optimisers multiply next to nothing."""
     model = without_data(size)
-    stage = make_stage(kind, model, forward)
+    stage = make_stage(kind, model, "shared" if way == "kept" else way)
     model.train()
+    if way == "kept":
+        assert stage.frozen is not None
+        batch = stage.frozen(batch)
 
     def step() -> None:
         prepared = stage.prepare(batch)
@@ -112,9 +115,8 @@ def count(size: str, batch: int) -> dict[str, float]:
     with mock.patch.object(literal, "supervised", lambda task, prediction, truth, weights: prediction.sum()):
         for kind in ("base", "noadv", "adv"):  # nor do losses, which choose pixels by their values
             found[f"{kind}, literal"] = counted(literal_step(kind, plain, data))
-            found[f"{kind}, ours"] = counted(our_step(kind, "fresh", size, data))
-            if kind != "base":
-                found[f"{kind}, shared"] = counted(our_step(kind, "shared", size, data))
+            for way in WAYS["base" if kind == "base" else "adapt"][1]:
+                found[f"{kind}, {way}"] = counted(our_step(kind, way, size, data))
     return found
 
 

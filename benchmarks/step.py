@@ -1,8 +1,9 @@
 """How long does a training step take beside the paper's algorithms as printed (literal.py)?
 
 `noadv` and `base` are whole steps with all their turns; `adv` is one on which the transfer nets are updated too (with
-the default --critic-every 5 that is one step in five). "careful" is the literal form with the gradients of frozen
-weights switched off; "shared" is ours with --forward shared.
+the default --critic-every 5 that is one step in five). All have the paper's losses alone (--consensus 0). "careful" is
+the literal form with the gradients of frozen weights switched off; "fresh" and "shared" are ours with that --forward,
+"kept" is shared with the features that --views keeps; "per-task" and "joint" are ours with that --optimiser.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ from umadapt.nets.model import UMAdapt
 from umadapt.stages import adapt, base
 
 KINDS = ("base", "noadv", "adv")
+WAYS = {  # what is compared: the paper's, ours
+    "base": (("literal",), ("per-task", "joint")),
+    "adapt": (("literal", "careful"), ("fresh", "shared", "kept")),
+}
 CLIP = 10.0
 
 
@@ -48,17 +53,25 @@ def stepper(stage: Stage, model: UMAdapt, batch: dict[str, Any]) -> Callable[[],
     return step
 
 
-def make_stage(kind: str, model: UMAdapt, forward: str = "fresh") -> Stage:
-    """The stage of the library that takes a kind of step."""
+def make_stage(kind: str, model: UMAdapt, way: str) -> Stage:
+    """The stage of the library that takes a kind of step.
+
+    Args:
+        way: "per-task" or "joint" for `base`; "fresh" or "shared" for the others.
+    """
     if kind == "base":
-        return base.stage(model, None, 1, 1e-4, 10.0, "per-task")
-    config = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method=kind, forward=forward)  # type: ignore[arg-type]
+        return base.stage(model, None, 1, 1e-4, 10.0, way)
+    config = Adapt(Path("run"), ("photos",), Path("out"), method=kind, forward=way, consensus=0.0)  # type: ignore[arg-type]
     return adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 1.0))
 
 
-def ours(kind: str, model: UMAdapt, batch: dict[str, Any], forward: str = "fresh") -> Callable[[], None]:
+def ours(kind: str, model: UMAdapt, batch: dict[str, Any], way: str) -> Callable[[], None]:
     """Our step of a kind."""
-    return stepper(make_stage(kind, model.to(memory_format=torch.channels_last), forward), model, batch)
+    stage = make_stage(kind, model.to(memory_format=torch.channels_last), "shared" if way == "kept" else way)
+    if way == "kept":
+        assert stage.frozen is not None
+        batch = stage.frozen(batch)
+    return stepper(stage, model, batch)
 
 
 def plain(kind: str, model: UMAdapt, batch: dict[str, Any], careful: bool = False) -> Callable[[], None]:
@@ -69,22 +82,22 @@ def plain(kind: str, model: UMAdapt, batch: dict[str, Any], careful: bool = Fals
 
 
 def variant(kind: str, name: str, size: str, batch: int) -> Callable[[], None]:
-    """One of the things compared: literal, careful, ours, shared. Each has a network of its own."""
+    """One of the things compared, see WAYS. Each has a network of its own."""
     model = make_model(size)
     data = make_batch(model, batch)
     data["source"] = make_batch(model, batch, seed=1)
     if name in ("literal", "careful"):
         return plain(kind, model, data, careful=name == "careful")
-    return ours(kind, model, data, "shared" if name == "shared" else "fresh")
+    return ours(kind, model, data, name)
 
 
 def measure(kind: str, size: str, batch: int, repeats: int, warm: int) -> dict[str, Any]:
     """Times of one kind of step in all variants, interleaved."""
-    names = ("literal", "ours") if kind == "base" else ("literal", "careful", "ours", "shared")
-    times = interleave({name: variant(kind, name, size, batch) for name in names}, repeats, warm)
+    theirs, own = WAYS["base" if kind == "base" else "adapt"]
+    times = interleave({name: variant(kind, name, size, batch) for name in theirs + own}, repeats, warm)
     found: dict[str, Any] = {"times": summary(times), "speedup": {}}
-    for slow in names[: len(names) // 2]:
-        for fast in names[len(names) // 2 :]:
+    for slow in theirs:
+        for fast in own:
             found["speedup"][f"{slow}/{fast}"] = ratio(times, slow, fast)
             print(f"{kind:6}{slow + ' / ' + fast:18} {show(times, slow, fast)}", flush=True)
     return found

@@ -16,7 +16,7 @@ from umadapt.config import Adapt
 from umadapt.consensus import consensus, distance
 from umadapt.cross_task import add_trunk_features, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
-from umadapt.nets.model import UMAdapt
+from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks import Task
 
 
@@ -102,17 +102,26 @@ def critic_losses(
     """
     kind = model.tasks[task]
     with torch.no_grad():
-        predictions = model.decode(model.encoder.branches["target"](batch["res4"]), (task, *model.graph[task]))
+        predictions = fakes_of(model, batch)
         maps = {name: t.prepare(source[name]) for name, t in model.tasks.items() if name in source}
         if config.real_tuples == "pred":  # the hat over Y_s in Algorithm 2
             inputs = encode(model, model(source["image"], "source"), config.gradient_mask)
         else:
             inputs = {name: model.tasks[name].encode_truth(maps[name]) for name in model.graph[task]}
-        fakes = {name: model.tasks[name].encode(map_) for name, map_ in predictions.items()}
+        fakes = {name: model.tasks[name].encode(predictions[name]) for name in model.graph[task]}
     real = kind.real_energy(model.transfer(task, inputs, nets), maps[task])
     fake = pull(kind, model.transfer(task, fakes, nets), predictions[task], config)
     terms = {"real": real, "fake": -fake if config.energy == "literal" else F.relu(margin - fake)}
     return Loss(terms, {"real_energy": real.detach(), "fake_energy": fake.detach()})
+
+
+def fakes_of(model: UMAdapt, batch: Batch) -> Maps:
+    """Predictions of the batch's photos, made once for all critics: Res-5 stands still while they learn."""
+    if "fakes" not in batch:
+        needed = {name for task, inputs in model.graph.items() for name in (task, *inputs)}
+        tasks = tuple(name for name in model.tasks if name in needed)
+        batch["fakes"] = model.decode(model.encoder.branches["target"](batch["res4"]), tasks)
+    return batch["fakes"]
 
 
 def pull(task: Task, cross: Tensor, direct: Tensor, config: Adapt) -> Tensor:
@@ -161,6 +170,7 @@ def stage(
     teacher = extra["average"] if config.teacher == "average" else copy.deepcopy(branch).requires_grad_(False).eval()
 
     def loss(batch: Batch, task: str) -> Loss:
+        batch.pop("fakes", None)  # Res-5 is about to move
         whole, found = batch.get("shared", (None, {}))
         if whole is batch["ids"]:  # not one sample of it, which the loop takes to find a bad one
             return surrogate(found[task], parameters)
