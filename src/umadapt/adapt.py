@@ -10,7 +10,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from umadapt import candidates, memory, ranks
+from umadapt import candidates, memory, ranks, speed
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, load_weights, pick_device, read_config
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
@@ -44,6 +44,7 @@ def run(config: Adapt) -> int:
     model, _ = load_model(config.run, "cpu")
     refuse(config, before, model)
     device = pick_device(config.device)
+    speed.check(config, device)
     photos = Folder.joined(config.target)
     source = open_source(config, before["source"], model) if config.method in READS else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
@@ -79,7 +80,16 @@ def run(config: Adapt) -> int:
         stage = make_stage(model, config, photos, source)
         memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, photos, source), run_folder)
         stage = keep_candidates(stage, model, config)
-        fit(stage, model, run_folder, seed=config.seed, clip=config.clip, save_every=config.save_every)
+        fit(
+            stage,
+            model,
+            run_folder,
+            seed=config.seed,
+            clip=config.clip,
+            save_every=config.save_every,
+            precision=config.precision,
+            compile=config.compile,
+        )
     if chooses(config, model):
         step = select(run_folder, model.eval(), photos)
         run_folder.finish("select", model)
