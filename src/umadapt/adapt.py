@@ -11,7 +11,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from umadapt import candidates, memory, ranks
+from umadapt import candidates, memory, ranks, speed
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, load_weights, pick_device, read_config
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
@@ -46,6 +46,7 @@ def run(config: Adapt) -> int:
     model, _ = load_model(config.run, "cpu")
     refuse(config, before, model)
     device = pick_device(config.device)
+    speed.check(config, device)
     photos = Folder.joined(config.target)
     source = open_source(config, before["source"], model) if config.method in READS else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
@@ -93,6 +94,8 @@ def run(config: Adapt) -> int:
             clip=config.clip,
             save_every=config.save_every,
             decay=config.decay,
+            precision=config.precision,
+            compile=config.compile,
         )
         shutil.rmtree(views, ignore_errors=True)
     if chooses(config, model):

@@ -26,7 +26,7 @@ from umadapt.nets.model import UMAdapt
 FORMAT = 1
 PACKAGES = ("umadapt", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 # Arguments that change neither the weights nor their meaning: a run may be continued with others.
-FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "memory_budget"}
+FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "memory_budget", "compile"}
 
 
 class RunFolder:

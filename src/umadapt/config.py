@@ -228,6 +228,8 @@ class Train:
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
+    compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 1e-4  # learning rate of stages transfer and base
     contour_lr: float = 1e-3  # learning rate of stage contour
     decay: float = 0.3  # share of a stage's steps, at its end, over which the learning rate falls to zero
@@ -261,6 +263,8 @@ class Adapt:
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
+    compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 1e-5  # learning rate of Res-5
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
@@ -314,6 +318,8 @@ class Semi:
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
+    compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 3e-5  # learning rate
     alpha: float = 10.0  # weight of the distillation term on labelled photos
     energy_weight: float = 1.0  # weight of the cross-task energy on photos without labels

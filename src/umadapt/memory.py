@@ -35,6 +35,8 @@ class Options(Protocol):
     def checkpoint_activations(self) -> bool: ...
     @property
     def memory_budget(self) -> float: ...
+    @property
+    def precision(self) -> str: ...
 
 
 @dataclass
@@ -93,7 +95,8 @@ def arrange(options: Options, model: UMAdapt, stage: Stage, build: Callable[[UMA
     known = run.config.setdefault("memory", {}).get(stage.name)
     tries = [Economy(*known)] if known else []
     tries += [split for split in splits(asked, count, norms) if split not in tries]
-    peak, economy = first_fit(tries, budget, lambda economy: expect(model, stage, build, batch, economy))
+    narrow = options.precision == "bf16"
+    peak, economy = first_fit(tries, budget, lambda economy: expect(model, stage, build, batch, economy, narrow))
     if peak.total > budget:
         raise UserError(too_small(options.memory_budget, stage.name, peak, economy, count, norms))
     economise(economy, *nets)
@@ -137,8 +140,19 @@ def splits(asked: Economy, batch: int, norms: bool) -> list[Economy]:
     return out if last in out else [*out, last]
 
 
-def expect(model: UMAdapt, stage: Stage, build: Callable[[UMAdapt], Stage], batch: Batch, economy: Economy) -> Expected:
-    """The peak of a stage under an economy, as long as no more decoded samples are kept than are there now."""
+def expect(
+    model: UMAdapt,
+    stage: Stage,
+    build: Callable[[UMAdapt], Stage],
+    batch: Batch,
+    economy: Economy,
+    narrow: bool = False,
+) -> Expected:
+    """The peak of a stage under an economy, as long as no more decoded samples are kept than are there now.
+
+    OURS: with bfloat16 (`narrow`) an upper bound, because a rehearsal counts float32: the activations of that, and a
+    copy of all weights in half of their bytes, which the backward pass keeps.
+    """
     copy = hollow(model)
     rehearsed = build(copy)
     copy.train()  # as the loop will
@@ -147,12 +161,13 @@ def expect(model: UMAdapt, stage: Stage, build: Callable[[UMAdapt], Stage], batc
     on_cpu = model.mean.device.type == "cpu"
     before, highest = held(model.mean.device)
     trained = [size_of(turn.parameters) for turn in stage.turns]
+    weights = size_of([*model.parameters(), *(p for net in stage.extra.values() for p in net.parameters())])
     return Expected(
         before=before,
         highest=highest,
-        weights=size_of([*model.parameters(), *(p for net in stage.extra.values() for p in net.parameters())]),
+        weights=weights,
         optimisers=ADAM * sum(trained),
-        step=need.peak,
+        step=need.peak + (weights // 2 if narrow else 0),
         workspace=int(WORKSPACE * need.largest + (FIRST_STEPS if on_cpu else 0)),
         saving=max(trained) + size_of(model.state_dict().values()) if on_cpu else 0,
         data=(WAITING if on_cpu else 1) * size_of(tree_leaves(batch)),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from umadapt import memory, ranks
+from umadapt import memory, ranks, speed
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import Semi
 from umadapt.data.augment import Augment
@@ -35,6 +35,7 @@ def run(config: Semi) -> int:
     if ("select" if selects else "adapt") not in before["done"]:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = pick_device(config.device)
+    speed.check(config, device)
     photos = [Folder(address) for address in config.target]
     for folder in photos:
         if not folder.has("image", folder.ids[0]):
@@ -73,7 +74,16 @@ def run(config: Semi) -> int:
 
     stage = build(model)
     memory.arrange(config, model, stage, build, run_folder)
-    fit(stage, model, run_folder, seed=config.seed, clip=config.clip, save_every=config.save_every)
+    fit(
+        stage,
+        model,
+        run_folder,
+        seed=config.seed,
+        clip=config.clip,
+        save_every=config.save_every,
+        precision=config.precision,
+        compile=config.compile,
+    )
     save_samples(model, run_folder, photos[0], photos[0].ids, "semi")
     count = sum(len(ids) for _, ids in labelled)
     print(f"{config.out}: trained on {count} labelled photos and {sum(len(f.ids) for f in photos)} others")

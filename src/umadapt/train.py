@@ -9,7 +9,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from umadapt import memory, ranks, viz
+from umadapt import memory, ranks, speed, viz
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import ModelSpec, Train, parse_graph
 from umadapt.data.augment import Augment
@@ -31,6 +31,7 @@ PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
 def run(config: Train) -> int:
     """Train the stages that are asked for and not yet done."""
     device = pick_device(config.device)
+    speed.check(config, device)
     folder = Folder(config.source)
     ids = labelled_ids(folder, config)
     train_ids, heldout_ids = split_heldout(ids, config.holdout)
@@ -86,6 +87,8 @@ def run(config: Train) -> int:
             clip=config.clip,
             decay=config.decay,
             save_every=config.save_every,
+            precision=config.precision,
+            compile=config.compile,
         )
     if run_folder.done("transfer") and model.graph and "transfer_report" not in run_folder.config and not ranks.rank():
         report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)

@@ -12,6 +12,11 @@ def scaled(channels: int, width: float) -> int:
     return channels if width == 1 else max(8, round(channels * width / 8) * 8)
 
 
+def wide(x: Tensor) -> Tensor:
+    """What a network hands to a loss: float32 where autocast has made it bfloat16, else as it is."""
+    return x.float() if x.dtype == torch.bfloat16 else x
+
+
 def conv(cin: int, cout: int, kernel: int, stride: int = 1, *, norm: bool = True) -> nn.Sequential:
     """`Conv*` of Supp. Tables 1 and 2: convolution, BN, leaky ReLU(0.2); plain hidden `Conv` has no BN."""
     layers: list[nn.Module] = [nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=not norm)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from umadapt.nets.blocks import deconv, initialise, scaled
+from umadapt.nets.blocks import deconv, initialise, scaled, wide
 from umadapt.nets.recompute import SPEND, forward
 
 
@@ -24,4 +24,4 @@ class ContourDecoder(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return forward(self, [*self.ups, self.head], x)
+        return wide(forward(self, [*self.ups, self.head], x))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from umadapt.nets.blocks import initialise, scaled
+from umadapt.nets.blocks import initialise, scaled, wide
 
 Tuples = Mapping[str, Tensor]  # LATENT and task names -> (B, C, ...)
 LATENT = "latent"
@@ -63,7 +63,7 @@ class JointCritic(nn.Module):
             merge(torch.cat([self.stems[task](tuples[task]) for task in group], dim=1))
             for group, merge in zip(self.groups, self.merges, strict=True)
         ]
-        return self.head(torch.cat([*parts, self.latent(tuples[LATENT])], dim=1))
+        return wide(self.head(torch.cat([*parts, self.latent(tuples[LATENT])], dim=1)))
 
 
 def layer(cin: int, cout: int, kernel: int, stride: int = 1, *, norm: bool = True) -> nn.Sequential:

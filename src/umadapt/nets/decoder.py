@@ -6,7 +6,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from umadapt.nets.blocks import UpProjection, initialise, scaled
+from umadapt.nets.blocks import UpProjection, initialise, scaled, wide
 from umadapt.nets.recompute import SPEND, forward
 
 
@@ -25,4 +25,4 @@ class Decoder(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)  # OURS: start near the activation's middle, whatever the width
 
     def forward(self, x: Tensor) -> Tensor:
-        return forward(self, [self.reduce, *self.ups, self.head], x)
+        return wide(forward(self, [self.reduce, *self.ups, self.head], x))

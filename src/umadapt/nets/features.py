@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from umadapt.nets.blocks import conv, deconv, initialise, scaled
+from umadapt.nets.blocks import conv, deconv, initialise, scaled, wide
 
 
 class FeatureDecoder(nn.Module):
@@ -25,4 +25,4 @@ class FeatureDecoder(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.layers(x)[..., : size[0], : size[1]]
+        return wide(self.layers(x)[..., : size[0], : size[1]])

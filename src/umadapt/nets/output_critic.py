@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from umadapt.nets.blocks import initialise
+from umadapt.nets.blocks import initialise, wide
 
 
 class OutputCritic(nn.Module):
@@ -20,4 +20,4 @@ class OutputCritic(nn.Module):
         initialise(self)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self.layers(maps)
+        return wide(self.layers(maps))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from umadapt.nets.blocks import conv, deconv, initialise, scaled
+from umadapt.nets.blocks import conv, deconv, initialise, scaled, wide
 from umadapt.nets.recompute import SPEND, forward
 
 
@@ -52,7 +52,7 @@ class TransferNet(nn.Module):
     def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
         """(B, C_task, 16h, 16w) for each input task to (B, cout, 16h, 16w)."""
         blocks = [self.read, *self.encoder, *self.decoder, self.head]
-        return forward(self, blocks, *(maps[task] for task in self.stems))
+        return wide(forward(self, blocks, *(maps[task] for task in self.stems)))
 
     def read(self, *maps: Tensor) -> Tensor:
         """The stems of all input tasks, side by side."""

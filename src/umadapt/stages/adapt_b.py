@@ -13,6 +13,7 @@ from umadapt import together
 from umadapt.config import Adapt
 from umadapt.cross_task import add_trunk_features, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
+from umadapt.nets.blocks import wide
 from umadapt.nets.critic import LATENT, JointCritic, Tuples, gradient_penalty
 from umadapt.nets.features import FeatureDecoder
 from umadapt.nets.model import UMAdapt
@@ -25,7 +26,7 @@ def generator_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointC
     """Res-5 of M_t makes tuples that the critic takes for real; CCR or FCF keeps the content."""
     features = model.encoder.branches["target"](batch["res4"])
     predictions = model.decode(features)
-    score = together.mean(critic({LATENT: features, **encode(model, predictions, config.gradient_mask)}).mean())
+    score = together.mean(critic({LATENT: wide(features), **encode(model, predictions, config.gradient_mask)}).mean())
     terms = {"critic": -config.joint_weight * score}
     if config.method == "b-fcf":
         terms["fcf"] = config.fcf * reconstruction(extra["features"], features, batch["res4"])
@@ -38,11 +39,12 @@ def critic_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointCrit
     """E[D(fake)] - E[D(real)] + gp * penalty (Gulrajani et al., NIPS 2017, Algorithm 1)."""
     with torch.no_grad():
         features = model.encoder.branches["target"](batch["res4"])
-        fakes = {LATENT: features, **encode(model, model.decode(features), config.gradient_mask)}
+        fakes = {LATENT: wide(features), **encode(model, model.decode(features), config.gradient_mask)}
         reals = real_tuples(model, batch["source"])
     gap = together.mean(critic(reals).mean() - critic(fakes).mean())
     epsilon = together.rows(len(features)).draw(torch.rand)
-    penalty = together.mean(gradient_penalty(critic, reals, fakes, epsilon.to(features)))
+    with torch.autocast(features.device.type, enabled=False):  # OURS: the penalty is differentiated twice, in float32
+        penalty = together.mean(gradient_penalty(critic, reals, fakes, epsilon.to(wide(features))))
     return Loss({"gap": -gap, "penalty": config.gp * penalty}, {"score_gap": gap.detach()})
 
 
@@ -56,7 +58,7 @@ def feature_losses(model: UMAdapt, batch: Batch, decoder: nn.Module) -> Loss:
 def real_tuples(model: UMAdapt, source: Batch) -> Tuples:
     """(M_s(x_s), ground truth maps); half of the label maps as pseudo-softmax."""
     maps = {name: task.encode_truth(task.prepare(source[name])) for name, task in model.tasks.items()}
-    return {LATENT: model.encode(source["image"], "source"), **maps}
+    return {LATENT: wide(model.encode(source["image"], "source")), **maps}
 
 
 def reconstruction(decoder: nn.Module, features: Tensor, res4: Tensor) -> Tensor:
@@ -64,7 +66,7 @@ def reconstruction(decoder: nn.Module, features: Tensor, res4: Tensor) -> Tensor
 
     OURS: in units of the features' mean square, so that its weight means the same for every backbone.
     """
-    made = decoder(features, tuple(res4.shape[-2:]))
+    made, res4 = decoder(features, tuple(res4.shape[-2:])), wide(res4)
     return together.mean(F.mse_loss(made, res4)) / together.mean(res4.square().mean()).clamp(min=1e-12)
 
 
