@@ -24,8 +24,8 @@ train --source {OUT}/rooms --out {OUT}/base --backbone resnet10t --weights none 
       --width 0.25 --transfer-width 0.25 --transfer-steps 1000 --base-steps 900 --contour-steps 100
       --batch 12 --lr 1e-3 --optimiser joint --alpha 0.1
 adapt {OUT}/base --target {OUT}/photos --out {OUT}/adabn --method adabn
-adapt {OUT}/base --target {OUT}/photos --out {OUT}/noadv --method noadv --lr 3e-5
-adapt {OUT}/base --target {OUT}/photos --out {OUT}/adv   --method adv   --lr 3e-5
+adapt {OUT}/base --target {OUT}/photos --out {OUT}/noadv --method noadv
+adapt {OUT}/base --target {OUT}/photos --out {OUT}/adv   --method adv
 evaluate {OUT}/base  --data {OUT}/test
 evaluate {OUT}/adabn --data {OUT}/test
 evaluate {OUT}/noadv --data {OUT}/test

@@ -194,7 +194,7 @@ def test_the_papers_sizes_and_the_demos() -> None:
     )
     step = next(s for s in ladder(own, OWN, RUNGS) if s.name == "seed-0/noadv")
     assert step.command == (
-        "umadapt adapt demo/seed-0/source-only --target o/photos --method noadv --lr 3e-5 "
+        "umadapt adapt demo/seed-0/source-only --target o/photos --method noadv --steps 100 "
         "--out demo/seed-0/noadv --seed 0"
     )
 

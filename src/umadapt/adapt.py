@@ -13,7 +13,7 @@ import torch
 
 from umadapt import candidates, memory, ranks, speed
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, load_weights, pick_device, read_config
-from umadapt.config import Adapt
+from umadapt.config import Adapt, Method
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, split_heldout, whole_images
 from umadapt.data.folder import Folder
@@ -33,6 +33,18 @@ STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
     "output-adv": output_adv.stage,
     "mean-teacher": mean_teacher.stage,
 }
+# learning rates of Res-5, chosen on the demo's photos (docs/results.md); without the consensus PRINTED_RATE
+RATES: dict[Method, float] = {
+    "noadv": 3e-4,
+    "noadv-1": 3e-4,
+    "adv": 3e-4,
+    "b-ccr": 3e-5,
+    "b-fcf": 3e-5,
+    "minent": 3e-5,
+    "output-adv": 3e-5,
+    "mean-teacher": 1e-4,
+}
+PRINTED_RATE = 1e-5  # the energy alone drifts at more
 # what a method reads of the labelled source; the others read nothing of it
 READS = {"adv": "labels", "b-ccr": "images", "b-fcf": "images", "output-adv": "images"}
 NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
@@ -40,6 +52,7 @@ NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
 
 def run(config: Adapt) -> int:
     """Re-estimate statistics, then run Algorithm 2 unless the method is AdaBN alone."""
+    config = dataclasses.replace(config, lr=config.lr or own_rate(config))
     before = read_config(config.run)
     if not config.target:
         raise UserError("adapt wants --target PHOTOS, a folder of photos")
@@ -105,6 +118,12 @@ def run(config: Adapt) -> int:
     save_samples(model, run_folder, photos, photos.ids, "adapt")
     print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {', '.join(config.target)}")
     return 0
+
+
+def own_rate(config: Adapt) -> float:
+    """The learning rate of a method that is given none; of AdaBN, which takes no step, 0."""
+    held = config.method not in NEED_TRANSFERS or config.consensus
+    return RATES.get(config.method, 0.0) if held else PRINTED_RATE
 
 
 def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:

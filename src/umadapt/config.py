@@ -255,9 +255,9 @@ class Adapt:
     method: Method = "noadv"  # what to minimise
     source: str | None = None  # labelled data for adv, b-ccr, b-fcf, output-adv; default: the one of RUN
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
-    statistics_share: float = 1.0  # share of the photos in them; the rest are the source's (AdaBN is 1)
+    statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn: always 1
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
-    steps: int = 50  # target steps; more lower the energy further and, measured, raise the errors
+    steps: int = 100  # target steps
     batch: int = 16  # images a step
     views: int = 2  # augmented views of each photo, of which frozen networks' results are kept; 0 = new ones each step
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
@@ -265,7 +265,7 @@ class Adapt:
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
-    lr: float = 1e-5  # learning rate of Res-5
+    lr: float = 0.0  # learning rate of Res-5; 0 = the method's own, see RATES in adapt.py
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
     pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy
@@ -278,7 +278,7 @@ class Adapt:
     teacher: Literal["start", "average"] = "start"  # whose predictions: of the starting weights, or of --average's
     prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
-    forward: Literal["fresh", "shared"] = "fresh"  # noadv, adv: a forward a task, as printed; or one a step (faster)
+    forward: Literal["fresh", "shared"] = "shared"  # noadv, adv: one forward a step; or one a task, as printed
     critic_every: int = 5  # adv: m, target steps between updates of the transfer nets
     critic_lr: float = 1e-5  # adv: learning rate of the transfer nets
     energy: Literal["hinge", "literal"] = "hinge"  # adv: bounded energy (EBGAN), or real - fake as printed in the paper

@@ -19,18 +19,23 @@ class Rung:
     name: str
     title: str
     adapt: str = ""  # arguments of `adapt`; empty for the rungs that other commands make
+    steps: tuple[int, int] = (60, 100)  # of adapt: short, full
 
 
+# Algorithm 2 without what keeps it from drifting: a few gentle steps from AdaBN
+PRINTED = "--consensus 0 --statistics-share 1 --forward fresh --decay 0 --views 0"
 RUNGS = (
     Rung("source-only", "source only"),
     Rung("no-distil", "source only, no distillation (α = 0)"),
-    Rung("adabn-res5", "AdaBN, Res-5", "--method adabn --statistics res5"),
-    Rung("adabn", "AdaBN, whole encoder", "--method adabn"),
+    Rung("adabn-res5", "AdaBN, Res-5", "--method adabn --statistics res5", (0, 0)),
+    Rung("adabn", "AdaBN, whole encoder", "--method adabn", (0, 0)),
     Rung("minent", "entropy minimisation", "--method minent"),
     Rung("output-adv", "output adversary", "--method output-adv"),
     Rung("mean-teacher", "mean teacher", "--method mean-teacher"),
-    Rung("b-fcf", "UM-Adapt-B (FCF)", "--method b-fcf"),
-    Rung("b-ccr", "UM-Adapt-B (CCR)", "--method b-ccr"),
+    Rung("b-fcf", "UM-Adapt-B (FCF)", "--method b-fcf", (20, 40)),
+    Rung("b-ccr", "UM-Adapt-B (CCR)", "--method b-ccr", (20, 40)),
+    Rung("noadv-printed", "UM-Adapt (noAdv), as printed", f"--method noadv {PRINTED}", (20, 50)),
+    Rung("adv-printed", "UM-Adapt (Adv), as printed", f"--method adv {PRINTED}", (20, 50)),
     Rung("noadv-1", "UM-Adapt (noAdv)-1", "--method noadv-1"),
     Rung("noadv", "UM-Adapt (noAdv)", "--method noadv"),
     Rung("adv", "UM-Adapt (Adv)", "--method adv"),
@@ -39,7 +44,7 @@ RUNGS = (
 )
 NEEDED = {"semi": ("adv",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
 LABELLED = ("semi", "oracle")  # rungs that read labels of the target
-READS_SOURCE = ("adv", "b-fcf", "b-ccr", "output-adv")
+READS_SOURCE = ("adv", "adv-printed", "b-fcf", "b-ccr", "output-adv")
 
 OWN = {  # what indoor-small renders where no data is given: folder, views (short, full), the rest; as recipes/demo.py
     "source": ("rooms", (320, 640), "--style synthetic --seed 1"),
@@ -75,7 +80,7 @@ class Recipe:
     """Arguments of the three commands that train, without data, seed and folders."""
 
     train: str
-    adapt: str
+    adapt: str  # of every variant, beside its own
     semi: str
 
 
@@ -87,11 +92,8 @@ def recipe(config: Reproduce) -> Recipe:
     size = f" --size {config.size[0]}x{config.size[1]}" if config.size else ""
     if config.suite != "indoor-small":  # the presets say the rest, as do the commands' own defaults
         train = f"--preset {config.suite} {net}{size}"
-        return (
-            Recipe(f"{train} --transfer-steps 2000 --base-steps 4000 --contour-steps 500", "--steps 20", "--steps 60")
-            if short
-            else Recipe(train, "", "")
-        )
+        fewer = " --transfer-steps 2000 --base-steps 4000 --contour-steps 500"
+        return Recipe(train + fewer, "", "--steps 60") if short else Recipe(train, "", "")
     own = config.source is None
     net = ("" if config.backbone else "--backbone resnet10t ") + net + ("" if config.weights else " --weights none")
     size = size or f" --size {'96x128' if own else '120x160'}"
@@ -104,10 +106,8 @@ def recipe(config: Reproduce) -> Recipe:
     if short:
         steps = "--transfer-steps 500 --base-steps 400 --contour-steps 60 --batch 12"
     steps += " --optimiser joint --alpha 0.1"
-    # the demo adapts to rendered photos at 3e-5; on real ones the default, chosen on val-a, stays
-    adapt = "" if config.target else "--lr 3e-5"
     train = f"{net}{size} --width 0.25 --transfer-width 0.25 {steps} --lr {lr}"
-    return Recipe(train, adapt + (" --steps 20" if short else ""), "--steps 60" if short else "")
+    return Recipe(train, "", "--steps 60" if short else "")
 
 
 def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tuple[list[Rung], dict[str, str]]:
@@ -160,7 +160,9 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
             tail = ["--out", run, "--seed", str(seed), *device]
             base = str(folder / "source-only")
             if rung.adapt:
-                words = ["adapt", base, *targets, *shlex.split(f"{rung.adapt} {made.adapt}")]
+                count = rung.steps[config.budget == "full"]
+                own = f"{rung.adapt} --steps {count}" if count else rung.adapt
+                words = ["adapt", base, *targets, *shlex.split(f"{own} {made.adapt}")]
                 words += ["--source", data.source] if rung.name in READS_SOURCE else []
             elif rung.name == "semi":
                 words = ["semi", str(folder / "adv"), *targets]
