@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from umadapt.consensus import TRANSFER_SHARE, consensus, distance
+from toys import random_batch
+from umadapt.consensus import UNKNOWN, consensus, distance, shares_of, weigh
 from umadapt.nets.model import UMAdapt
 
 
@@ -16,7 +17,7 @@ def adapted(tiny: UMAdapt) -> UMAdapt:
 
 
 def vote(model: UMAdapt, images: torch.Tensor, *witnesses: str) -> dict[str, torch.Tensor]:
-    return consensus(model, model.encoder.branches["target"], images, witnesses)
+    return consensus(model, lambda x: model.encode(x, "target"), images, shares_of({}, model.tasks, witnesses))
 
 
 def test_alone_it_is_the_prediction(adapted: UMAdapt) -> None:
@@ -40,9 +41,10 @@ def test_transfer_nets_vote_on_what_the_others_agree_on(adapted: UMAdapt) -> Non
     with torch.no_grad():
         cross = adapted.cross(seen)
     torch.testing.assert_close(all_["normals"], seen["normals"])  # no transfer net writes them
-    mixed = (1 - TRANSFER_SHARE) * seen["depth"] + TRANSFER_SHARE * cross["depth"]
+    share = UNKNOWN["transfer"]
+    mixed = (1 - share) * seen["depth"] + share * cross["depth"]
     torch.testing.assert_close(all_["depth"], mixed)
-    odds = (1 - TRANSFER_SHARE) * seen["seg"].log_softmax(1) + TRANSFER_SHARE * cross["seg"].log_softmax(1)
+    odds = (1 - share) * seen["seg"].log_softmax(1) + share * cross["seg"].log_softmax(1)
     torch.testing.assert_close(all_["seg"].softmax(1), odds.softmax(1))
 
 
@@ -76,3 +78,20 @@ def test_no_task_counts_more_for_larger_numbers(adapted: UMAdapt) -> None:
     far = distance(adapted, {**found, "depth": taught["depth"] + 0.1}, taught)
     assert (far - near).item() == pytest.approx(torch.tensor(2.0).log().item() / 3, rel=0.35)
     assert torch.isfinite(distance(adapted, taught, taught))
+
+
+def test_a_witness_gets_the_share_that_it_is_worth(adapted: UMAdapt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that knows the truth gets all it can, one that knows nothing gets nothing."""
+    batch = random_batch(adapted)
+    depth = (batch["depth"] / adapted.spec.depth_scale_m).clamp(min=0.01)
+    noise = 50 * torch.randn(4, len(adapted.spec.classes), *adapted.grid(adapted.spec.size))
+    monkeypatch.setattr(adapted, "cross", lambda maps: {"depth": depth, "seg": noise})
+    shares = weigh(adapted, lambda k: batch, 2)
+    assert shares["transfer"] == {"depth": 0.6, "seg": 0.0}
+    assert set(shares["zoom"]) == set(adapted.tasks)
+
+
+def test_shares_of_a_run_or_where_they_are_not_known(adapted: UMAdapt) -> None:
+    known = {"witnesses": {"zoom": {"depth": 0.1}}}
+    assert shares_of(known, ("depth",), ("zoom", "mirror")) == {"zoom": {"depth": 0.1}, "mirror": {"depth": 0.5}}
+    assert shares_of(known, ("depth",), ()) == {}

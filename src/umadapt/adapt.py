@@ -14,6 +14,7 @@ import torch
 from umadapt import candidates, memory, ranks, speed
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, load_weights, pick_device, read_config
 from umadapt.config import Adapt, Method
+from umadapt.consensus import UNKNOWN, shares_of
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, split_heldout, whole_images
 from umadapt.data.folder import Folder
@@ -40,7 +41,7 @@ RATES: dict[Method, float] = {
     "adv": 3e-4,
     "b-ccr": 3e-5,
     "b-fcf": 3e-5,
-    "minent": 3e-5,
+    "minent": 1e-5,
     "output-adv": 3e-5,
     "mean-teacher": 1e-4,
 }
@@ -141,6 +142,8 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
         raise UserError(f"minent lowers the entropy of seg, and {config.run} does not predict it")
     if config.method == "adabn" and config.statistics == "source":
         raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
+    for witness in set(config.witnesses) - set(UNKNOWN):
+        raise UserError(f"--witnesses: no witness {witness!r}; there are {', '.join(UNKNOWN)}")
     if config.consensus and config.teacher == "average" and not config.average:
         raise UserError("--teacher average needs the decay of that average, for example --average 0.98")
 
@@ -217,13 +220,15 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
 
     A copy of the model without numbers makes a stage that can only be rehearsed.
     """
+    before = read_config(config.run)
+    shares = shares_of(before, model.tasks, config.witnesses)
     if folder is None:
         if config.method in ("noadv", "noadv-1"):
-            stage = adapt.stage(model, config, target, real_energy(read_config(config.run)))
+            stage = adapt.stage(model, config, target, real_energy(before), shares)
         else:
             stage = STAGES[config.method](model, config, target)
         return dataclasses.replace(stage, data=pictures(target))
-    ids, _ = split_heldout(folder.ids, float(read_config(config.run)["command"]["holdout"]))
+    ids, _ = split_heldout(folder.ids, float(before["command"]["holdout"]))
     in_graph = tuple(t for t in model.tasks if t in model.graph or any(t in inputs for inputs in model.graph.values()))
     source = Batches(
         folder,
@@ -245,7 +250,7 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
         return {**out, "source": source(step // every)} if (step + 1) % every == 0 else out
 
     if config.method == "adv":
-        stage = adapt.stage(model, config, both, margins(model, source, config.margin))
+        stage = adapt.stage(model, config, both, margins(model, source, config.margin), shares)
     else:
         stage = STAGES[config.method](model, config, both)
     return dataclasses.replace(stage, data=(*pictures(target), source))

@@ -4,64 +4,110 @@ as one teacher.
 OURS; not in the paper. These predictions err in different ways, so all of them merged are better than each. The energy
 of Algorithm 2 makes direct and cross-task prediction agree anywhere, also where both are wrong; the consensus says
 where. Its votes come from weights that stand still (or follow slowly), so it cannot slide away with what it teaches.
+What a witness is worth differs with the data (a transfer net may be the best or the worst judge of depth), so each
+one's share is measured on labelled images that training did not see (`weigh`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from umadapt.nets.model import Maps, UMAdapt
 
+See = Callable[[Tensor], Tensor]  # images (B, 3, H, W) to Res-5c features
+Shares = dict[str, dict[str, float]]  # witness -> task -> its share of the merged prediction
+
 ZOOM = 4 / 3  # the larger copy; at 5/3 depth is far off already
-ZOOM_SHARE = 0.4  # of the larger copy's vote, beside the picture's own
-TRANSFER_SHARE = 0.35  # of the transfer nets' vote; from .25 to .5 it hardly matters (docs/method.md)
+TRIED = tuple(k / 20 for k in range(13))  # shares that are tried, up to .6
+UNKNOWN = {"mirror": 0.5, "zoom": 0.3, "transfer": 0.2}  # shares of witnesses that were not measured
 LEAST = 1e-6  # a distance below this has no gradient
 
 
+def shares_of(config: Mapping[str, Any], tasks: Collection[str], witnesses: Collection[str]) -> Shares:
+    """The shares of these witnesses, as training has measured them for a run."""
+    known = config.get("witnesses", {})
+    return {witness: known.get(witness) or dict.fromkeys(tasks, UNKNOWN[witness]) for witness in witnesses}
+
+
 @torch.no_grad()
-def consensus(model: UMAdapt, branch: nn.Module, images: Tensor, witnesses: Collection[str]) -> Maps:
+def consensus(model: UMAdapt, see: See, images: Tensor, shares: Shares) -> Maps:
     """The merged predictions of every task.
 
     Args:
-        branch: the Res-5 that predicts.
+        see: the encoder.
         images: (B, 3, H, W), in their own colours.
-        witnesses: who votes beside the direct prediction: "mirror", mirror images; "zoom", a larger copy; "transfer",
-            the transfer nets, which read what the others agree on.
+        shares: of the witnesses that vote beside the direct prediction: "mirror", mirror images; "zoom", a larger
+            copy; "transfer", the transfer nets, which read what the others agree on.
     """
-
-    def look(pictures: Tensor) -> Maps:
-        maps = model.decode(branch(model.trunk(pictures, "target")))
-        if "mirror" not in witnesses:
-            return maps
-        mirrored = model.decode(branch(model.trunk(pictures.flip(-1), "target")))
-        return merge(model, maps, {name: task.mirror(mirrored[name]) for name, task in model.tasks.items()}, 0.5)
-
-    maps = look(images)
-    if "zoom" in witnesses:
-        grid = next(iter(maps.values())).shape[-2:]
-        larger = [32 * round(ZOOM * side / 32) for side in images.shape[-2:]]  # whole cells of Res-5
-        s = math.sqrt(math.prod(larger) / math.prod(images.shape[-2:]))
-        found = look(F.interpolate(images, larger, mode="bilinear", align_corners=False))
-        votes = {
-            name: task.shrink(F.interpolate(found[name], grid, mode="bilinear", antialias=True), s)
-            for name, task in model.tasks.items()
-        }
-        maps = merge(model, maps, votes, ZOOM_SHARE)
-    return merge(model, maps, model.cross(maps), TRANSFER_SHARE) if "transfer" in witnesses else maps
+    maps = look(model, see, images, shares)
+    for witness in ("zoom", "transfer"):
+        if witness in shares:
+            maps = merge(model, maps, ask(witness, model, see, images, maps, shares), shares[witness])
+    return maps
 
 
-def merge(model: UMAdapt, maps: Maps, votes: Maps, share: float) -> Maps:
-    """Maps of every task, with a share of the votes where there are any."""
-    pair = (1 - share, share)
+def look(model: UMAdapt, see: See, images: Tensor, shares: Shares) -> Maps:
+    """Direct predictions, with those of the mirror images where these vote."""
+    maps = model.decode(see(images))
+    if "mirror" not in shares:
+        return maps
+    mirrored = model.decode(see(images.flip(-1)))
+    return merge(model, maps, {name: t.mirror(mirrored[name]) for name, t in model.tasks.items()}, shares["mirror"])
+
+
+def ask(witness: str, model: UMAdapt, see: See, images: Tensor, maps: Maps, shares: Shares) -> Maps:
+    """What a witness says, "zoom" or "transfer", where the others have agreed on `maps`."""
+    if witness == "transfer":
+        return model.cross(maps)
+    grid = next(iter(maps.values())).shape[-2:]
+    larger = [32 * round(ZOOM * side / 32) for side in images.shape[-2:]]  # whole cells of Res-5
+    s = math.sqrt(math.prod(larger) / math.prod(images.shape[-2:]))
+    found = look(model, see, F.interpolate(images, larger, mode="bilinear", align_corners=False), shares)
     return {
-        name: model.tasks[name].merge([map_, votes[name]], pair) if name in votes else map_
+        name: task.shrink(F.interpolate(found[name], grid, mode="bilinear", antialias=True), s)
+        for name, task in model.tasks.items()
+    }
+
+
+def merge(model: UMAdapt, maps: Maps, votes: Maps, shares: Mapping[str, float]) -> Maps:
+    """Maps of every task, with the votes where there are any."""
+    return {
+        name: model.tasks[name].merge([map_, votes[name]], (1 - shares[name], shares[name])) if name in votes else map_
         for name, map_ in maps.items()
     }
+
+
+@torch.no_grad()
+def weigh(model: UMAdapt, batches: Callable[[int], Mapping[str, Any]], count: int) -> Shares:
+    """The share at which each witness lowers a task's loss the most, one witness after the other.
+
+    Args:
+        batches: of labelled images of the source, augmented, that training has not seen.
+        count: how many batches to take.
+    """
+
+    def see(images: Tensor) -> Tensor:
+        return model.encode(images, "source")
+
+    shares: Shares = {"mirror": dict.fromkeys(model.tasks, UNKNOWN["mirror"])}
+    for witness in ("zoom", "transfer"):
+        losses = {task: torch.zeros(len(TRIED)) for task in (model.tasks if witness == "zoom" else model.graph)}
+        for batch in map(batches, range(count)):
+            maps = consensus(model, see, batch["image"], shares)
+            votes = ask(witness, model, see, batch["image"], maps, shares)
+            for name, sums in losses.items():
+                task = model.tasks[name]
+                truth = task.prepare(batch[name])
+                merged = (task.merge([maps[name], votes[name]], (1 - share, share)) for share in TRIED)
+                sums += torch.stack([task.loss(map_, truth).cpu() for map_ in merged])
+        shares[witness] = {name: TRIED[int(sums.argmin())] for name, sums in losses.items()}
+    return shares
 
 
 def distance(model: UMAdapt, predictions: Maps, taught: Maps) -> Tensor:

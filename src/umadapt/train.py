@@ -12,6 +12,7 @@ import torch
 from umadapt import memory, ranks, speed, viz
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import ModelSpec, Train, parse_graph
+from umadapt.consensus import weigh
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, class_frequencies, split_heldout
 from umadapt.data.folder import Folder
@@ -25,6 +26,7 @@ from umadapt.tasks import label_of
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
+WEIGHED = 64  # images that the witnesses of the consensus are weighed on
 PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
 
 
@@ -92,6 +94,8 @@ def run(config: Train) -> int:
         )
     if run_folder.done("transfer") and model.graph and "transfer_report" not in run_folder.config and not ranks.rank():
         report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)
+    if run_folder.done("base") and "witnesses" not in run_folder.config and not ranks.rank():
+        report_witnesses(model, run_folder, folder, heldout_ids or train_ids, config)
     if run_folder.done("base") and not (config.out / "samples" / "base.png").exists():
         save_samples(model, run_folder, folder, heldout_ids or train_ids, "base")
     print(f"{config.out}: {', '.join(run_folder.config['done'])} done")
@@ -222,6 +226,21 @@ def load_backbone(model: UMAdapt, source: str) -> None:
             raise UserError(f"{source} does not fit {spec.backbone}: {str(error).splitlines()[-1].strip()}") from error
     trunk, branch, _ = split(net, spec.backbone)
     model.encoder.trunks["source"], model.encoder.branches["source"] = trunk, branch
+
+
+def report_witnesses(model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[str, ...], config: Train) -> None:
+    """Print and store what share of the consensus each witness is worth, on images that were held out."""
+    chosen = ids[:: -(-len(ids) // WEIGHED)]
+    size = min(config.batch, len(chosen))
+    grid, recipe = model.grid(model.spec.size), Augment(strength=config.augment)
+    make = Batches(folder, chosen, model.spec.size, grid, tasks=model.spec.tasks, batch=size, recipe=recipe)
+    count = -(-2 * len(chosen) // size)  # each image twice
+    model.eval()
+    shares = weigh(model, lambda k: to_device(make(k), model.mean.device), count)
+    run.config["witnesses"] = shares
+    run.write_config()
+    for witness, tasks in shares.items():
+        print(f"share of {witness} in the consensus: " + ", ".join(f"{t} {share:.2f}" for t, share in tasks.items()))
 
 
 def report_transfers(

@@ -18,7 +18,7 @@ from umadapt.loop import Stage, take
 from umadapt.nets.model import UMAdapt
 from umadapt.stages import adapt
 
-CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"))
+CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), lr=1e-5)
 
 
 def make(forward: str, consensus: float = 0.0) -> tuple[UMAdapt, Stage]:

@@ -13,7 +13,8 @@ from umadapt.stages import adapt, base, contour, statistics, transfer
 
 
 def configure(**changes: object) -> Adapt:
-    return Adapt(run=Path("r"), target=("t",), out=Path("o"), **changes)  # type: ignore[arg-type]
+    options = {"forward": "fresh", "lr": 1e-5, **changes}
+    return Adapt(run=Path("r"), target=("t",), out=Path("o"), **options)  # type: ignore[arg-type]
 
 
 def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:

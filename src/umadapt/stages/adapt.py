@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.average import follow
 from umadapt.config import Adapt
-from umadapt.consensus import consensus, distance
+from umadapt.consensus import Shares, consensus, distance, shares_of
 from umadapt.cross_task import add_trunk_features, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
@@ -150,6 +150,7 @@ def stage(
     config: Adapt,
     batches: Callable[[int], Batch],
     real: Mapping[str, float] = {},
+    shares: Shares | None = None,
 ) -> Stage:
     """One Adam a task on the target's Res-5; in `adv` also one a transfer net, on a copy of the stage-1 nets.
 
@@ -157,9 +158,11 @@ def stage(
         batches: target batches with "image" and "contour"; for `adv`, "source" holds a batch of source labels at the
             steps on which the transfer nets are updated.
         real: energy of real tuples of each task, the unit of `--margin` and `--energy-floor`.
+        shares: of the witnesses of the consensus; default: as where they are not known.
     """
     parameters = model.adaptable(config.bn)
     branch = model.encoder.branches["target"]
+    votes = shares_of({}, model.tasks, config.witnesses) if shares is None else shares
     graph = [task for task in model.graph if config.method != "noadv-1" or task == "seg"]
     nets, extra = model.transfers, {}
     if config.method == "adv":
@@ -194,7 +197,8 @@ def stage(
         batch = add_trunk_features(model, batch)
         if not config.consensus or "taught" in batch:
             return batch
-        return {**batch, "taught": consensus(model, teacher, batch["plain"], config.witnesses)}
+        see = lambda images: teacher(model.trunk(images, "target"))  # noqa: E731
+        return {**batch, "taught": consensus(model, see, batch["plain"], votes)}
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
