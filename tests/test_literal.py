@@ -17,7 +17,7 @@ from umadapt.nets.model import UMAdapt
 from umadapt.stages import adapt, base
 
 TOLERANCE = 1e-4  # relative to the largest gradient of a tensor
-CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method="adv", consensus=0.0)
+CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method="adv", consensus=0.0, forward="fresh")
 
 
 @pytest.fixture
