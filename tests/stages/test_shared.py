@@ -91,3 +91,15 @@ def test_command(toy_world: Path, tmp_path: Path) -> None:
     adapt = ["adapt", base, "--target", str(toy_world), "--out", out, "--forward", "shared", "--method", "adv"]
     assert main([*adapt, "--steps", "5", "--batch", "4", "--candidates", "0"]) == 0
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_batch_may_be_prepared_again() -> None:
+    """What one step adds to a batch of kept features does not reach the next."""
+    model, stage = make("shared")
+    assert stage.frozen is not None
+    kept = stage.frozen(random_batch(model))
+    before = set(kept)
+    for _ in range(2):
+        torch.manual_seed(1)
+        assert stage.turns[0].loss(stage.prepare(kept)).terms
+    assert set(kept) == before

@@ -202,7 +202,7 @@ def stage(
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
-        batch = frozen(batch)
+        batch = {**frozen(batch)}  # what is added stays with this step
         if config.forward == "shared":
             with together.shared(len(batch["ids"])):
                 batch["shared"] = batch["ids"], shared_gradients(model, batch, graph, config, loss)
