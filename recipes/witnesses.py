@@ -3,7 +3,7 @@
     python recipes/witnesses.py RUN LABELLED [--protocol nyud]
 
 The shares are those that training has measured on the source ("witnesses" in RUN's config.json), so they read no label
-of these photos. Cost: about a minute for a hundred photos on one CPU core.
+of these photos. Cost: three minutes for a hundred photos on one CPU core.
 """
 
 from __future__ import annotations
