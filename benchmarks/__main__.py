@@ -47,10 +47,10 @@ def step(what: str, kind: str, way: str, wanted: float) -> Goal:
 
 GOALS = [
     step("noadv step, times faster", "noadv", "shared", 5),
-    step("  with the features that --views keeps", "noadv", "kept", 5),
+    step("  with the features that --kept-views keeps", "noadv", "kept", 5),
     step("  with --forward fresh, as printed", "noadv", "fresh", 5),
     step("adv step, times faster", "adv", "shared", 5),
-    step("  with the features that --views keeps", "adv", "kept", 5),
+    step("  with the features that --kept-views keeps", "adv", "kept", 5),
     step("  with --forward fresh, as printed", "adv", "fresh", 5),
     step("base step, times faster", "base", "joint", 2),
     step("  with --optimiser per-task, as printed", "base", "per-task", 2),

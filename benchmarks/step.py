@@ -3,7 +3,7 @@
 `noadv` and `base` are whole steps with all their turns; `adv` is one on which the transfer nets are updated too (with
 the default --critic-every 5 that is one step in five). All have the paper's losses alone (--consensus 0). "careful" is
 the literal form with the gradients of frozen weights switched off; "fresh" and "shared" are ours with that --forward,
-"kept" is shared with the features that --views keeps; "per-task" and "joint" are ours with that --optimiser.
+"kept" is shared with the features that --kept-views keeps; "per-task" and "joint" are ours with that --optimiser.
 """
 
 from __future__ import annotations

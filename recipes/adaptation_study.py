@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 # Algorithm 2 as printed, from AdaBN: what there was before the consensus
-PRINTED = "--consensus 0 --statistics-share 1 --forward fresh --decay 0 --views 0 --lr 1e-5"
+PRINTED = "--consensus 0 --statistics-share 1 --forward fresh --decay 0 --kept-views 0 --lr 1e-5"
 AS_PRINTED = {  # name -> arguments beside those
     "noadv": "",
     "noadv, lr x3": "--lr 3e-5",
@@ -98,8 +98,8 @@ RECIPES = {  # name -> arguments beside the common ones
     "share 1": "--statistics-share 1",
     "share 1, adv": "--statistics-share 1 --method adv",
     "share 1, lr x3": "--statistics-share 1 --lr 1e-3",
-    "four views": "--views 4",
-    "new views": "--views 0",
+    "four views": "--kept-views 4",
+    "new views": "--kept-views 0",
     "fresh forward": "--forward fresh",
     "no decay": "--decay 0",
     "the average teaches": f"{FROM_AVERAGE} 0.98",

@@ -24,7 +24,7 @@ $UMADAPT train --source "$OUT/rooms" --out "$OUT/base" --backbone mobilenetv2_10
     --batch 12 --lr 5e-4 --seed "$SEED"
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adabn" --method adabn
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv" --method noadv --seed "$SEED" --candidates 0 \
-    --steps 50 --consensus 0 --statistics-share 1 --forward fresh --decay 0 --views 0  # Algorithm 2 as printed
+    --steps 50 --consensus 0 --statistics-share 1 --forward fresh --decay 0 --kept-views 0  # Algorithm 2 as printed
 for run in base adabn noadv; do
     $UMADAPT evaluate "$OUT/$run" --data "$NYUD:val-a" --protocol nyud --normals-from-depth
 done

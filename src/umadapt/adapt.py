@@ -177,14 +177,17 @@ def keep_views(stage: Stage, target: Union, config: Adapt, device: torch.device,
     one needs. The steps are the same either way.
     """
     samples, photos = stage.steps * config.batch, sum(len(part.ids) for part in target.parts)
-    if stage.frozen is None or ranks.size() > 1 or not 0 < config.views * photos < samples:
+    if stage.frozen is None or ranks.size() > 1 or not 0 < config.kept_views * photos < samples:
         return
     frozen, parts = stage.frozen, list[FrozenViews]()
     for k, part in enumerate(pictures(target)):
         try:
             parts.append(FrozenViews(part, lambda b: frozen(to_device(b, device)), folder / str(k)))
         except NoRoom as error:
-            print(f"views are made again at every step: keeping {config.views} of each photo takes {error}", flush=True)
+            print(
+                f"views are made again at every step: keeping {config.kept_views} of each photo takes {error}",
+                flush=True,
+            )
             shutil.rmtree(folder, ignore_errors=True)
             return
         part.cache.clear()
@@ -205,7 +208,7 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder) -> Union:
             batch=config.batch,
             seed=config.seed + 2 * i,
             recipe=recipe,
-            views=config.views,
+            views=config.kept_views,
             contours=True,
             rank=ranks.rank(),
             world=ranks.size(),

@@ -54,8 +54,8 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
 _ONE = "shard_mb batch save_every critic_every joint_steps views spp views_per_room seeds jobs"
 _ZERO = (
     "seed workers rooms pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr critic_lr "
-    "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen consensus views candidates joint_weight "
-    "joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr consistency"
+    "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen consensus kept_views candidates "
+    "joint_weight joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr consistency"
 )
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
@@ -259,7 +259,7 @@ class Adapt:
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
     steps: int = 100  # target steps
     batch: int = 16  # images a step
-    views: int = 2  # augmented views of each photo, of which frozen networks' results are kept; 0 = new ones each step
+    kept_views: int = 2  # views of each photo, of which frozen networks' results are kept; 0 = new ones each step
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)

@@ -23,7 +23,7 @@ class Rung:
 
 
 # Algorithm 2 without what keeps it from drifting: a few gentle steps from AdaBN
-PRINTED = "--consensus 0 --statistics-share 1 --forward fresh --decay 0 --views 0"
+PRINTED = "--consensus 0 --statistics-share 1 --forward fresh --decay 0 --kept-views 0"
 RUNGS = (
     Rung("source-only", "source only"),
     Rung("no-distil", "source only, no distillation (α = 0)"),
