@@ -34,7 +34,7 @@ STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
     "output-adv": output_adv.stage,
     "mean-teacher": mean_teacher.stage,
 }
-# learning rates of Res-5, chosen on the demo's photos (docs/results.md); without the consensus PRINTED_RATE
+# learning rates of Res-5, chosen on the demo's photos (docs/results.md; that of b-fcf is b-ccr's, not tried)
 RATES: dict[Method, float] = {
     "noadv": 3e-4,
     "noadv-1": 3e-4,
