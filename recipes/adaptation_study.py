@@ -184,7 +184,8 @@ def predictors(row: dict[str, Any]) -> dict[str, float]:
     scores = row["scores"]
     out = {f"energy of {task}": value for task, value in scores["energy"].items()}
     out |= {f"disagreement of {task} with the source model": x for task, x in scores["disagreement"].items()}
-    return out | {k: scores[k] for k in ("total", "entropy", "diversity")} | {"selector": badness(scores, row["real"])}
+    out |= {f"distance of {task} to its consensus": x for task, x in scores["distance"].items()}
+    return out | {k: scores[k] for k in ("total", "entropy", "diversity")} | {"selector": badness(scores)}
 
 
 def spearman(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -236,8 +237,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="recipes side by side, one thread each")
     parser.add_argument("--protocol", default="raw")
     parser.add_argument("--only", default=",,".join(RECIPES), help="names of recipes, separated by two commas")
-    parser.add_argument("rest", nargs="*", help="further arguments of every adapt, after --")
-    arguments = parser.parse_args()
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)  # argparse would not take what follows as ours
+    arguments = parser.parse_args(words[:end])
+    arguments.rest = words[end + 1 :]
     arguments.out.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         parts = list(pool.map(lambda name: job(name, arguments), arguments.only.split(",,")))

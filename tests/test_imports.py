@@ -53,7 +53,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
         *NETS,
     },
     "evaluate": {"ruler", "protocols", *(MEASURE - {"evaluate"})},
-    "score": {"candidates", "selection", *MEASURE},
+    "score": {"candidates", "consensus", "selection", *MEASURE},
     "trust": {"ruler", "protocols", *MEASURE},
     "predict": {"exported", "exported_programs", *MEASURE},
     "export": {"export_graph", "export_int8", "export_programs", "exported", "exported_programs", *MEASURE},

@@ -14,6 +14,7 @@ from umadapt.config import Score
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.score import class_entropy, run, score
+from umadapt.selection import badness
 
 REPORT = {"seg": {"source": {"energy": 0.4}, "heldout": {"energy": 0.5}}, "depth": {"source": {"energy": 0.03}}}
 
@@ -28,7 +29,8 @@ def test_entropy_of_known_maps():
 
 def test_score_does_not_depend_on_the_batch(toy_world, tiny):
     one, many = (score(tiny.eval(), "source", Folder(toy_world), batch=batch) for batch in (1, 5))
-    assert set(one) == {"n", "energy", "total", "disagreement", "entropy", "diversity"}
+    assert set(one) == {"n", "distance", "energy", "total", "disagreement", "entropy", "diversity"}
+    assert one["distance"] == pytest.approx(many["distance"], 1e-3)
     assert set(one["energy"]) == {"seg", "depth"}
     assert one["total"] == pytest.approx(sum(one["energy"].values()))
     assert one["total"] == pytest.approx(many["total"], 1e-4)
@@ -41,6 +43,15 @@ def test_energy_is_zero_where_the_tasks_agree(toy_world, tiny, monkeypatch):
     found = score(tiny.eval(), "source", Folder(toy_world))
     assert found["energy"]["depth"] == 0
     assert found["energy"]["seg"] == pytest.approx(found["entropy"], 1e-4)
+
+
+def test_distance_is_zero_where_nobody_else_votes(toy_world, tiny):
+    photos = Folder(toy_world)
+    alone = score(tiny.eval(), "source", photos, shares={})
+    assert alone["distance"] == pytest.approx({"depth": 0, "normals": 0, "seg": 0}, abs=1e-6)
+    voted = score(tiny, "source", photos)
+    assert all(x > 0 for x in voted["distance"].values())
+    assert badness(alone) < badness(voted)
 
 
 def test_command_ranks_by_score(tmp_path, toy_world, capsys):

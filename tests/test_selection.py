@@ -14,6 +14,8 @@ from toys import write_toy_world
 from umadapt import adapt as command
 from umadapt.candidates import candidate_path, candidate_steps, candidates
 from umadapt.cli import main
+from umadapt.nets.model import UMAdapt
+from umadapt.score import figures, refer, summary
 from umadapt.selection import choose
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
@@ -93,16 +95,17 @@ def test_without_candidates_the_last_weights_are_kept(base: Path, tmp_path: Path
     assert same(branch_of(last), final)
 
 
-def test_collapse_is_not_taken_for_agreement() -> None:
-    """Few classes, of which the network is sure, have the lowest energy of seg; the choice does not fall on them."""
-    real = {"seg": 1.6, "depth": 0.05}
-    good = {"energy": {"seg": 2.69, "depth": 0.025}, "entropy": 2.38, "diversity": 3.32}
-    collapsed = {"energy": {"seg": 1.91, "depth": 0.022}, "entropy": 1.63, "diversity": 2.27}
-    blurred = {"energy": {"seg": 2.91, "depth": 0.024}, "entropy": 2.76, "diversity": 3.19}
-    sure = {"energy": {"seg": 1.75, "depth": 0.060}, "entropy": 1.38, "diversity": 2.40}  # and depth disagrees
-    assert choose([collapsed, blurred, good, sure], real) == 2
-    without_seg = [{"energy": {"depth": e}} for e in (0.03, 0.02)]
-    assert choose(without_seg, {"depth": 0.05}) == 1
+@torch.no_grad()
+def test_collapse_is_not_taken_for_agreement(tiny: UMAdapt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One class everywhere, of which the network is sure, has the lowest energy; the choice does not fall on it."""
+    monkeypatch.setattr(tiny, "cross", lambda maps: {task: maps[task] for task in tiny.graph})  # all tasks agree
+    reference = refer(tiny.eval(), torch.rand(2, 3, 64, 96))
+    near = {task: map_ + 0.01 for task, map_ in reference.agreed.items()}
+    collapsed = near | {"seg": torch.zeros_like(near["seg"]).index_fill(1, torch.tensor([2]), 50.0)}
+    rows = [summary(tiny, figures(tiny, ["a", "b"], maps, reference)) for maps in (collapsed, near)]
+    assert rows[0]["energy"]["seg"] < 1e-3 < rows[1]["energy"]["seg"]
+    assert rows[0]["diversity"] < 1e-3
+    assert choose(rows) == 1
 
 
 def test_scores_of_every_checkpoint(base: Path, tmp_path: Path) -> None:
@@ -115,6 +118,9 @@ def test_scores_of_every_checkpoint(base: Path, tmp_path: Path) -> None:
     assert main([*command, "--json", str(tmp_path / "scores.json")]) == 0
     rows = json.loads((tmp_path / "scores.json").read_text())["ranking"]
     assert sorted(row.get("step", -1) for row in rows) == [-1, 0, 2, 4]
-    start = next(row for row in rows if row.get("step") == 0)
-    assert set(start["disagreement"]) == {"depth", "normals", "seg"}
-    assert choose([start], {"seg": 1.0, "depth": 0.1}) == 0
+    chosen = json.loads((tmp_path / "run" / "config.json").read_text())["selected"]
+    assert next(row["step"] for row in rows if "step" in row) == chosen["step"]
+    for seen in chosen["scores"]:  # while adapting, with one pass of what they share
+        (row,) = [row for row in rows if row.get("step") == seen["step"]]
+        assert seen["distance"] == pytest.approx(row["distance"], rel=1e-4)
+        assert seen["energy"] == pytest.approx(row["energy"], rel=1e-4)

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 
 from toys import write_toy_world
+from umadapt.checkpoint import read_config
 from umadapt.cli import main
 from umadapt.loop import Loss, Turn, blame
 
@@ -32,7 +33,7 @@ def keep_only(data: Path, task: str) -> None:
 def adapted(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("semi")
     write_toy_world(root / "photos", 6, seed=4)
-    assert main(["train", "--source", str(toy_world), "--out", str(root / "base"), *SMALL, *STEPS]) == 0
+    assert main(["train", "--source", str(toy_world), "--out", str(root / "base"), *SMALL, *STEPS, "--alpha", "2"]) == 0
     command = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(root / "adapted")]
     assert main([*command, "--method", "adabn", "--batch", "4"]) == 0
     return root
@@ -77,6 +78,7 @@ def test_res5_alone_is_trained_and_a_resumed_run_ends_the_same(adapted: Path, tm
     (data / "depth" / "002.png").unlink()
     options = ["--labelled", str(data), "--steps", "4", "--lr", "1e-2", "--save-every", "2"]
     assert semi(adapted, tmp_path / "whole", *options) == 0
+    assert read_config(tmp_path / "whole")["command"]["alpha"] == 2, "as the base was trained"
     whole = safetensors.torch.load_file(tmp_path / "whole" / "model.safetensors")
     before = safetensors.torch.load_file(adapted / "adapted" / "model.safetensors")
     moved = {name for name in whole if not torch.equal(whole[name], before[name])}

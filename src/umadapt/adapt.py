@@ -74,11 +74,13 @@ def run(config: Adapt) -> int:
             "source": config.source or before["source"],
             "target": ", ".join(config.target),
             "transfer_report": before.get("transfer_report"),
+            "witnesses": before.get("witnesses"),
+            "alpha": before["command"]["alpha"],
             "palette": before["palette"],
             "data": {"target": digest(photos.ids), "base": before["data"]},
         },
     )
-    if run_folder.done("select" if chooses(config, model) else "adapt"):
+    if run_folder.done("select" if chooses(config) else "adapt"):
         print(f"{config.out} is done")
         return 0
     model.encoder.add_target()
@@ -100,20 +102,10 @@ def run(config: Adapt) -> int:
         keep_views(stage, target, config, device, views)
         memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, target, source), run_folder)
         stage = keep_candidates(stage, model, config)
-        fit(
-            stage,
-            model,
-            run_folder,
-            seed=config.seed,
-            clip=config.clip,
-            save_every=config.save_every,
-            decay=config.decay,
-            precision=config.precision,
-            compile=config.compile,
-        )
+        fit(stage, model, run_folder, config)
         shutil.rmtree(views, ignore_errors=True)
-    if chooses(config, model):
-        step = select(run_folder, model.eval(), photos)
+    if chooses(config):
+        step = select(run_folder, model.eval(), photos, shares_of(before, model.tasks, UNKNOWN))
         run_folder.finish("select", model)
         print(f"kept the checkpoint of step {step} of {', '.join(map(str, candidates.candidates(config.out)))}")
     save_samples(model, run_folder, photos, photos.ids, "adapt")
@@ -148,9 +140,9 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
         raise UserError("--teacher average needs the decay of that average, for example --average 0.98")
 
 
-def chooses(config: Adapt, model: UMAdapt) -> bool:
-    """Whether the label-free selector decides on the checkpoint; it needs transfer nets."""
-    return config.candidates > 0 and config.method != "adabn" and bool(model.graph)
+def chooses(config: Adapt) -> bool:
+    """Whether the label-free selector decides on the checkpoint."""
+    return config.candidates > 0 and config.method != "adabn"
 
 
 def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:

@@ -66,6 +66,8 @@ SHARES = ("holdout", "decay", "teacher_decay", "confidence", "average")
 def check_numbers(arguments: Any) -> None:
     """Raise a UserError that names an argument of a command whose number makes no sense."""
     for name, value in vars(arguments).items():
+        if value is None:
+            continue
         option = f"--{name.replace('_', '-')} is {value}"
         if name in AT_LEAST and not value >= AT_LEAST[name]:
             raise UserError(f"{option}; expected {AT_LEAST[name]:g} or more")
@@ -321,15 +323,19 @@ class Semi:
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 3e-5  # learning rate
-    alpha: float = 10.0  # weight of the distillation term on labelled photos
+    alpha: float | None = None  # weight of the distillation term on labelled photos; default: as RUN was trained
     energy_weight: float = 1.0  # weight of the cross-task energy on photos without labels
     ccr: float = 10.0  # lambda, weight of the contour loss
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     train_decoders: bool = False  # train the decoders too, not Res-5 alone
+    decay: float = 0.0  # share of the steps, at the end, over which the learning rate falls to zero
     clip: float = 10.0  # largest gradient norm of a turn
     save_every: int = 200  # steps between checkpoints
     seed: int = 0  # of order and augmentation
     device: str = "auto"  # auto, cpu, cuda
+
+
+Training = Train | Adapt | Semi  # what takes steps
 
 
 @dataclass(frozen=True)

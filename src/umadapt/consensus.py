@@ -31,7 +31,7 @@ LEAST = 1e-6  # a distance below this has no gradient
 
 def shares_of(config: Mapping[str, Any], tasks: Collection[str], witnesses: Collection[str]) -> Shares:
     """The shares of these witnesses, as training has measured them for a run."""
-    known = config.get("witnesses", {})
+    known = config.get("witnesses") or {}
     return {witness: known.get(witness) or dict.fromkeys(tasks, UNKNOWN[witness]) for witness in witnesses}
 
 
@@ -116,8 +116,12 @@ def distance(model: UMAdapt, predictions: Maps, taught: Maps) -> Tensor:
     Logarithms, as in the joint form of the base model: a task does not count more for having larger numbers. The
     excess of a cross-entropy is the Kullback-Leibler divergence; the rest of it does not depend on the prediction.
     """
-    logs = []
-    for name, task in model.tasks.items():
-        excess = task.energy(predictions[name], taught[name]) - task.energy(taught[name], taught[name])
-        logs.append(excess.clamp(min=LEAST).log())
-    return torch.stack(logs).mean()
+    return torch.stack([x.clamp(min=LEAST).log() for x in excesses(model, predictions, taught).values()]).mean()
+
+
+def excesses(model: UMAdapt, predictions: Maps, taught: Maps) -> Maps:
+    """L_t(prediction, what the teacher says) of every task, less what the teacher has with itself."""
+    return {
+        name: task.energy(predictions[name], taught[name]) - task.energy(taught[name], taught[name])
+        for name, task in model.tasks.items()
+    }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from umadapt import ranks
 from umadapt.checkpoint import RunFolder
+from umadapt.config import Training
 from umadapt.data.batches import Batches
 from umadapt.errors import UserError
 from umadapt.loop import Batch, Stage
@@ -24,19 +25,6 @@ WAITING = 2  # batches beside the one at hand: the next one, and its samples bef
 # What operators take beside the tensors that PyTorch knows of, in copies of the largest (oneDNN packs weights and
 # feature maps into layouts of its own), and what a process grows by in its first steps (threads, kernels).
 WORKSPACE, FIRST_STEPS = 1.0, 0.1e9
-
-
-class Options(Protocol):
-    """The arguments of `train`, `adapt` and `semi` that are about memory."""
-
-    @property
-    def micro_batch(self) -> int: ...
-    @property
-    def checkpoint_activations(self) -> bool: ...
-    @property
-    def memory_budget(self) -> float: ...
-    @property
-    def precision(self) -> str: ...
 
 
 @dataclass
@@ -67,7 +55,7 @@ class Expected:
         return ", ".join(f"{name} {size / GB:.2f}" for name, size in {**named, "rest": rest}.items())
 
 
-def arrange(options: Options, model: UMAdapt, stage: Stage, build: Callable[[UMAdapt], Stage], run: RunFolder) -> None:
+def arrange(options: Training, model: UMAdapt, stage: Stage, build: Callable[[UMAdapt], Stage], run: RunFolder) -> None:
     """Make the networks of a stage save the memory that the options ask for; of a budget, print the expected peak.
 
     Args:

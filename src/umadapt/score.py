@@ -1,9 +1,10 @@
-"""Ranking runs on photos without labels: how well do a run's predictions of the tasks agree with each other?"""
+"""Ranking runs on photos without labels: how near are they to what the source model's witnesses agree on, and how well
+do their predictions of the tasks agree with each other?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,28 +14,37 @@ from umadapt import config as configs
 from umadapt import ranks
 from umadapt.candidates import candidates, load_candidate
 from umadapt.checkpoint import RunFolder, load_model, transfer_key
+from umadapt.consensus import UNKNOWN, Shares, consensus, excesses, shares_of
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
-from umadapt.nets.model import UMAdapt
+from umadapt.nets.model import Maps, UMAdapt
 from umadapt.photos import photo_batches, run_model
 from umadapt.selection import badness, choose
 
 SAMPLE = 96  # photos that the checkpoints of a run are compared on, spread evenly over all
 
 CAUTION = (
-    "score = entropy less diversity, plus energies but that of seg in units of real tuples; the lowest is the best.\n"
-    "Low energy alone is no proof of good predictions: maps that agree may agree on being wrong, and empty scenes\n"
-    "(all wall) have low energy. Compare with the energy of real tuples."
+    "score = geometric mean over the tasks of the distance d to what the source model makes of a photo, its mirror\n"
+    "image and a larger copy, and its transfer nets of that; the lowest is the best. Low energy E is no proof of good\n"
+    "predictions: maps that agree may agree on being wrong. Compare with the energy of real tuples."
 )
 
 
 class Figures(NamedTuple):
     """What is measured of one photo; `score` says what each is."""
 
+    distance: dict[str, float]
     energy: dict[str, float]
     moved: dict[str, float]
     entropy: float
     mass: list[float]  # mean class probabilities; empty without seg
+
+
+class Reference(NamedTuple):
+    """What the predictions on a batch of photos are compared with; the same for every checkpoint of a run."""
+
+    source: Maps  # predictions of the source model
+    agreed: Maps  # its consensus
 
 
 @torch.inference_mode()
@@ -43,6 +53,7 @@ def score(
     domain: str,
     photos: Folder,
     *,
+    shares: Shares | None = None,
     ids: Sequence[str] | None = None,
     batch: int = 8,
     progress: bool = False,
@@ -50,51 +61,88 @@ def score(
     """Label-free figures of a model on photos. Each of several ranks looks at a share and returns the figures of all.
 
     Args:
-        model: in eval mode, with at least one transfer net.
+        model: in eval mode.
         domain: "source" or "target".
         photos: any folder with images.
+        shares: of the witnesses in the source model's consensus, as its training measured them; default: usual ones.
         ids: which of its photos; default: all.
         batch: photos at once; the figures do not depend on it.
         progress: show a bar on stderr.
 
     Returns:
-        {"n": photos, "energy": {task: L_t(N->t(other tasks), prediction) of the stage-1 transfer nets},
-        "total": sum of these, "disagreement": {task: L_t(prediction, the source model's prediction)}, 0 for a source
-        model, "entropy": mean predictive entropy of seg in nats, "diversity": entropy of the mean class distribution
-        in nats (0 = one class everywhere)}; the last two where the model has seg.
+        {"n": photos, "distance": {task: L_t(prediction, the source model's consensus), less what that has with itself},
+        "energy": {task: L_t(N->t(other tasks), prediction) of the stage-1 transfer nets}, "total": sum of these,
+        "disagreement": {task: L_t(prediction, the source model's prediction)}, 0 for a source model,
+        "entropy": mean predictive entropy of seg in nats, "diversity": entropy of the mean class distribution in nats
+        (0 = one class everywhere)}; the last two where the model has seg.
 
     Raises:
         UserError: a prediction is not finite; the photo is named.
     """
-    ids = photos.ids if ids is None else ids
     found: dict[str, Figures] = {}
+    for names, images in sample(model, photos, photos.ids if ids is None else ids, batch, progress):
+        reference = refer(model, images, shares)
+        direct = run_model(model, images, domain) if domain != "source" else reference.source
+        found |= figures(model, names, direct, reference)
+    return summary(model, found)
+
+
+def sample(
+    model: UMAdapt, photos: Folder, ids: Sequence[str], batch: int, progress: bool = False
+) -> Iterator[tuple[list[str], Tensor]]:
+    """(ids, images (B, 3, h, w) where the model is) of this rank's share of the photos."""
     for names, images, _ in photo_batches(photos, ids, model.spec.size, batch, lambda _: None, progress):
-        direct = run_model(model, images, domain)
-        cross = model.cross(direct)
-        before = run_model(model, images, "source") if domain != "source" else {}
-        moved = {t: model.tasks[t].energy_map(direct[t], map_).mean((1, 2)) for t, map_ in before.items()}
-        entropy, mass = class_entropy(direct["seg"]) if "seg" in direct else (None, None)
-        for i, id in enumerate(names):
-            energy = {}
-            for task in model.graph:
-                # one photo at a time: the BerHu threshold of depth depends on all that shares its batch
-                value = float(model.tasks[task].energy(cross[task][i : i + 1], direct[task][i : i + 1]))
-                if value != value or value == float("inf"):
-                    raise UserError(f"the energy of {task} for {id!r} is {value}: the run's predictions diverged")
-                energy[task] = value
-            found[id] = Figures(
-                energy,
-                {task: float(moved[task][i]) if moved else 0.0 for task in model.tasks},
-                0.0 if entropy is None else float(entropy[i]),
-                [] if mass is None else mass[i].tolist(),
-            )
+        yield names, images.to(model.mean.device, memory_format=torch.channels_last)
+
+
+def refer(model: UMAdapt, images: Tensor, shares: Shares | None = None) -> Reference:
+    """The source model and its consensus on a batch."""
+    shares = shares_of({}, model.tasks, UNKNOWN) if shares is None else shares
+    agreed = consensus(model, lambda x: model.encode(x, "source"), images, shares)
+    return Reference(model(images, "source"), agreed)
+
+
+def figures(model: UMAdapt, names: Sequence[str], direct: Maps, reference: Reference) -> dict[str, Figures]:
+    """What predictions on a batch are worth, by photo."""
+    cross = model.cross(direct)
+    moved = {t: task.energy_map(direct[t], reference.source[t]).mean((1, 2)) for t, task in model.tasks.items()}
+    if direct is reference.source:
+        moved = {t: torch.zeros_like(x) for t, x in moved.items()}  # a prediction's entropy is no step away from itself
+    entropy, mass = class_entropy(direct["seg"]) if "seg" in direct else (None, None)
+    found = {}
+    for i, id in enumerate(names):
+
+        def one(maps: Maps) -> Maps:
+            # one photo at a time: the BerHu threshold of depth depends on all that shares its batch
+            return {name: map_[i : i + 1] for name, map_ in maps.items()}  # noqa: B023
+
+        alone, there = one(direct), one(cross)
+        energy = {task: float(model.tasks[task].energy(there[task], alone[task])) for task in model.graph}
+        distance = {task: float(x) for task, x in excesses(model, alone, one(reference.agreed)).items()}
+        for what, values in (("energy", energy), ("distance", distance)):
+            for task, value in values.items():
+                if not math.isfinite(value):
+                    raise UserError(f"the {what} of {task} for {id!r} is {value}: the run's predictions diverged")
+        found[id] = Figures(
+            distance,
+            energy,
+            {task: float(x[i]) for task, x in moved.items()},
+            0.0 if entropy is None else float(entropy[i]),
+            [] if mass is None else mass[i].tolist(),
+        )
+    return found
+
+
+def summary(model: UMAdapt, found: Mapping[str, Figures]) -> dict[str, Any]:
+    """What `score` returns, of the photos of all ranks."""
     everyone = [figures for part in ranks.gather(found) for figures in part.values()]
     n = len(everyone)
 
     def mean(values: Iterable[float]) -> float:
         return math.fsum(values) / n  # exact, so that neither the order of photos nor the number of ranks shows
 
-    result: dict[str, Any] = {"n": n, "energy": {t: mean(x.energy[t] for x in everyone) for t in model.graph}}
+    result: dict[str, Any] = {"n": n, "distance": {t: mean(x.distance[t] for x in everyone) for t in model.tasks}}
+    result["energy"] = {t: mean(x.energy[t] for x in everyone) for t in model.graph}
     result["total"] = sum(result["energy"].values())
     result["disagreement"] = {t: mean(x.moved[t] for x in everyone) for t in model.tasks}
     if "seg" in model.tasks:
@@ -119,7 +167,7 @@ def run(config: configs.Score) -> int:
     if not photos.has("image", photos.ids[0]):
         raise UserError(f"{photos.root} holds labels alone; expected photos")
     rows: list[dict[str, Any]] = []
-    first = ""
+    first, shares = "", None
     for path in config.runs:
         model, stored = load_model(path, config.device)
         if not model.graph:
@@ -131,12 +179,13 @@ def run(config: configs.Score) -> int:
                 f"{path} and {config.runs[0]} have different transfer nets, so their energies do not compare. "
                 "Score runs that were adapted from the same base run"
             )
+        shares = shares or shares_of(stored, model.tasks, UNKNOWN)  # one base run, one consensus
         for step in candidates(path) if config.checkpoints and candidates(path) else [None]:
             if step is not None:
                 load_candidate(path, step, model)
-            found = score(model, stored["domain"], photos, batch=config.batch, progress=True)
-            real = real_energy(stored)
-            row = {"run": str(path), "variant": stored["variant"], "score": badness(found, real), **found, "real": real}
+            found = score(model, stored["domain"], photos, shares=shares, batch=config.batch, progress=True)
+            row = {"run": str(path), "variant": stored["variant"], "score": badness(found), **found}
+            row["real"] = real_energy(stored)
             rows.append(row if step is None else row | {"step": step})
     rows.sort(key=lambda row: row["score"])
     print(f"{len(photos.ids)} photos of {config.photos}; best score first\n")
@@ -147,18 +196,25 @@ def run(config: configs.Score) -> int:
     return 0
 
 
-def select(run: RunFolder, model: UMAdapt, photos: Folder) -> int:
+@torch.inference_mode()
+def select(run: RunFolder, model: UMAdapt, photos: Folder, shares: Shares) -> int:
     """Score every checkpoint of a run, put the one that `choose` prefers into the model, and note why.
+
+    The trunk and the source model are the same for all of them, and run once a photo.
 
     Returns:
         its step.
     """
-    ids = photos.ids[:: -(-len(photos.ids) // SAMPLE)]
-    rows = []
-    for step in candidates(run.path):
-        load_candidate(run.path, step, model)
-        rows.append({"step": step, **score(model, "target", photos, ids=ids)})
-    best = rows[choose(rows, real_energy(run.config))]["step"]
+    steps = candidates(run.path)
+    found: dict[int, dict[str, Figures]] = {step: {} for step in steps}
+    for names, images in sample(model, photos, photos.ids[:: -(-len(photos.ids) // SAMPLE)], 8):
+        reference, features = refer(model, images, shares), model.trunk(images, "target")
+        for step in steps:
+            load_candidate(run.path, step, model)
+            direct = model.decode(model.encoder.branches["target"](features))
+            found[step] |= figures(model, names, direct, reference)
+    rows = [{"step": step, **summary(model, found[step])} for step in steps]
+    best = steps[choose(rows)]
     load_candidate(run.path, best, model)
     run.config["selected"] = {"step": best, "scores": rows}
     return best
@@ -173,17 +229,18 @@ def real_energy(stored: Mapping[str, Any]) -> dict[str, float]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Aligned plain text: one line a run, and the energy of real tuples below."""
-    tasks = list(rows[0]["energy"])
-    head = ["", "score", "total", *tasks] + [key for key in ("entropy", "diversity") if key in rows[0]]
-    lines = [head]
+    near, tasks = list(rows[0]["distance"]), list(rows[0]["energy"])
+    spread = [key for key in ("entropy", "diversity") if key in rows[0]]
+    lines = [["", "score", *(f"d {task}" for task in near), "total E", *(f"E {task}" for task in tasks), *spread]]
     for row in rows:
-        figures = [row["score"], row["total"], *row["energy"].values()] + [row[key] for key in head[3 + len(tasks) :]]
+        figures = [row["score"], *row["distance"].values(), row["total"], *row["energy"].values()]
         step = f", step {row['step']}" if "step" in row else ""
-        lines.append([f"{row['run']} ({row['variant']}{step})", *(f"{x:.4f}" for x in figures)])
+        cells = [f"{x:.4f}" for x in figures + [row[key] for key in spread]]
+        lines.append([f"{row['run']} ({row['variant']}{step})", *cells])
     real = rows[0]["real"]
     if real:
         known = [f"{real[task]:.4f}" if task in real else "-" for task in tasks]
         total = f"{sum(real.values()):.4f}" if all(task in real for task in tasks) else "-"
-        lines.append(["real tuples of the source", "", total, *known])
+        lines.append(["real tuples of the source", *[""] * (1 + len(near)), total, *known])
     wide = max(len(line[0]) for line in lines)
     return "\n".join(line[0].ljust(wide) + "".join(f"{cell:>11}" for cell in line[1:]) for line in lines)

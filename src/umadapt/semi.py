@@ -22,16 +22,20 @@ from umadapt.samples import save_samples
 from umadapt.stages import semi
 from umadapt.tasks import label_of
 
+PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
+
 
 def run(config: Semi) -> int:
     """Train with labelled and unlabelled target batches in turns."""
     before = read_config(config.run)
+    if config.alpha is None:
+        config = dataclasses.replace(config, alpha=before.get("alpha", PAPER_ALPHA))
     if before["domain"] != "target":
         raise UserError(f"{config.run} is not adapted; give a run of `umadapt adapt {config.run} --target PHOTOS …`")
     if before["variant"] == "semi":
         raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
-    selects = before["command"].get("candidates", 0) and before["command"]["method"] != "adabn" and model.graph
+    selects = before["command"].get("candidates", 0) and before["command"]["method"] != "adabn"
     if ("select" if selects else "adapt") not in before["done"]:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = pick_device(config.device)
@@ -54,6 +58,7 @@ def run(config: Semi) -> int:
             "source": before["source"],
             "target": ", ".join(config.target),
             "transfer_report": before.get("transfer_report"),
+            "witnesses": before.get("witnesses"),
             "palette": before["palette"],
             "data": {f"target-{i}": digest(folder.ids) for i, folder in enumerate(photos)}
             | digests
@@ -74,16 +79,7 @@ def run(config: Semi) -> int:
 
     stage = build(model)
     memory.arrange(config, model, stage, build, run_folder)
-    fit(
-        stage,
-        model,
-        run_folder,
-        seed=config.seed,
-        clip=config.clip,
-        save_every=config.save_every,
-        precision=config.precision,
-        compile=config.compile,
-    )
+    fit(stage, model, run_folder, config)
     save_samples(model, run_folder, photos[0], photos[0].ids, "semi")
     count = sum(len(ids) for _, ids in labelled)
     print(f"{config.out}: trained on {count} labelled photos and {sum(len(f.ids) for f in photos)} others")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from umadapt import ranks
+from umadapt.config import Training
 from umadapt.errors import UserError
 
 BACKEND = "inductor"  # of torch.compile; "eager" and "aot_eager" need no C++ compiler
@@ -19,22 +20,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class Options(Protocol):
-    """The arguments of `train`, `adapt` and `semi` that decide on how fast a step is."""
-
-    @property
-    def precision(self) -> str: ...
-    @property
-    def compile(self) -> bool: ...
-    @property
-    def micro_batch(self) -> int: ...
-    @property
-    def checkpoint_activations(self) -> bool: ...
-    @property
-    def memory_budget(self) -> float: ...
-
-
-def check(options: Options, device: torch.device) -> None:
+def check(options: Training, device: torch.device) -> None:
     """Raise a UserError, before anything is written, where the options do not go together or cannot be had here."""
     if options.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
         raise UserError(f"{torch.cuda.get_device_name(device)} does not compute in bf16; leave --precision fp32")

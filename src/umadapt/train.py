@@ -81,17 +81,7 @@ def run(config: Train) -> int:
 
         stage = build(model)
         memory.arrange(config, model, stage, build, run_folder)
-        fit(
-            stage,
-            model,
-            run_folder,
-            seed=config.seed,
-            clip=config.clip,
-            decay=config.decay,
-            save_every=config.save_every,
-            precision=config.precision,
-            compile=config.compile,
-        )
+        fit(stage, model, run_folder, config)
     if run_folder.done("transfer") and model.graph and "transfer_report" not in run_folder.config and not ranks.rank():
         report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)
     if run_folder.done("base") and "witnesses" not in run_folder.config and not ranks.rank():

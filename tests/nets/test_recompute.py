@@ -67,7 +67,7 @@ def make_adapt(model: UMAdapt, method: str, **changes: Any) -> Stage:
 
 
 def make_semi(model: UMAdapt) -> Stage:
-    config = Semi(run=Path("r"), target=("t",), labelled=("l",), out=Path("o"), train_decoders=True)
+    config = Semi(run=Path("r"), target=("t",), labelled=("l",), out=Path("o"), alpha=1.0, train_decoders=True)
     return semi.stage(model, config, drawn(model), drawn(model, 9))
 
 

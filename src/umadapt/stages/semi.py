@@ -46,13 +46,15 @@ def stage(model: UMAdapt, config: Semi, labelled: Callable[[int], Batch], photos
         labelled: target batches with "image" and all tasks, missing everywhere where an image lacks one.
         photos: target batches with "image" and "contour".
     """
+    assert config.alpha is not None  # `umadapt.semi` has put in that of the run
+    alpha = config.alpha
     parameters = model.adaptable()
     if config.train_decoders:
         model.decoders.requires_grad_(True)  # their BatchNorm statistics stay the source's
         parameters += list(model.decoders.parameters())
 
     def learn(task: str) -> Turn:
-        loss: Callable[[Batch], Loss] = lambda b: labelled_losses(model, b["labelled"], task, config.alpha)  # noqa: E731
+        loss: Callable[[Batch], Loss] = lambda b: labelled_losses(model, b["labelled"], task, alpha)  # noqa: E731
         return Turn(f"labelled-{task}", parameters, loss, config.lr)
 
     def agree(task: str) -> Turn:
