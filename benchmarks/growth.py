@@ -18,11 +18,12 @@ from benchmarks.loading import write_world
 from benchmarks.measure import interleave, make_batch, make_model, parser, report
 from benchmarks.step import ours
 
-from umadapt.config import Graph, ModelSpec
+from umadapt.config import ModelSpec
 from umadapt.data.batches import class_frequencies
 from umadapt.data.folder import Folder
 from umadapt.evaluate import evaluate
 from umadapt.nets.model import UMAdapt
+from umadapt.options import Graph
 
 TASKS = ("seg", "depth", "normals", "edges")
 IMAGES = (4, 8, 16, 32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import umadapt
 
 ROOT = Path(umadapt.__file__).parent
-LEAVES = {"errors", "config", "ranks", "together"}  # may be imported from anywhere
+LEAVES = {"errors", "options", "config", "ranks", "together"}  # may be imported from anywhere
 DATA = {f"data.{m}" for m in ("folder", "files", "augment", "contours", "normals", "cached", "batches", "pool")}
 NETS = {"nets.model", "nets.encoder", "nets.gradient", "nets.recompute"}
 MEASURE = {"maps", "predictor", "tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}

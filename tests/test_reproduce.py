@@ -16,8 +16,9 @@ from toy_runs import make_run
 from toys import CLASSES
 from umadapt import paper, reproduce
 from umadapt.cli import COMMANDS
-from umadapt.config import Reproduce, check_numbers
+from umadapt.config import Reproduce
 from umadapt.errors import UserError
+from umadapt.options import check_numbers
 from umadapt.paper import Figure
 from umadapt.reproduce_ladder import RUNGS, Data, Exam, Rung, chosen, ladder, renders
 from umadapt.reproduce_run import Runner, Step, tail

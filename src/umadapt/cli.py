@@ -11,7 +11,7 @@ from contextlib import nullcontext, redirect_stdout
 
 import tyro
 
-from umadapt import config, presets, ranks
+from umadapt import config, options, presets, ranks
 from umadapt.errors import LostRank, UserError
 
 COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
             parsed = tyro.cli(kind, args=rest, prog=prog)
         else:
             parsed = tyro.cli(config.Train, args=rest, prog=prog, default=preset)
-        config.check_numbers(parsed)
+        options.check_numbers(parsed)
         with redirect_stdout(io.StringIO()) if ranks.rank() else nullcontext():  # rank 0 speaks for all
             return importlib.import_module(module).run(parsed)
     except UserError as error:

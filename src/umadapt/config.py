@@ -3,96 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional, UseAppendAction
-from tyro.constructors import PrimitiveConstructorSpec
 
-from umadapt.errors import UserError
-
-Graph = dict[str, tuple[str, ...]]  # task -> the tasks that its transfer net reads
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`228x304` -> (228, 304), height first."""
-    match = re.fullmatch(r"(\d+)[xX](\d+)", text.strip())
-    if not match or not all(32 <= int(side) <= 8192 for side in match.groups()):
-        raise ValueError(f"a size is HEIGHTxWIDTH in pixels, each from 32 to 8192, such as 228x304; found {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """`2/8` -> (2, 8), the second of eight."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise ValueError(f"a shard is I/N with I from 1 to N, such as 2/8; found {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def parse_names(text: str) -> tuple[str, ...]:
-    """`depth,normals` -> ("depth", "normals")."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def parse_graph(edges: tuple[str, ...]) -> Graph:
-    """("seg<-depth,normals", "depth<-seg") -> {"seg": ("depth", "normals"), "depth": ("seg",)}."""
-    graph: Graph = {}
-    for edge in edges:
-        target, arrow, inputs = edge.partition("<-")
-        if not arrow or not parse_names(inputs):
-            raise UserError(f'a transfer is written "seg<-depth,normals"; found {edge!r}')
-        if target.strip() in graph:
-            raise UserError(f"two transfers write {target.strip()}; give one edge with all that it reads")
-        graph[target.strip()] = parse_names(inputs)
-    return graph
-
-
-_ONE = "shard_mb batch save_every critic_every joint_steps views spp views_per_room seeds jobs"
-_ZERO = (
-    "seed workers rooms pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr critic_lr "
-    "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen consensus kept_views candidates "
-    "joint_weight joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr consistency"
-)
-# argument, of whatever command -> its smallest sound value
-AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
-POSITIVE = ("clip", "depth_scale_m", "width", "transfer_width")
-SHARES = ("holdout", "decay", "teacher_decay", "confidence", "average")
-
-
-def check_numbers(arguments: Any) -> None:
-    """Raise a UserError that names an argument of a command whose number makes no sense."""
-    for name, value in vars(arguments).items():
-        if value is None:
-            continue
-        option = f"--{name.replace('_', '-')} is {value}"
-        if name in AT_LEAST and not value >= AT_LEAST[name]:
-            raise UserError(f"{option}; expected {AT_LEAST[name]:g} or more")
-        if name in POSITIVE and not value > 0:
-            raise UserError(f"{option}; expected more than 0")
-        if name in SHARES and not 0 <= value < 1:
-            raise UserError(f"{option}; expected a share from 0 up to, but not including, 1")
-        if name == "statistics_share" and not 0 <= value <= 1:
-            raise UserError(f"{option}; expected a share from 0 to 1")
-
-
-def _one_word(metavar: str, parse: Any, show: Any) -> Any:
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=metavar,
-        instance_from_str=lambda args: parse(args[0]),
-        is_instance=lambda x: isinstance(x, tuple),
-        str_from_instance=lambda x: [show(x)],
-    )
-
-
-Size = Annotated[tuple[int, int], _one_word("HxW", parse_size, lambda s: f"{s[0]}x{s[1]}")]
-Shard = Annotated[tuple[int, int], _one_word("I/N", parse_shard, lambda s: f"{s[0]}/{s[1]}")]
-Names = Annotated[tuple[str, ...], _one_word("A,B,…", parse_names, ",".join)]
-JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+from umadapt.options import Graph, JsonFile, Names, Shard, Size
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 
 from umadapt import memory, ranks, speed, viz
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
-from umadapt.config import ModelSpec, Train, parse_graph
+from umadapt.config import ModelSpec, Train
 from umadapt.consensus import weigh
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, class_frequencies, split_heldout
@@ -20,6 +20,7 @@ from umadapt.errors import UserError
 from umadapt.loop import Stage, fit, to_device
 from umadapt.nets.encoder import create_backbone, read_weights_header, split
 from umadapt.nets.model import UMAdapt
+from umadapt.options import parse_graph
 from umadapt.samples import save_samples
 from umadapt.stages import base, contour, transfer
 from umadapt.tasks import label_of

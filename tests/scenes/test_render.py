@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from umadapt.config import Render, check_numbers
+from umadapt.config import Render
 from umadapt.data.files import sweep
 from umadapt.errors import UserError
+from umadapt.options import check_numbers
 from umadapt.scenes import engine, render
 from umadapt.scenes.classes import ID, NYU40
 from umadapt.scenes.interior.stock import Stock
@@ -236,7 +237,8 @@ _HITS = """
 import sys
 import numpy as np
 from pathlib import Path
-from umadapt.config import Render, check_numbers
+from umadapt.config import Render
+from umadapt.options import check_numbers
 from umadapt.scenes import engine, render, tracer
 from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.views import nyu_camera
