@@ -25,7 +25,7 @@ SAMPLE = 96  # photos that the checkpoints of a run are compared on, spread even
 
 CAUTION = (
     "score = geometric mean over the tasks of the distance d to what the source model makes of a photo, its mirror\n"
-    "image and a larger copy, and its transfer nets of that; the lowest is the best among adapted runs and checkpoints.\n"
+    "image and a larger copy, and its transfer nets of that; of adapted runs and checkpoints the lowest is the best.\n"
     "It flatters the source model itself, whose consensus that is. Low energy E is no proof of good predictions: maps\n"
     "that agree may agree on being wrong. Compare with the energy of real tuples."
 )
