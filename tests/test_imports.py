@@ -9,7 +9,9 @@ import umadapt
 
 ROOT = Path(umadapt.__file__).parent
 LEAVES = {"errors", "options", "config", "ranks", "together"}  # may be imported from anywhere
-DATA = {f"data.{m}" for m in ("folder", "files", "augment", "contours", "normals", "cached", "batches", "pool")}
+DATA = {
+    f"data.{m}" for m in ("folder", "files", "augment", "colours", "contours", "normals", "cached", "batches", "pool")
+}
 NETS = {"nets.model", "nets.encoder", "nets.gradient", "nets.recompute"}
 MEASURE = {"maps", "predictor", "tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
 COMMANDS = {"train", "adapt", "semi", "evaluate", "score", "trust", "predict", "export", "report", "reproduce"}

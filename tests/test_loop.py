@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch
 
 from toys import write_toy_world
 from umadapt.cli import main
-from umadapt.loop import Loss, Prefetch, Turn, add_gradient, step_seed, take
+from umadapt.loop import Loss, Prefetch, Turn, add_gradient, loaders, step_seed, take
 from umadapt.track import read_metrics
 
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
@@ -199,6 +200,36 @@ def test_prefetch_gives_every_batch_once_and_passes_errors_on() -> None:
         assert next(batches)["step"] == 3
         with pytest.raises(ValueError, match="bad file"):
             next(batches)
+    with Prefetch(make, 5, 5) as batches:
+        assert list(batches) == []
+
+
+def test_prefetch_with_several_threads_keeps_the_order() -> None:
+    here, passed = threading.Barrier(3, timeout=20), threading.Lock()
+    waiting = []
+
+    def make(step: int) -> dict:
+        if step < 3:
+            here.wait()  # only if three are made at once
+        time.sleep(0.01 * (3 - step % 4))  # the later, the sooner
+        with passed:
+            waiting.append(step)
+        return {"step": step}
+
+    with Prefetch(make, 0, 9, threads=3) as batches:
+        assert [b["step"] for b in batches] == list(range(9))
+    assert sorted(waiting) == list(range(9))
+    assert waiting != sorted(waiting)
+
+
+def test_loaders_share_the_cores_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(12)))
+    assert loaders(torch.device("cpu")) == 1
+    assert loaders(torch.device("cuda", 0)) == 8
+    for name, value in {"RANK": "0", "WORLD_SIZE": "4", "MASTER_ADDR": "x", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert loaders(torch.device("cuda", 0)) == 2
 
 
 def test_step_seeds_differ() -> None:

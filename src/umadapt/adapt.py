@@ -202,6 +202,7 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder) -> Union:
             recipe=recipe,
             views=config.kept_views,
             contours=True,
+            device=model.mean.device,
             rank=ranks.rank(),
             world=ranks.size(),
         )
@@ -235,6 +236,7 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
         seed=config.seed + 1,
         recipe=Augment(),
         images=READS[config.method] == "images" or config.real_tuples == "pred",
+        device=model.mean.device,
         rank=ranks.rank(),
         world=ranks.size(),
     )

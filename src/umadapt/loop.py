@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -29,6 +32,7 @@ from umadapt.track import Track
 
 Batch = dict[str, Any]  # "image", tasks, "contour": tensors with the sample first; "ids": list of names
 CPU = torch.device("cpu")
+LOADERS = 8  # threads that make batches beside a GPU, at most
 LOG_EVERY = 10  # steps between lines of the log; each costs one backward pass a term instead of one for all
 
 
@@ -111,7 +115,7 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
         with (
             compiled(config.compile, *nets),
             stop_signals() as stop,
-            Prefetch(stage.batch, first, stage.steps, device) as batches,
+            Prefetch(stage.batch, first, stage.steps, device, loaders(device)) as batches,
         ):
             for step in range(first, stage.steps):
                 torch.manual_seed(step_seed(config.seed, stage.name, step))
@@ -253,7 +257,7 @@ def pinned(batch: Batch, device: torch.device) -> Batch:
     if device.type != "cuda":
         return batch
     with torch.cuda.device(device):  # a thread begins with the first GPU, where each rank would leave a context
-        return each(batch, Tensor.pin_memory)
+        return each(batch, lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())
 
 
 def each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
@@ -264,15 +268,26 @@ def each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     }
 
 
-class Prefetch:
-    """Batches first, first + 1, … last - 1, each made, and pinned for `device`, in a thread while the one before is
-    used."""
+def loaders(device: torch.device) -> int:
+    """Threads that make batches: beside a CPU's networks one, which wants to have the cores; beside a GPU this
+    process's share of the cores, up to LOADERS."""
+    if device.type == "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) // ranks.local_size()
+    return max(1, min(LOADERS, cores - 1))
 
-    def __init__(self, make: Callable[[int], Batch], first: int, last: int, device: torch.device = CPU):
+
+class Prefetch:
+    """Batches first, first + 1, … last - 1 in this order, each made, and pinned for `device`, in one of `threads` while
+    the ones before are used."""
+
+    def __init__(
+        self, make: Callable[[int], Batch], first: int, last: int, device: torch.device = CPU, threads: int = 1
+    ):
         self.make: Callable[[int], Batch] = lambda step: pinned(make(step), device)
-        self.step, self.last = first, last
-        self.pool = data_pool(1)
-        self.future = self.pool.submit(self.make, first) if first < last else None
+        self.pool = data_pool(threads)
+        self.coming = iter(range(first, last))
+        self.futures = deque(self.pool.submit(self.make, step) for step in islice(self.coming, threads))
 
     def __enter__(self) -> Prefetch:
         return self
@@ -284,11 +299,10 @@ class Prefetch:
         return self
 
     def __next__(self) -> Batch:
-        if self.future is None:
+        if not self.futures:
             raise StopIteration
-        batch = self.future.result()
-        self.step += 1
-        self.future = self.pool.submit(self.make, self.step) if self.step < self.last else None
+        batch = self.futures.popleft().result()
+        self.futures.extend(self.pool.submit(self.make, step) for step in islice(self.coming, 1))
         return batch
 
 

@@ -140,6 +140,7 @@ def batches(
             seed=seed + 2 * i,
             recipe=Augment(),
             contours=not tasks,
+            device=model.mean.device,
             rank=ranks.rank(),
             world=ranks.size(),
         )

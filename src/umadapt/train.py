@@ -128,6 +128,7 @@ def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tu
         recipe=Augment(strength=config.augment),
         images=name != "transfer",
         contours=name == "contour",
+        device=model.mean.device,
         rank=ranks.rank(),
         world=ranks.size(),
     )

@@ -1,14 +1,18 @@
-"""What training is told of a whole set."""
+"""What training is told of a whole set, and batches of it."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from umadapt.data import batches
-from umadapt.data.batches import class_frequencies
+from umadapt.data.augment import Augment
+from umadapt.data.batches import Batches, class_frequencies
 from umadapt.data.folder import Folder
 
 
@@ -26,3 +30,40 @@ def test_class_frequencies_of_all_or_of_evenly_spaced_images(
         counts += np.bincount(seg.ravel(), minlength=256)
     counts = counts[: len(folder.classes)]
     assert class_frequencies(folder, folder.ids) == pytest.approx(counts / counts.sum())
+
+
+def _photos(folder: Folder, **options: Any) -> Batches:
+    return Batches(folder, folder.ids, (48, 64), (24, 32), tasks=("depth", "seg"), batch=3, contours=True, **options)
+
+
+def test_threads_make_the_batches_that_one_makes(toy_world: Path) -> None:
+    folder = Folder(toy_world)
+    alone, shared = _photos(folder, recipe=Augment()), _photos(folder, recipe=Augment())
+    steps = 3 * len(folder.ids)  # over several permutations
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(shared, range(steps)))
+    for step in range(steps):
+        wanted = alone(step)
+        assert made[step].pop("ids") == wanted.pop("ids")
+        torch.testing.assert_close(made[step], wanted, rtol=0, atol=0)
+    assert shared.cached_bytes == sum(x.nbytes for sample in shared.cache.values() for x in sample.values())
+
+
+def test_the_plain_picture_has_the_same_window_and_its_own_colours(toy_world: Path) -> None:
+    folder = Folder(toy_world)
+    seen, bare = (_photos(folder, recipe=recipe)(0) for recipe in (Augment(plain=True), Augment(strength=0)))
+    assert torch.equal(seen["plain"], bare["image"])
+    assert not torch.equal(seen["plain"], seen["image"])
+    assert not torch.equal(seen["contour"], bare["contour"])  # those of what the network sees
+    assert torch.equal(seen["depth"], bare["depth"])
+
+
+def test_pictures_and_contours_are_on_the_device_that_is_asked_for(toy_world: Path) -> None:
+    batch = _photos(Folder(toy_world), recipe=Augment(p_noise=0, p_blur=0, plain=True), device="meta")(0)
+    assert {k: x.device.type for k, x in batch.items() if k != "ids"} == {
+        "image": "meta",
+        "plain": "meta",
+        "contour": "meta",
+        "depth": "cpu",
+        "seg": "cpu",
+    }

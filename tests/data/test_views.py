@@ -52,7 +52,9 @@ def test_they_are_what_the_networks_make_of_the_same_batches(batches: Batches, t
 
 def test_two_views_come_in_turn(batches: Batches) -> None:
     name, count = batches.ids[0], len(batches.ids)
-    first, second, again = (batches.sample(name, epoch * count)["image"] for epoch in range(3))
+    first, second, again = (
+        batches.collate([name], [batches.sample(name, epoch * count)])["image"] for epoch in range(3)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
 

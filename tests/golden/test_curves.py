@@ -42,8 +42,9 @@ def test_ten_steps_of_every_stage(toy_world: Path, tmp_path: Path) -> None:
         assert set(found[step]) == set(values)
         first = step.endswith("/1")
         for name, value in values.items():
-            rel = 1e-3 if first and not step.startswith("adapt") else 0.25 if name.endswith("/grad") else 2e-2
-            assert found[step][name] == pytest.approx(value, rel=rel, abs=2e-4), f"{step}: {name}"
+            gradient = name.endswith("/grad")  # inputs moved by 1e-7 move that of seg's distillation by 1 %
+            rel = (3e-2, 1e-3) if first and not step.startswith("adapt") else (0.25, 2e-2)
+            assert found[step][name] == pytest.approx(value, rel=rel[not gradient], abs=2e-4), f"{step}: {name}"
 
 
 if __name__ == "__main__":

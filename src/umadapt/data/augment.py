@@ -18,7 +18,6 @@ from torch import Tensor
 
 Sample = dict[str, Tensor]
 IGNORE = 255
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 @dataclass(frozen=True)
@@ -200,64 +199,17 @@ def hflip(sample: Sample) -> Sample:
     return out
 
 
-def _colour_matrix(rng: np.random.Generator, recipe: Augment) -> np.ndarray:
-    """(3, 3): brightness, white balance, saturation and hue are all linear in RGB, so one product does them."""
-
-    def factor(spread: float) -> float:
-        return max(0.0, 1 + recipe.strength * spread * rng.uniform(-1, 1))
-
-    grey = np.tile(LUMA, (3, 1))  # every channel = luma
-    balance = np.diag([factor(recipe.white_balance) for _ in range(3)])
-    keep = 0.0 if rng.random() < recipe.strength * recipe.p_grey else factor(recipe.saturation)
-    saturate = grey + keep * (np.eye(3) - grey)
-    angle = math.radians(recipe.strength * recipe.hue_deg) * rng.uniform(-1, 1)
-    axis = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)  # Rodrigues about (1, 1, 1) / sqrt(3)
-    rotate = np.eye(3) + math.sin(angle) * axis + (1 - math.cos(angle)) * axis @ axis
-    return factor(recipe.brightness) * saturate @ rotate @ balance
-
-
-def _blur(image: Tensor, sigma: float) -> Tensor:
-    radius = max(1, math.ceil(2.5 * sigma))
-    x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
-    kernel = (kernel / kernel.sum())[None, None]
-    padded = F.pad(image[:, None], (radius,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel[..., None, :]), kernel[..., :, None])[:, 0]
-
-
-def color_jitter(image: Tensor, rng: np.random.Generator, recipe: Augment | None = None) -> Tensor:
-    """(3, H, W) in [0, 1] -> the same scene under other light and another camera, in [0, 1]."""
-    recipe = recipe or Augment()
-    matrix = torch.from_numpy(_colour_matrix(rng, recipe)).to(image)
-    contrast = max(0.0, 1 + recipe.strength * recipe.contrast * rng.uniform(-1, 1))
-    gamma = (1 + recipe.strength * recipe.gamma) ** rng.uniform(-1, 1)
-    if recipe.strength == 0:
-        return image
-    mean_grey = image.new_tensor(LUMA) @ matrix @ image.mean(dim=(-2, -1))
-    offset = ((1 - contrast) * mean_grey).expand(3)[:, None]
-    # (3, H W): colours and contrast are one affine map
-    out = torch.addmm(offset, contrast * matrix, image.reshape(3, -1)).view_as(image).clamp_(0, 1)
-    if recipe.gamma:
-        out.pow_(gamma)
-    if rng.random() < recipe.strength * recipe.p_blur:
-        out = _blur(out, rng.uniform(0.2, 1) * recipe.blur_px)
-    if rng.random() < recipe.strength * recipe.p_noise:
-        noise = torch.from_numpy(rng.standard_normal(out.shape, dtype=np.float32)).to(out)
-        out = out.add_(noise, alpha=rng.uniform(0, 1) * recipe.strength * recipe.noise).clamp_(0, 1)
-    return out
-
-
-def augment(
+def random_view(
     sample: Sample,
     size: tuple[int, int],
     rng: np.random.Generator,
     recipe: Augment | None = None,
     grid: tuple[int, int] | None = None,
 ) -> Sample:
-    """A random view of a sample, with or without labels or image, at the network's input `size`, labels at `grid`
-    when it is given; random by `rng` alone.
+    """A random window of a sample, with or without labels or image, perhaps mirrored, at the network's input `size`,
+    labels at `grid` when it is given; random by `rng` alone. Colours are as they were: see `data.colours`.
 
-    A photo of another aspect ratio is cropped to the network's: an augmented batch needs one size.
+    A photo of another aspect ratio is cropped to the network's: a batch needs one size.
     """
     recipe = recipe or Augment()
     height, width = _height_width(sample)
@@ -265,9 +217,4 @@ def augment(
     h, w = crop_window((height, width), size, s)
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
     sample = scale_crop(sample, s, top, left, size, grid)
-    if rng.random() < recipe.flip:
-        sample = hflip(sample)
-    if "image" not in sample:
-        return sample
-    plain = {"plain": sample["image"]} if recipe.plain else {}
-    return {**sample, **plain, "image": color_jitter(sample["image"], rng, recipe)}
+    return hflip(sample) if rng.random() < recipe.flip else sample

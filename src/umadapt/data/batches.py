@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,13 +14,14 @@ from umadapt.data.augment import (
     LABELS,
     Augment,
     Sample,
-    augment,
     fit_size,
+    random_view,
     resize_image,
     resize_labels,
     resize_sample,
     to_sample,
 )
+from umadapt.data.colours import Colours, draw, paint
 from umadapt.data.contours import soft_contours
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
@@ -30,6 +32,13 @@ CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory,
 CACHE_IDS = 20_000  # unless there are more: little of so large a set would come again before the end
 COUNTED = 5_000  # images whose labels are read for class frequencies: enough, and 100,000 would take minutes
 DETAIL = 2  # larger photos are shrunk to this multiple of the network's size before augmentation
+
+
+class Drawn(NamedTuple):
+    """One sample of a batch to come."""
+
+    view: Sample
+    colours: Colours | None  # which its image gets with those of the batch; None = it has its own
 
 
 class Batches:
@@ -51,6 +60,7 @@ class Batches:
         views: augmented views of each image, which come again in turn; 0 = a new one each time.
         images: read the images too; without them only labels are decoded, and ids that have none of them left out.
         contours: add soft contour maps of the augmented images.
+        device: where pictures get their colours and contours; pictures and contours of a batch are there.
         rank: which of `world` processes this is. `batch` is that of all together: each takes its share of the numbers
             of every batch, in the order of ranks, so that they see what one process would.
         world: number of processes.
@@ -73,6 +83,7 @@ class Batches:
         views: int = 0,
         images: bool = True,
         contours: bool = False,
+        device: torch.device | str = "cpu",
         rank: int = 0,
         world: int = 1,
     ):
@@ -86,7 +97,8 @@ class Batches:
             raise UserError(f"{folder.root}: none of {len(ids)} ids has a label of {', '.join(self.labels)}")
         self.size, self.grid, self.recipe, self.views = size, grid, recipe, views
         self.places = {name: place for place, name in enumerate(self.ids)}
-        self.images, self.contours = images, contours
+        self.images, self.contours, self.device = images, contours, torch.device(device)
+        self.lock = threading.Lock()  # of the cache: several threads may make batches
         self.cache: dict[str, Sample] = {}
         self.cached_bytes = 0
         self.keep_bytes = CACHE_BYTES // ranks.local_size()
@@ -107,14 +119,22 @@ class Batches:
         return number // count % self.views * count + self.places[name] if self.views else number
 
     @torch.no_grad()
-    def sample(self, name: str, number: int) -> Sample:
-        """The image and the truth of each task, augmented as the sample with this number is."""
-        return self.truth(self.make(name, self.view(name, number)))
+    def sample(self, name: str, number: int) -> Drawn:
+        """The image and the truth of each task, in the view that belongs to the number, and the colours to come."""
+        view, colours = self.make(name, self.view(name, number))
+        return Drawn(self.truth(view), colours)
 
     @torch.no_grad()
-    def collate(self, names: list[str], samples: Sequence[Sample]) -> dict[str, Any]:
-        """One batch of samples."""
-        out: dict[str, Any] = {k: torch.stack([s[k] for s in samples]) for k in samples[0]}
+    def collate(self, names: list[str], samples: Sequence[Drawn]) -> dict[str, Any]:
+        """One batch of samples, with their colours."""
+        out: dict[str, Any] = {k: torch.stack([s.view[k] for s in samples]) for k in samples[0].view}
+        if "image" in out:
+            out["image"] = out["image"].to(self.device)
+        if self.recipe is not None and self.recipe.plain:
+            out["plain"] = out["image"]
+        colours = [s.colours for s in samples if s.colours is not None]
+        if colours:
+            out["image"] = paint(out["image"], colours)
         if self.contours:
             out["contour"] = soft_contours(out["image"], self.grid)
         return {"ids": names, **out}
@@ -122,23 +142,26 @@ class Batches:
     def pick(self, number: int) -> str:
         """The id of the sample with this number: a fresh permutation each time through the set."""
         epoch, place = divmod(number, len(self.ids))
-        if epoch not in self.orders:
-            self.orders = {epoch: np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.ids))}
-        return self.ids[self.orders[epoch][place]]
+        order = self.orders.get(epoch)
+        if order is None:
+            order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.ids))
+            self.orders = {epoch: order}
+        return self.ids[order[place]]
 
-    def make(self, name: str, view: int) -> Sample:
-        """One augmented sample."""
+    def make(self, name: str, view: int) -> Drawn:
+        """One sample in a random view, with labels."""
         sample = {k: from_compact(k, v) for k, v in self.load(name).items()}
         if self.recipe is None:
-            return resize_labels(
-                sample | {k: resize_image(v, self.size) for k, v in sample.items() if k == "image"}, self.grid
-            )
-        return augment(sample, self.size, np.random.default_rng((self.seed, 2, view)), self.recipe, self.grid)
+            whole = {k: resize_image(v, self.size) for k, v in sample.items() if k == "image"}
+            return Drawn(resize_labels(sample | whole, self.grid), None)
+        rng = np.random.default_rng((self.seed, 2, view))
+        sample = random_view(sample, self.size, rng, self.recipe, self.grid)
+        return Drawn(sample, draw(rng, self.recipe, self.size) if "image" in sample else None)
 
     def truth(self, sample: Sample) -> Sample:
         """The image and the truth of each task, from the image and the labels."""
         made = {task: TASKS[task].derive(sample[label_of(task)]) for task in self.tasks}
-        return {name: x for name, x in sample.items() if name in ("image", "plain")} | made
+        return {name: x for name, x in sample.items() if name == "image"} | made
 
     def load(self, name: str) -> Sample:
         """The decoded sample in compact types, from memory where it fits."""
@@ -151,9 +174,11 @@ class Batches:
             sample = resize_sample(sample, fit_size((height, width), limit))
         compact = {k: to_compact(k, v) for k, v in sample.items()}
         size = sum(v.numel() * v.element_size() for v in compact.values())
-        if self.cached_bytes + size <= self.keep_bytes and len(self.ids) <= CACHE_IDS:
-            self.cached_bytes += size
-            self.cache[name] = compact
+        with self.lock:
+            room = self.cached_bytes + size <= self.keep_bytes and len(self.ids) <= CACHE_IDS
+            if room and name not in self.cache:
+                self.cached_bytes += size
+                self.cache[name] = compact
         return compact
 
     def room(self, samples: int) -> int:

@@ -34,12 +34,16 @@ class Union:
             return self.parts[(step + lap) % len(self.parts)](lap)
         numbers = self.parts[0].numbers(step)
         chosen = [self.pick(number) for number in numbers]
-        samples = [self.parts[k].sample(name, number) for (k, name), number in zip(chosen, numbers, strict=True)]
+        samples: list[Any] = [  # of the kind that the parts make: all are batches or all are views
+            self.parts[k].sample(name, number) for (k, name), number in zip(chosen, numbers, strict=True)
+        ]
         return self.parts[0].collate([name for _, name in chosen], samples)
 
     def pick(self, number: int) -> tuple[int, str]:
         """The number of the folder and the id of a sample: a fresh permutation each time through the union."""
         epoch, place = divmod(number, len(self.members))
-        if epoch not in self.orders:
-            self.orders = {epoch: np.random.default_rng((self.seed, 3, epoch)).permutation(len(self.members))}
-        return self.members[self.orders[epoch][place]]
+        order = self.orders.get(epoch)
+        if order is None:
+            order = np.random.default_rng((self.seed, 3, epoch)).permutation(len(self.members))
+            self.orders = {epoch: order}
+        return self.members[order[place]]
