@@ -75,7 +75,7 @@ FEW = "--transfer-steps 1 --base-steps 3 --contour-steps 1 --lr 1e-3 --decay 0".
 THREE = "--steps 3 --batch 12 --candidates 0 --lr 1e-3".split()
 METHODS = {
     "noadv": "--bn train --prior 0.1 --sharpen 0.1 --consensus 0.1",
-    "adv": "--critic-every 1 --energy-floor 0.5 --margin 3",
+    "adv": "--critic-every 1 --energy-floor 0.5 --margin 3 --micro-batch 2",
     "b-ccr": "--joint-steps 1",
     "mean-teacher": "--bn train",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from umadapt.errors import UserError
 from umadapt.loop import Stage
 from umadapt.memory import Expected, arrange, first_fit, splits
 from umadapt.nets.model import UMAdapt
-from umadapt.nets.recompute import Economy
+from umadapt.nets.recompute import Chain, Economy
 from umadapt.rehearsal import Live, hollow, rehearse
 from umadapt.stages import adapt
 
@@ -216,10 +217,20 @@ def test_the_parts_of_an_expectation_add_up() -> None:
     assert str(peak) == "weights 0.50, optimisers 0.10, activations 3.00, data 0.10, rest 0.70"
 
 
-def test_several_processes_are_refused(tiny: UMAdapt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_may_take_parts_where_batchnorm_is_frozen(
+    tiny: UMAdapt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = RunFolder(tmp_path / "run", {})
     monkeypatch.setattr("umadapt.ranks.size", lambda: 2)
-    config = Adapt(tmp_path, ("photos",), tmp_path, micro_batch=2)
+    parts = Adapt(tmp_path, ("photos",), tmp_path, micro_batch=2)
     stage = Stage("adapt", [], lambda _: {}, 1)
-    with pytest.raises(UserError, match="2 processes"):
-        arrange(config, tiny, stage, lambda _: stage, run)
+    tiny.freeze(tiny)
+    arrange(parts, tiny, stage, lambda _: stage, run)
+    assert all(m.economy == Economy(micro=2) for m in tiny.modules() if isinstance(m, Chain))
+    with pytest.raises(
+        UserError, match="--memory-budget is for a process alone\nunder torchrun each of the 2 processes"
+    ):
+        arrange(dataclasses.replace(parts, memory_budget=50), tiny, stage, lambda _: stage, run)
+    tiny.unfreeze(tiny.decoders)
+    with pytest.raises(UserError, match="where BatchNorm trains"):
+        arrange(parts, tiny, stage, lambda _: stage, run)

@@ -14,7 +14,7 @@ from umadapt.checkpoint import RunFolder
 from umadapt.config import Training
 from umadapt.data.batches import Batches
 from umadapt.errors import UserError
-from umadapt.loop import Batch, Stage
+from umadapt.loop import Batch, Stage, loaders
 from umadapt.nets.model import UMAdapt
 from umadapt.nets.recompute import BatchNorm, Economy, economise
 from umadapt.rehearsal import held, hollow, rehearse
@@ -64,20 +64,22 @@ def arrange(options: Training, model: UMAdapt, stage: Stage, build: Callable[[UM
 
     Raises:
         UserError: the budget is too small for every split that leaves the result as it is; or this is one of several
-            processes, whose BatchNorm would not see the others where it is computed a second time.
+            processes, and there is a budget, or BatchNorm trains, which would ask the others in a second pass too.
     """
     nets = [model, *stage.extra.values()]
     asked = Economy(options.micro_batch, options.checkpoint_activations)
-    if ranks.size() > 1 and (asked or options.memory_budget):
+    model.train()  # as the loop will; what is frozen stays in eval mode
+    norms = any(m.training for net in nets for m in net.modules() if isinstance(m, BatchNorm))
+    if ranks.size() > 1 and (options.memory_budget or (asked and norms)):
+        which = "--memory-budget is" if options.memory_budget else "--micro-batch and --checkpoint-activations are"
+        where = "" if options.memory_budget else " where BatchNorm trains"
         raise UserError(
-            "--micro-batch, --checkpoint-activations and --memory-budget are for a process alone\n"
+            f"{which} for a process alone{where}\n"
             f"under torchrun each of the {ranks.size()} processes holds its share of --batch: give more processes"
         )
     economise(asked, *nets)
     if not options.memory_budget:
         return
-    model.train()  # as the loop will; what is frozen stays in eval mode
-    norms = any(m.training for net in nets for m in net.modules() if isinstance(m, BatchNorm))
     batch = stage.batch(max(turn.every for turn in stage.turns) - 1)  # of a step on which every turn is taken
     budget, count = int(options.memory_budget * GB), len(batch["ids"])
     known = run.config.setdefault("memory", {}).get(stage.name)
@@ -158,7 +160,7 @@ def expect(
         step=need.peak + (weights // 2 if narrow else 0),
         workspace=int(WORKSPACE * need.largest + (FIRST_STEPS if on_cpu else 0)),
         saving=max(trained) + size_of(model.state_dict().values()) if on_cpu else 0,
-        data=(WAITING if on_cpu else 1) * size_of(tree_leaves(batch)),
+        data=(WAITING if on_cpu else 1 + loaders(model.mean.device)) * size_of(tree_leaves(batch)),
     )
 
 
