@@ -1,16 +1,19 @@
-"""How much memory does a step of adaptation need? Peak resident memory, each variant in a process of its own."""
+"""How much memory does a step of adaptation need? Peak resident memory, each variant in a process of its own.
+
+"frugal" is ours with --micro-batch 1: a photo at a time.
+"""
 
 from __future__ import annotations
 
 from benchmarks.measure import parser, peak_mib, report
-from benchmarks.step import WAYS
+from benchmarks.step import FRUGAL, WAYS
 
 
 def main() -> None:
     options = parser(__doc__, "size", "batch")
     options.add_argument("--kind", default="noadv", choices=["base", "noadv", "adv"], help="which step")
     given = options.parse_args()
-    names = sum(WAYS["base" if given.kind == "base" else "adapt"], ())
+    names = sum(WAYS["base"] if given.kind == "base" else (*WAYS["adapt"], (FRUGAL,)), ())
     arguments = ["--kinds", given.kind, "--size", given.size, "--batch", str(given.batch)]
     found = {name: peak_mib("benchmarks.step", *arguments, "--peak", name) for name in names}
     found["python and torch"] = peak_mib("benchmarks.step", "--peak", "nothing")
