@@ -3,8 +3,9 @@
     python recipes/adaptation_study.py BASE PHOTOS LABELLED OUT [--protocol nyud] [--only NAME,,NAME] [-- ARGUMENTS]
 
 Each recipe below is one `umadapt adapt ARGUMENTS` from BASE to PHOTOS; each of its checkpoints is evaluated on LABELLED
-and scored on the photos without labels. Writes OUT/study.json and OUT/study.md: errors, and Spearman's correlation of
-each score with each error over all checkpoints. Repeated, it goes on where it stopped.
+and scored on the photos without labels. Writes OUT/study.json and OUT/study.md: errors, Spearman's correlation of each
+score with each error and with their mean rank over all distinct checkpoints, and how far what the selector keeps lies
+from the best checkpoint of its recipe. Repeated, it goes on where it stopped.
 Cost: two to three minutes a recipe on one CPU core. Two jobs run side by side, one thread each.
 """
 
@@ -184,38 +185,67 @@ def predictors(row: dict[str, Any]) -> dict[str, float]:
     scores = row["scores"]
     out = {f"energy of {task}": value for task, value in scores["energy"].items()}
     out |= {f"disagreement of {task} with the source model": x for task, x in scores["disagreement"].items()}
-    out |= {f"distance of {task} to its consensus": x for task, x in scores["distance"].items()}
+    out |= {f"distance of {task} to the source model's consensus": x for task, x in scores["distance"].items()}
     return out | {k: scores[k] for k in ("total", "entropy", "diversity")} | {"selector": badness(scores)}
 
 
+def truth_of(rows: list[dict[str, Any]], error: str) -> np.ndarray:
+    """An error of every checkpoint, such that less is better."""
+    return np.array([row[error] for row in rows]) * (-1 if ERRORS[error][2] else 1)
+
+
+def distinct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each checkpoint once: many recipes share their start."""
+    return list({json.dumps({k: row[k] for k in (*ERRORS, "scores")}): row for row in rows}.values())
+
+
 def spearman(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Rank correlation of every score with every error (higher score, higher error: positive)."""
+    """Rank correlation of every score with every error (higher score, higher error: positive), and with the mean rank
+    over the errors, "all"."""
     table: dict[str, dict[str, float]] = {}
     columns = [predictors(row) for row in rows]
+    places = {error: ranks(truth_of(rows, error)) for error in ERRORS}
+    places["all"] = ranks(sum(places.values(), np.zeros(len(rows))))
     for name in columns[0]:
-        for error, (_, _, more) in ERRORS.items():
-            truth = [row[error] * (-1 if more else 1) for row in rows]
-            both = np.corrcoef(ranks([c[name] for c in columns]), ranks(truth))[0, 1]
-            table.setdefault(name, {})[error] = float(np.nan_to_num(both))
+        place = ranks(np.array([c[name] for c in columns]))
+        with np.errstate(invalid="ignore"):  # a score that never changes tells nothing
+            table[name] = {e: float(np.nan_to_num(np.corrcoef(place, there)[0, 1])) for e, there in places.items()}
     return table
 
 
-def ranks(values: list[float]) -> np.ndarray:
+def regret(parts: list[list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """How much worse than the best of its recipe what the selector keeps is, as a share: mean and worst of recipes."""
+    table: dict[str, dict[str, float]] = {}
+    for error in ERRORS:
+        shares = []
+        for rows in parts:
+            truth = truth_of(rows, error)
+            kept = [value for row, value in zip(rows, truth, strict=True) if row["kept"]]
+            shares += [(value - truth.min()) / abs(truth.min()) for value in kept]
+        table[error] = {"mean": float(np.mean(shares)), "worst": float(np.max(shares))} if shares else {}
+    return table
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
     """Place of each value in order, equal ones sharing the mean of their places."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
-def markdown(rows: list[dict[str, Any]], table: dict[str, dict[str, float]]) -> str:
-    """Both tables."""
+def markdown(rows: list[dict[str, Any]], found: dict[str, Any]) -> str:
+    """All three tables."""
     names = list(ERRORS)
     lines = ["| recipe | step | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for row in rows:
         mark = " *" if row["kept"] else ""
         lines.append(f"| {row['recipe']} | {row['step']}{mark} | " + " | ".join(f"{row[n]:.3f}" for n in names) + " |")
-    lines += ["", f"Spearman's correlation over {len(rows)} checkpoints; \\* = kept by the selector", ""]
-    lines += ["| score | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| {k} | " + " | ".join(f"{v[n]:+.2f}" for n in names) + " |" for k, v in table.items()]
+    lines += ["", f"Spearman's correlation over {found['checkpoints']} checkpoints; \\* = kept by the selector", ""]
+    lines += ["| score | " + " | ".join([*names, "all"]) + " |", "|---" * (len(names) + 2) + "|"]
+    lines += [f"| {k} | " + " | ".join(f"{x:+.2f}" for x in v.values()) + " |" for k, v in found["spearman"].items()]
+    lines += ["", "What the selector keeps is worse than the best of its recipe by", ""]
+    lines += ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for which in ("mean", "worst"):
+        lines.append(f"| {which} | " + " | ".join(f"{v[which]:.1%}" for v in found["regret"].values() if v) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -245,10 +275,11 @@ def main() -> None:
     with ThreadPoolExecutor(arguments.jobs) as pool:
         parts = list(pool.map(lambda name: job(name, arguments), arguments.only.split(",,")))
     rows = [row for part in parts for row in part]
-    table = spearman(rows)
-    (arguments.out / "study.json").write_text(json.dumps({"rows": rows, "spearman": table}, indent=1))
-    (arguments.out / "study.md").write_text(markdown(rows, table))
-    print("\n" + markdown(rows, table))
+    once = distinct(rows)
+    found = {"checkpoints": len(once), "spearman": spearman(once), "regret": regret(parts)}
+    (arguments.out / "study.json").write_text(json.dumps({"rows": rows, **found}, indent=1))
+    (arguments.out / "study.md").write_text(markdown(rows, found))
+    print("\n" + markdown(rows, found))
 
 
 if __name__ == "__main__":
