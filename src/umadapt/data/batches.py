@@ -130,8 +130,8 @@ class Batches:
         out: dict[str, Any] = {k: torch.stack([s.view[k] for s in samples]) for k in samples[0].view}
         if "image" in out:
             out["image"] = out["image"].to(self.device)
-        if self.recipe is not None and self.recipe.plain:
-            out["plain"] = out["image"]
+            if self.recipe is not None and self.recipe.plain:
+                out["plain"] = out["image"]
         colours = [s.colours for s in samples if s.colours is not None]
         if colours:
             out["image"] = paint(out["image"], colours)
