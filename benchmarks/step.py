@@ -69,8 +69,8 @@ def make_stage(kind: str, model: UMAdapt, way: str) -> Stage:
 
 def ours(kind: str, model: UMAdapt, batch: dict[str, Any], way: str) -> Callable[[], None]:
     """Our step of a kind."""
-    as_shared = ("kept", FRUGAL)
-    stage = make_stage(kind, model.to(memory_format=torch.channels_last), "shared" if way in as_shared else way)
+    forward = "shared" if way in ("kept", FRUGAL) else way
+    stage = make_stage(kind, model.to(memory_format=torch.channels_last), forward)
     if way == FRUGAL:
         economise(Economy(micro=1), model, *stage.extra.values())
     if way == "kept":

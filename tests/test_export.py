@@ -154,6 +154,7 @@ def test_the_file_says_what_it_is(exported):
     assert not [name for name in names if "contour" in name or ".source." in name]  # what predicting does not need
     report = json.loads((run.parent / "export.json").read_text())
     assert report["compared"]["480x640"]["depth"]["largest"] < 1e-4
+    assert set(report["compared"]["480x640"]["seg"]) == {"share"}  # between ids there is no more or less
     assert report["int8"] is None
 
 

@@ -16,6 +16,9 @@ import torch
 from umadapt.cli import main
 from umadapt.track import read_metrics
 
+FRESH = ("transfer/1", "base/1")  # steps from the same weights on every machine
+# of these, gradients that pass kinks: other instruction sets, or inputs moved by 2e-7, bend them by 0.9 %
+BENT = {("base/1", "seg/distil/grad"), ("base/1", "seg/grad")}
 FROZEN = Path(__file__).parent / "curves.json"
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 10 --base-steps 10 --contour-steps 10".split()
@@ -37,14 +40,14 @@ def test_ten_steps_of_every_stage(toy_world: Path, tmp_path: Path) -> None:
     found, frozen = curves(toy_world, tmp_path), json.loads(FROZEN.read_text())
     assert set(found) == set(frozen)
     for step, values in frozen.items():
-        # other processors add in another order: the same at first, and Adam's first steps, each of full size in the
-        # direction of a sign, make more of it; gradients of the deep distillation terms most of all
         assert set(found[step]) == set(values)
-        first = step.endswith("/1")
+        # other processors add in another order, and Adam's first steps, each of full size in the direction of a sign,
+        # make more of it: up to 4 % in a loss and 38 % in a gradient, by turning instruction sets off
         for name, value in values.items():
-            gradient = name.endswith("/grad")  # inputs moved by 1e-7 move that of seg's distillation by 1 %
-            rel = (3e-2, 1e-3) if first and not step.startswith("adapt") else (0.25, 2e-2)
-            assert found[step][name] == pytest.approx(value, rel=rel[not gradient], abs=2e-4), f"{step}: {name}"
+            rel = 0.5 if name.endswith("/grad") else 5e-2
+            if step in FRESH:
+                rel = 2e-2 if (step, name) in BENT else 1e-3
+            assert found[step][name] == pytest.approx(value, rel=rel, abs=2e-4), f"{step}: {name}"
 
 
 if __name__ == "__main__":

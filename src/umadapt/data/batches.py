@@ -34,6 +34,25 @@ COUNTED = 5_000  # images whose labels are read for class frequencies: enough, a
 DETAIL = 2  # larger photos are shrunk to this multiple of the network's size before augmentation
 
 
+class Shuffled:
+    """Places 0 … count - 1 in an endless pass, in a fresh order each time through, which follows from the seed alone.
+
+    Several threads may ask at once.
+    """
+
+    def __init__(self, count: int, *seed: int):
+        self.count, self.seed = count, seed
+        self.orders: dict[int, np.ndarray] = {}  # of the pass that was asked for last
+
+    def __call__(self, number: int) -> int:
+        epoch, place = divmod(number, self.count)
+        order = self.orders.get(epoch)
+        if order is None:
+            order = np.random.default_rng((*self.seed, epoch)).permutation(self.count)
+            self.orders = {epoch: order}
+        return int(order[place])
+
+
 class Drawn(NamedTuple):
     """One sample of a batch to come."""
 
@@ -102,7 +121,7 @@ class Batches:
         self.cache: dict[str, Sample] = {}
         self.cached_bytes = 0
         self.keep_bytes = CACHE_BYTES // ranks.local_size()
-        self.orders: dict[int, np.ndarray] = {}
+        self.place = Shuffled(len(self.ids), seed, 1)
 
     def __call__(self, step: int) -> dict[str, Any]:
         numbers = self.numbers(step)
@@ -140,13 +159,8 @@ class Batches:
         return {"ids": names, **out}
 
     def pick(self, number: int) -> str:
-        """The id of the sample with this number: a fresh permutation each time through the set."""
-        epoch, place = divmod(number, len(self.ids))
-        order = self.orders.get(epoch)
-        if order is None:
-            order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.ids))
-            self.orders = {epoch: order}
-        return self.ids[order[place]]
+        """The id of the sample with this number."""
+        return self.ids[self.place(number)]
 
     def make(self, name: str, view: int) -> Drawn:
         """One sample in a random view, with labels."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from umadapt.data.batches import Batches
+from umadapt.data.batches import Batches, Shuffled
 from umadapt.data.views import FrozenViews
 
 
@@ -24,9 +22,9 @@ class Union:
     """
 
     def __init__(self, parts: Sequence[Batches | FrozenViews], mix: str = "union", seed: int = 0):
-        self.parts, self.mix, self.seed = tuple(parts), mix, seed
+        self.parts, self.mix = tuple(parts), mix
         self.members = [(k, name) for k, part in enumerate(parts) for name in part.ids]
-        self.orders: dict[int, np.ndarray] = {}
+        self.place = Shuffled(len(self.members), seed, 3)
 
     def __call__(self, step: int) -> dict[str, Any]:
         if self.mix == "alternate" or len(self.parts) == 1:
@@ -40,10 +38,5 @@ class Union:
         return self.parts[0].collate([name for _, name in chosen], samples)
 
     def pick(self, number: int) -> tuple[int, str]:
-        """The number of the folder and the id of a sample: a fresh permutation each time through the union."""
-        epoch, place = divmod(number, len(self.members))
-        order = self.orders.get(epoch)
-        if order is None:
-            order = np.random.default_rng((self.seed, 3, epoch)).permutation(len(self.members))
-            self.orders = {epoch: order}
-        return self.members[order[place]]
+        """The number of the folder and the id of a sample."""
+        return self.members[self.place(number)]
