@@ -1,11 +1,13 @@
 """What moves adaptation, and which label-free score tells: many recipes from one base run.
 
     python recipes/adaptation_study.py BASE PHOTOS LABELLED OUT [--protocol nyud] [--only NAME,,NAME] [-- ARGUMENTS]
+    python recipes/adaptation_study.py BASE PHOTOS LABELLED OUT --also FOLDER --only ""
 
-Each recipe below is one `umadapt adapt ARGUMENTS` from BASE to PHOTOS; each of its checkpoints is evaluated on LABELLED
-and scored on the photos without labels. Writes OUT/study.json and OUT/study.md: errors, Spearman's correlation of each
-score with each error and with their mean rank over all distinct checkpoints, and how far what the selector keeps lies
-from the best checkpoint of its recipe. Repeated, it goes on where it stopped.
+Each recipe below is one `umadapt adapt ARGUMENTS` from BASE to PHOTOS; --also takes every adapted run in a folder as a
+further recipe, such as a seed of `umadapt reproduce`. Each checkpoint is evaluated on LABELLED; what was found of it
+without labels is what `adapt` noted in the run when it chose one. Writes OUT/study.json and OUT/study.md: errors,
+Spearman's correlation of each score with each error and with their mean rank over all distinct checkpoints, and how far
+what the selector keeps lies from the best checkpoint of its recipe. Repeated, it goes on where it stopped.
 Cost: two to three minutes a recipe on one CPU core. Two jobs run side by side, one thread each.
 """
 
@@ -15,6 +17,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -131,51 +134,64 @@ ERRORS = {  # label -> where in the evaluation, and whether more is better
 }
 
 
-def measure(run: Path, photos: str, labelled: str, protocol: str) -> list[dict[str, Any]]:
-    """Errors and scores of every checkpoint of a run."""
+def measure(run: Path, labelled: str, protocol: str, known: Path) -> list[dict[str, Any]]:
+    """Errors and scores of every checkpoint of a run; errors by what is in a checkpoint are kept in a folder."""
     import torch
 
-    from umadapt.candidates import candidate_path, candidates, load_candidate
+    from umadapt.candidates import candidate_path, load_candidate
     from umadapt.checkpoint import load_model
     from umadapt.data.folder import Folder, write_json
     from umadapt.evaluate import evaluate
-    from umadapt.score import SAMPLE, real_energy, score
 
     torch.set_num_threads(1)
     model, config = load_model(run, "cpu")
-    folder, target = Folder(labelled), Folder(photos)
-    ids = target.ids[:: -(-len(target.ids) // SAMPLE)]
+    folder = Folder(labelled)
     rows = []
-    for step in candidates(run):
+    for scores in config["selected"]["scores"]:
+        step = scores["step"]
         # the start is the same for many recipes: a checkpoint is measured once
-        known = run.parent / "measured" / f"{hashlib.sha256(candidate_path(run, step).read_bytes()).hexdigest()}.json"
-        if not known.exists():
+        file = known / f"{hashlib.sha256(candidate_path(run, step).read_bytes()).hexdigest()}.json"
+        if not file.exists():
             load_candidate(run, step, model)
             found = evaluate(model, "target", folder, protocol, normals_from_depth="normals" not in folder.tasks)
-            errors = {name: found[task][key] for name, (task, key, _) in ERRORS.items()}
-            write_json(known, {**errors, "scores": score(model, "target", target, ids=ids)})
-        rows.append({"step": step, **json.loads(known.read_text())})
-    kept = config.get("selected", {}).get("step")
-    return [row | {"kept": row["step"] == kept, "real": real_energy(config)} for row in rows]
+            write_json(file, {name: found[task][key] for name, (task, key, _) in ERRORS.items()})
+        kept = step == config["selected"]["step"]
+        rows.append({"step": step, "kept": kept, **json.loads(file.read_text()), "scores": scores})
+    return rows
 
 
-def job(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Adapt and measure in a process of its own, one thread."""
-    run = arguments.out / "-".join(name.replace(",", "").split())
-    if not (run / "measured.json").exists():
-        words = ["adapt", str(arguments.base), "--target", arguments.photos, "--out", str(run), "--steps", "100"]
-        words += [*arguments.rest, *shlex.split(RECIPES[name])]
-        command = [sys.executable, __file__, "--measure", str(run), arguments.photos, arguments.labelled]
-        with (arguments.out / f"{run.name}.log").open("w") as log:
+def made(name: str, arguments: argparse.Namespace) -> tuple[Path, list[str]]:
+    """(run folder, command line) of a recipe."""
+    run = arguments.out / slug(name)
+    words = ["adapt", str(arguments.base), "--target", arguments.photos, "--out", str(run), "--steps", "100"]
+    return run, [*words, *arguments.rest, *shlex.split(RECIPES[name])]
+
+
+def slug(name: str) -> str:
+    """A recipe's name as a file's."""
+    return re.sub(r"[^\w.]+", "-", name)
+
+
+def adapted(folder: Path) -> list[Path]:
+    """The runs in a folder of whose checkpoints `adapt` has chosen one."""
+    configs = {path.parent: json.loads(path.read_text()) for path in sorted(folder.glob("*/config.json"))}
+    return [run for run, config in configs.items() if config.get("selected")]
+
+
+def job(name: str, run: Path, words: list[str], arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Adapt, where there are words for it, and measure in a process of its own, one thread."""
+    file = arguments.out / f"{slug(name)}.json"
+    if not file.exists():
+        command = [sys.executable, __file__, "--measure", str(run), arguments.labelled, arguments.protocol, str(file)]
+        with file.with_suffix(".log").open("w") as log:
             env = os.environ | {"OMP_NUM_THREADS": "1"}
-            done = subprocess.run([*command, arguments.protocol, *words], env=env, stdout=log, stderr=log, check=False)
+            done = subprocess.run([*command, *words], env=env, stdout=log, stderr=log, check=False)
         if done.returncode:
             print(f"{name}: failed, see {log.name}", flush=True)
             return []
-    rows = json.loads((run / "measured.json").read_text())
-    last = rows[-1]
-    print(f"{name:<30}" + "".join(f"{e} {last[e]:<8.3f}" for e in ERRORS), flush=True)
-    return [row | {"recipe": name} for row in rows]
+    rows = json.loads(file.read_text())
+    print(f"{name:<30}" + "".join(f"{e} {rows[-1][e]:<8.3f}" for e in ERRORS), flush=True)
+    return [{"recipe": name, **row} for row in rows]
 
 
 def predictors(row: dict[str, Any]) -> dict[str, float]:
@@ -196,7 +212,7 @@ def truth_of(rows: list[dict[str, Any]], error: str) -> np.ndarray:
 
 def distinct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each checkpoint once: many recipes share their start."""
-    return list({json.dumps({k: row[k] for k in (*ERRORS, "scores")}): row for row in rows}.values())
+    return list({tuple(row[error] for error in ERRORS): row for row in rows}.values())
 
 
 def spearman(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -251,13 +267,13 @@ def markdown(rows: list[dict[str, Any]], found: dict[str, Any]) -> str:
 
 def main() -> None:
     if sys.argv[1:2] == ["--measure"]:
-        run, photos, labelled, protocol, *words = sys.argv[2:]
+        run, labelled, protocol, file, *words = sys.argv[2:]
         from umadapt.cli import main as umadapt
 
-        if code := umadapt(words):
+        if words and (code := umadapt(words)):
             sys.exit(code)
-        rows = measure(Path(run), photos, labelled, protocol)
-        (Path(run) / "measured.json").write_text(json.dumps(rows))
+        rows = measure(Path(run), labelled, protocol, Path(file).parent / "measured")
+        Path(file).write_text(json.dumps(rows))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", type=Path)
@@ -267,14 +283,22 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="recipes side by side, one thread each")
     parser.add_argument("--protocol", default="raw")
     parser.add_argument("--only", default=",,".join(RECIPES), help="names of recipes, separated by two commas")
+    parser.add_argument("--also", type=Path, help="a folder with adapted runs, which are measured beside them")
     words = sys.argv[1:]
     end = words.index("--") if "--" in words else len(words)  # argparse would not take what follows as ours
     arguments = parser.parse_args(words[:end])
     arguments.rest = words[end + 1 :]
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "measured").mkdir(parents=True, exist_ok=True)
+    names = [name for name in arguments.only.split(",,") if name]
+    if unknown := [name for name in names if name not in RECIPES]:
+        parser.error(f"--only: no recipe {unknown[0]!r}")
+    jobs = [(name, *made(name, arguments)) for name in names]
+    jobs += [(f"{run.parent.name}: {run.name}", run, []) for run in adapted(arguments.also)] if arguments.also else []
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        parts = list(pool.map(lambda name: job(name, arguments), arguments.only.split(",,")))
+        parts = list(pool.map(lambda each: job(each[0], each[1], each[2], arguments), jobs))
     rows = [row for part in parts for row in part]
+    if not rows:
+        sys.exit("nothing was measured")
     once = distinct(rows)
     found = {"checkpoints": len(once), "spearman": spearman(once), "regret": regret(parts)}
     (arguments.out / "study.json").write_text(json.dumps({"rows": rows, **found}, indent=1))
