@@ -25,7 +25,7 @@ from umadapt.reproduce_run import Runner, Step, tail
 from umadapt.reproduce_tables import Spread, best_of, gap_closed, html, markdown, over_seeds, rows, summary, text
 
 REL, MIOU = Figure("depth", "rel", "rel", False), Figure("seg", "miou", "mean IoU", True)
-OWN = Data("o/rooms", ("o/photos",), (Exam("o/test"),), ("o/photos:labelled",), "o/photos")
+OWN = Data("o/rooms", ("o/photos",), (Exam("o/test"),), ("o/photos:labelled",), "o/photos-labelled")
 NYUD = Data("rooms", ("nyud:target",), (Exam("nyud:val-b", "nyud", True),))
 
 
@@ -179,7 +179,7 @@ def test_every_command_parses(short: bool, given: dict) -> None:
     assert known["seed-0/no-distil"].alpha == 0
     assert known["seed-0/source-only"].alpha == (0.1 if config.suite == "indoor-small" else 10)
     assert known["seed-0/adabn-res5"].statistics == "res5"
-    assert known["seed-0/oracle"].source == "o/photos"
+    assert known["seed-0/oracle"].source == "o/photos-labelled"
     assert known["seed-0/semi"].labelled == ("o/photos:labelled",)
 
 
@@ -193,6 +193,12 @@ def test_the_papers_sizes_and_the_demos() -> None:
     assert renders(own)[0].command == (
         "umadapt render demo/rooms --views 640 --style synthetic --seed 1 --size 96x128 --furniture none --spp 8"
     )
+    assert [step.name for step in renders(own)] == [
+        f"render/{name}" for name in ("rooms", "photos", "test", "photos-labelled")
+    ]
+    assert (
+        len(renders(Reproduce(suite="indoor-small", rungs=("source-only", "adv")))) == 3
+    )  # no oracle, no labels for it
     step = next(s for s in ladder(own, OWN, RUNGS) if s.name == "seed-0/noadv")
     assert step.command == (
         "umadapt adapt demo/seed-0/source-only --target o/photos --method noadv --steps 100 "

@@ -4,7 +4,7 @@ Every rung is an `umadapt` command line (`reproduce_ladder`); they run side by s
 (`reproduce_run`). Repeated with the same --out, it goes on where it stopped.
 
 OUT/
-  rooms/ photos/ test/       data, where none is given
+  rooms/ photos/ test/ ...   data, where none is given
   seed-K/RUNG/               runs
   evaluations/seed-K/        RUNG.json
   logs/                      of every command
@@ -75,10 +75,10 @@ def open_data(config: Reproduce) -> Data:
     if len(labelled) == 1:  # `train` reads one folder
         oracle = labelled[0]
     if not target:
-        oracle = str(out / "photos")
-        ids = Folder(oracle).ids
+        photos, oracle = str(out / "photos"), str(out / "photos-labelled")
+        ids = Folder(photos).ids
         write_bytes(out / "photos" / "splits" / "labelled.txt", "".join(f"{id}\n" for id in ids[::EVERY]).encode())
-        target, labelled = (oracle,), (f"{oracle}:labelled",)
+        target, labelled = (photos,), (f"{photos}:labelled",)
     have = Folder(oracle).tasks if oracle else ()
     wanted = ("depth", "seg") if config.suite == "outdoor" else ("depth", "normals", "seg")
     tasks = tuple(task for task in wanted if task in have)

@@ -50,6 +50,7 @@ OWN = {  # what indoor-small renders where no data is given: folder, views (shor
     "source": ("rooms", (320, 640), "--style synthetic --seed 1"),
     "target": ("photos", (120, 240), "--style photo --seed 2"),
     "eval": ("test", (100, 100), "--style photo --seed 3"),
+    "oracle": ("photos-labelled", (320, 640), "--style photo --seed 4"),  # as many as the source: the domain is the gap
 }
 OWN_LOOK = "--size 96x128 --furniture none --spp 8"
 
@@ -135,6 +136,7 @@ def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tup
 def renders(config: Reproduce) -> list[Step]:
     """The data sets that are not given. One after the other: a render takes every core by itself."""
     given = {"source": config.source, "target": config.target, "eval": config.eval}
+    given["oracle"] = config.target or (config.rungs and "oracle" not in config.rungs)
     steps: list[Step] = []
     for role, (name, views, arguments) in OWN.items():
         if not given[role]:
