@@ -196,13 +196,14 @@ def job(name: str, run: Path, words: list[str], arguments: argparse.Namespace) -
 
 def predictors(row: dict[str, Any]) -> dict[str, float]:
     """Every label-free figure of a checkpoint."""
-    from umadapt.selection import badness
+    from umadapt.selection import badness, information
 
     scores = row["scores"]
     out = {f"energy of {task}": value for task, value in scores["energy"].items()}
     out |= {f"disagreement of {task} with the source model": x for task, x in scores["disagreement"].items()}
     out |= {f"distance of {task} to the source model's consensus": x for task, x in scores["distance"].items()}
-    return out | {k: scores[k] for k in ("total", "entropy", "diversity")} | {"selector": badness(scores)}
+    out |= {k: scores[k] for k in ("total", "entropy", "diversity")}
+    return out | {"information, negated": -information(scores), "selector": badness(scores)}
 
 
 def truth_of(rows: list[dict[str, Any]], error: str) -> np.ndarray:

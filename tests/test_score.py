@@ -54,6 +54,13 @@ def test_distance_is_zero_where_nobody_else_votes(toy_world, tiny):
     assert badness(alone) < badness(voted)
 
 
+def test_more_information_between_tasks_is_better_at_the_same_distance():
+    row = {"distance": {"depth": 0.1, "seg": 0.2}, "energy": {"seg": 2.0}, "diversity": 3.0}
+    assert badness(row | {"energy": {"seg": 1.5}}) < badness(row) < badness(row | {"diversity": 2.0})
+    assert badness(row) == pytest.approx((0.1 * 0.2) ** 0.5 * math.exp(-2))
+    assert badness({"distance": row["distance"], "energy": {"depth": 1.0}}) == pytest.approx((0.1 * 0.2) ** 0.5)
+
+
 def test_command_ranks_by_score(tmp_path, toy_world, capsys):
     runs = []
     for seed, variant in enumerate(["source-only", "noadv", "adv"]):

@@ -1,5 +1,5 @@
-"""Ranking runs on photos without labels: how near are they to what the source model's witnesses agree on, and how well
-do their predictions of the tasks agree with each other?"""
+"""Ranking runs on photos without labels: how near are they to what the source model's witnesses agree on, and how much
+do their predictions of the tasks tell of each other?"""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ SAMPLE = 96  # photos that the checkpoints of a run are compared on, spread even
 
 CAUTION = (
     "score = geometric mean over the tasks of the distance d to what the source model makes of a photo, its mirror\n"
-    "image and a larger copy, and its transfer nets of that; of adapted runs and checkpoints the lowest is the best.\n"
-    "It flatters the source model itself, whose consensus that is. Low energy E is no proof of good predictions: maps\n"
-    "that agree may agree on being wrong. Compare with the energy of real tuples."
+    "image and a larger copy, and its transfer nets of that, divided by exp(2 (diversity - E seg)): what the tasks\n"
+    "tell of each other. Of adapted runs and checkpoints the lowest is the best; it flatters the source model itself,\n"
+    "whose consensus that is. Low energy E is no proof of good predictions: maps that agree may agree on being wrong.\n"
+    "Compare with the energy of real tuples."
 )
 
 
