@@ -13,10 +13,11 @@ from typing import Any, Literal
 import pytest
 
 from toy_runs import make_run
-from toys import CLASSES
+from toys import CLASSES, write_toy_world
 from umadapt import paper, reproduce
 from umadapt.cli import COMMANDS
 from umadapt.config import Reproduce
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.options import check_numbers
 from umadapt.paper import Figure
@@ -196,14 +197,23 @@ def test_the_papers_sizes_and_the_demos() -> None:
     assert [step.name for step in renders(own)] == [
         f"render/{name}" for name in ("rooms", "photos", "test", "photos-labelled")
     ]
-    assert (
-        len(renders(Reproduce(suite="indoor-small", rungs=("source-only", "adv")))) == 3
-    )  # no oracle, no labels for it
+    few = Reproduce(suite="indoor-small", rungs=("source-only", "adv"))
+    assert len(renders(few)) == 3  # no oracle, no labels for it
     step = next(s for s in ladder(own, OWN, RUNGS) if s.name == "seed-0/noadv")
     assert step.command == (
         "umadapt adapt demo/seed-0/source-only --target o/photos --method noadv --steps 100 "
         "--out demo/seed-0/noadv --seed 0"
     )
+
+
+@pytest.mark.parametrize("rungs", [(), ("source-only", "adv")])
+def test_own_photos_are_opened_with_and_without_an_oracle(tmp_path: Path, rungs: tuple[str, ...]) -> None:
+    config = Reproduce(suite="indoor-small", out=tmp_path, rungs=rungs)
+    for step in renders(config):
+        write_toy_world(step.output.parent, 4, seed=0)
+    data = reproduce.open_data(config)
+    assert data.oracle == (None if rungs else str(tmp_path / "photos-labelled"))
+    assert Folder(data.labelled[0]).ids == Folder(data.target[0]).ids[::3]
 
 
 def test_real_photos_are_measured_as_such() -> None:

@@ -31,7 +31,7 @@ from umadapt.errors import UserError
 from umadapt.protocols import PROTOCOLS
 from umadapt.report_figures import png
 from umadapt.reproduce_grid import grid
-from umadapt.reproduce_ladder import Data, Exam, Rung, chosen, evaluation_name, ladder, recipe, renders
+from umadapt.reproduce_ladder import Data, Exam, Rung, asks_for, chosen, evaluation_name, ladder, recipe, renders
 from umadapt.reproduce_run import Runner, Step
 from umadapt.tasks import TASKS
 
@@ -75,7 +75,7 @@ def open_data(config: Reproduce) -> Data:
     if len(labelled) == 1:  # `train` reads one folder
         oracle = labelled[0]
     if not target:
-        photos, oracle = str(out / "photos"), str(out / "photos-labelled")
+        photos, oracle = str(out / "photos"), str(out / "photos-labelled") if asks_for(config, "oracle") else ""
         ids = Folder(photos).ids
         write_bytes(out / "photos" / "splits" / "labelled.txt", "".join(f"{id}\n" for id in ids[::EVERY]).encode())
         target, labelled = (photos,), (f"{photos}:labelled",)

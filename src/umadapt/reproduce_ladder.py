@@ -133,10 +133,15 @@ def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tup
     return [rung for rung in RUNGS if rung.name not in left_out], left_out
 
 
+def asks_for(config: Reproduce, rung: str) -> bool:
+    """Whether --rungs names this one, or is not given."""
+    return not config.rungs or rung in config.rungs
+
+
 def renders(config: Reproduce) -> list[Step]:
     """The data sets that are not given. One after the other: a render takes every core by itself."""
     given = {"source": config.source, "target": config.target, "eval": config.eval}
-    given["oracle"] = config.target or (config.rungs and "oracle" not in config.rungs)
+    given["oracle"] = config.target or not asks_for(config, "oracle")
     steps: list[Step] = []
     for role, (name, views, arguments) in OWN.items():
         if not given[role]:

@@ -22,8 +22,8 @@ def badness(row: Mapping[str, Any]) -> float:
     agree on (`consensus.py`), which errs less than the source model and cannot move with a checkpoint. I = H(mean
     prediction of seg) - E_seg is, in nats, the least that the other tasks' maps tell of the classes (Barber and Agakov,
     NIPS 2003, with the transfer net as the decoder). The cross-task energy E_seg alone is low, too, where one class is
-    everywhere, which tells nothing. Of the label-free figures of a study over checkpoints of three targets this ranks
-    best (docs/results.md).
+    everywhere, which tells nothing. Of the label-free figures of a study over checkpoints of three targets this alone
+    ranks those of each (docs/results.md, which says how well).
 
     Args:
         row: what `score` gives. The lowest of several is the best.

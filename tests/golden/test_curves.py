@@ -17,8 +17,8 @@ from umadapt.cli import main
 from umadapt.track import read_metrics
 
 FRESH = ("transfer/1", "base/1")  # steps from the same weights on every machine
-# of these, gradients that pass kinks: other instruction sets, or inputs moved by 2e-7, bend them by 0.9 %
-BENT = {("base/1", "seg/distil/grad"), ("base/1", "seg/grad")}
+# gradients that pass kinks: other instruction sets, or inputs moved by 2e-7, bend them by .9 %, the last by 38 %
+BENT = {("base/1", "seg/distil/grad"): 2e-2, ("base/1", "seg/grad"): 2e-2, ("adapt/1", "seg/energy/grad"): 0.5}
 FROZEN = Path(__file__).parent / "curves.json"
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 10 --base-steps 10 --contour-steps 10".split()
@@ -36,17 +36,27 @@ def curves(source: Path, out: Path) -> dict[str, dict[str, float]]:
     }
 
 
+def tolerance(step: str, name: str) -> float:
+    """Relative. Other processors add in another order, and Adam's first steps, each of full size in the direction of a
+    sign, make more of it: measured by turning instruction sets off."""
+    if (step, name) in BENT:
+        return BENT[step, name]
+    if step in FRESH:
+        return 1e-3
+    if step == "contour/1":
+        return 1e-2
+    if name.endswith("/grad"):
+        return 0.25
+    return 5e-2 if step.startswith("adapt") else 2e-2  # 3.8 % and .7 %
+
+
 def test_ten_steps_of_every_stage(toy_world: Path, tmp_path: Path) -> None:
     found, frozen = curves(toy_world, tmp_path), json.loads(FROZEN.read_text())
     assert set(found) == set(frozen)
     for step, values in frozen.items():
         assert set(found[step]) == set(values)
-        # other processors add in another order, and Adam's first steps, each of full size in the direction of a sign,
-        # make more of it: up to 4 % in a loss and 38 % in a gradient, by turning instruction sets off
         for name, value in values.items():
-            rel = 0.5 if name.endswith("/grad") else 5e-2
-            if step in FRESH:
-                rel = 2e-2 if (step, name) in BENT else 1e-3
+            rel = tolerance(step, name)
             assert found[step][name] == pytest.approx(value, rel=rel, abs=2e-4), f"{step}: {name}"
 
 
