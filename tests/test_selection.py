@@ -25,7 +25,7 @@ STEPS = "--transfer-steps 3 --base-steps 3 --contour-steps 2".split()
 @pytest.fixture(scope="module")
 def base(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("selection") / "base"
-    assert main(["train", "--source", str(toy_world), "--out", str(run), *SMALL, *STEPS]) == 0
+    assert main(["train", "--source", str(toy_world), "--out", str(run), *SMALL, *STEPS, "--lr", "2e-4"]) == 0
     return run
 
 
@@ -48,6 +48,17 @@ def test_candidates_are_spread_from_start_to_end() -> None:
     assert candidate_steps(50, 5) == (0, 10, 20, 30, 40, 50)
     assert candidate_steps(3, 5) == (0, 1, 2, 3)
     assert candidate_steps(50, 0) == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [("", 2e-4), ("--method adv", 2e-4), ("--consensus 0", 1e-5), ("--method mean-teacher", 1e-4), ("--lr 0.5", 0.5)],
+)
+def test_the_consensus_teaches_at_the_rate_of_the_base(base: Path, tmp_path: Path, options: str, rate: float) -> None:
+    write_toy_world(tmp_path / "photos", 2, seed=1)
+    words = ["adapt", str(base), "--target", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), *options.split()]
+    assert main([*words, "--steps", "1", "--batch", "2", "--candidates", "0"]) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["command"]["lr"] == rate
 
 
 def test_the_kept_weights_are_the_chosen_candidates(base: Path, tmp_path: Path) -> None:

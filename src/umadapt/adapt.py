@@ -36,9 +36,6 @@ STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
 }
 # learning rates of Res-5, chosen on the demo's photos (docs/results.md; that of b-fcf is b-ccr's, not tried)
 RATES: dict[Method, float] = {
-    "noadv": 3e-4,
-    "noadv-1": 3e-4,
-    "adv": 3e-4,
     "b-ccr": 3e-5,
     "b-fcf": 3e-5,
     "minent": 1e-5,
@@ -53,12 +50,12 @@ NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
 
 def run(config: Adapt) -> int:
     """Re-estimate statistics, then run Algorithm 2 unless the method is AdaBN alone."""
-    config = dataclasses.replace(config, lr=config.lr or own_rate(config))
     before = read_config(config.run)
     if not config.target:
         raise UserError("adapt wants --target PHOTOS, a folder of photos")
     model, _ = load_model(config.run, "cpu")
     refuse(config, before, model)
+    config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before["command"]["lr"])))
     device = pick_device(config.device)
     speed.check(config, device)
     photos = Folder.joined(config.target)
@@ -113,10 +110,14 @@ def run(config: Adapt) -> int:
     return 0
 
 
-def own_rate(config: Adapt) -> float:
-    """The learning rate of a method that is given none; of AdaBN, which takes no step, 0."""
-    held = config.method not in NEED_TRANSFERS or config.consensus
-    return RATES.get(config.method, 0.0) if held else PRINTED_RATE
+def own_rate(config: Adapt, trained_at: float) -> float:
+    """The learning rate of a method that is given none; of AdaBN, which takes no step, 0.
+
+    OURS: what a teacher holds may learn as fast as the base model did, whose rate fits the network.
+    """
+    if config.method not in NEED_TRANSFERS:
+        return RATES.get(config.method, 0.0)
+    return trained_at if config.consensus else PRINTED_RATE
 
 
 def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:

@@ -177,15 +177,15 @@ class Adapt:
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn: always 1
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
-    steps: int = 100  # target steps
+    steps: int = 400  # target steps
     batch: int = 16  # images a step
-    kept_views: int = 2  # views of each photo, of which frozen networks' results are kept; 0 = new ones each step
+    kept_views: int = 4  # views of each photo, of which frozen networks' results are kept; 0 = new ones each step
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
-    lr: float = 0.0  # learning rate of Res-5; 0 = the method's own, see RATES in adapt.py
+    lr: float = 0.0  # learning rate of Res-5; 0 = noadv, adv: that of RUN's training; else see RATES in adapt.py
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
     pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy

@@ -19,7 +19,7 @@ class Rung:
     name: str
     title: str
     adapt: str = ""  # arguments of `adapt`; empty for the rungs that other commands make
-    steps: tuple[int, int] = (60, 100)  # of adapt: short, full
+    steps: tuple[int, int] = (60, 400)  # of adapt: short, full
 
 
 # Algorithm 2 without what keeps it from drifting: a few gentle steps from AdaBN

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from umadapt.data.batches import Batches
 from umadapt.data.folder import write_json
@@ -44,8 +45,11 @@ class FrozenViews:
         self.arrays: dict[str, np.ndarray] = {}
         mark = folder / "complete.json"
         if not mark.exists():
-            for start in range(0, len(self), CHUNK):
-                self._store(start, _flat(frozen(self._pictures(range(start, min(start + CHUNK, len(self)))))))
+            with tqdm(total=len(self), desc="views", unit="view", dynamic_ncols=True, mininterval=1) as bar:
+                for start in range(0, len(self), CHUNK):
+                    views = range(start, min(start + CHUNK, len(self)))
+                    self._store(start, _flat(frozen(self._pictures(views))))
+                    bar.update(len(views))
             write_json(mark, {"arrays": sorted(self.arrays)})
         names = json.loads(mark.read_text())["arrays"]
         self.arrays = {name: np.load(self._file(name), mmap_mode="r") for name in names}
