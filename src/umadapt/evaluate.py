@@ -12,10 +12,11 @@ from torch import Tensor
 from umadapt import config as configs
 from umadapt import ranks
 from umadapt.checkpoint import load_model
+from umadapt.consensus import Shares
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
-from umadapt.photos import photo_batches, prefetch, run_model
+from umadapt.photos import photo_batches, prefetch, run_model, voting
 from umadapt.predictor import Predictor
 from umadapt.protocols import PROTOCOLS, Protocol
 from umadapt.ruler import Maps, Ruler
@@ -40,6 +41,7 @@ def evaluate(
     batch: int = 8,
     normals_from_depth: bool = False,
     align: str = "none",
+    shares: Shares | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Measure a model on a labelled folder. Each of several ranks measures a share and returns the figures of all.
@@ -53,6 +55,7 @@ def evaluate(
         batch: photos at once; those of one fitted size go together, and the figures do not depend on it.
         normals_from_depth: make normals ground truth from depth and camera.
         align: fit the predicted depth of each image to its truth first: "none", "median" or "scale-shift".
+        shares: of witnesses to merge the predictions with, as in `run_model`.
         progress: show a bar on stderr.
 
     Returns:
@@ -65,7 +68,7 @@ def evaluate(
     ruler = Ruler(folder, protocol, tuple(model.tasks), model.spec.classes, normals_from_depth, align)
     ids = folder.ids if ids is None else ids
     for names, images, truths in photo_batches(folder, ids, model.spec.size, batch, ruler.read, progress):
-        predictions = run_model(model, images, domain)
+        predictions = run_model(model, images, domain, shares)
         physical = {task: model.tasks[task].to_physical(predictions[task]) for task in ruler.tasks}
         for i, (name, truth) in enumerate(zip(names, truths, strict=True)):
             ruler.update(name, {task: maps[i] for task, maps in physical.items()}, truth)
@@ -134,16 +137,20 @@ def run(config: configs.Evaluate) -> int:
     if (config.run is None) == (config.predictions is None):
         found = "neither" if config.run is None else "both"
         raise UserError(f"expected either a RUN or --predictions DIR, found {found}")
+    if config.consensus and config.run is None:
+        raise UserError("--consensus asks a RUN; give it to `umadapt predict`, which writes the predictions")
     folder = Folder(config.data)
     address = f"{folder.root.resolve()}:{folder.split}" if folder.split else str(folder.root.resolve())
     options: dict[str, Any] = {"normals_from_depth": config.normals_from_depth, "align": config.align}
     if config.run is not None:
         model, stored = load_model(config.run, config.device)
-        options["batch"] = config.batch
+        options |= {"batch": config.batch, "shares": voting(model, stored) if config.consensus else None}
         result = evaluate(model, stored["domain"], folder, config.protocol, **options, progress=True)
         result |= {"variant": stored["variant"], "data": address}
+        result |= {"consensus": options["shares"]} if config.consensus else {}
         suffix = "-normals-from-depth" if "normals_from" in result else ""
         suffix += f"-align-{config.align}" if "align" in result else ""
+        suffix += "-consensus" if config.consensus else ""
         name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
         if not ranks.rank():
             write_json(config.run / "evaluations" / f"{name}.json", result)
@@ -171,6 +178,8 @@ def conditions(result: Mapping[str, Any], classes: int = 0) -> dict[str, str]:
         told["align"] = ALIGNED[result.get("align", "none")]
     if "normals_from" in result:
         told["normals"] = f"ground truth made from {result['normals_from']}"
+    if "consensus" in result:
+        told["votes"] = f"of the network's own prediction and of {', '.join(result['consensus'])}"
     return told
 
 

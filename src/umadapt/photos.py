@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from umadapt import ranks
+from umadapt.consensus import UNKNOWN, Shares, consensus, shares_of
 from umadapt.data.augment import fit_size, resize_image, to_sample
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
@@ -32,10 +33,22 @@ def fitted(rgb: np.ndarray, net_size: tuple[int, int]) -> Tensor:
     return resize_image(to_sample({"image": rgb})["image"], size)
 
 
-def run_model(model: UMAdapt, images: Tensor, domain: str) -> dict[str, Tensor]:
-    """(B, 3, H, W) in [0, 1], on any device, to task -> prediction in network units, on the model's device."""
+def run_model(model: UMAdapt, images: Tensor, domain: str, shares: Shares | None = None) -> dict[str, Tensor]:
+    """(B, 3, H, W) in [0, 1], on any device, to task -> prediction in network units, on the model's device.
+
+    Args:
+        shares: of witnesses to merge the predictions with, see `umadapt.consensus`; default: none.
+    """
     device = next(model.parameters()).device
-    return model(images.to(device, non_blocking=True, memory_format=torch.channels_last), domain)
+    images = images.to(device, non_blocking=True, memory_format=torch.channels_last)
+    if shares is None:
+        return model(images, domain)
+    return consensus(model, lambda x: model.encode(x, domain), images, shares)
+
+
+def voting(model: UMAdapt, config: Mapping[str, Any]) -> Shares:
+    """The shares of all witnesses that a run, of this RUN/config.json, has measured; usual ones where it has not."""
+    return shares_of(config, model.tasks, UNKNOWN)
 
 
 def own_photos(ids: Sequence[str], batch: int) -> Sequence[str]:
@@ -45,13 +58,14 @@ def own_photos(ids: Sequence[str], batch: int) -> Sequence[str]:
 
 
 @torch.inference_mode()
-def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray) -> dict[str, Any]:
+def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray, shares: Shares | None = None) -> dict[str, Any]:
     """Predict every task on one photo, at the photo's own size.
 
     Args:
         model: in eval mode.
         domain: "source" or "target".
         rgb: (H, W, 3) uint8; the whole photo goes in, at the size that `fit_size` gives.
+        shares: as in `run_model`.
 
     Returns:
         "depth" (H, W) float32 metres, "normals" (H, W, 3) float32 unit vectors, "seg" (H, W) uint8 class ids,
@@ -63,7 +77,7 @@ def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray) -> dict[str, Any
         UserError: a prediction is not finite.
     """
     size = (rgb.shape[0], rgb.shape[1])
-    predictions = run_model(model, fitted(rgb, model.spec.size).unsqueeze(0), domain)
+    predictions = run_model(model, fitted(rgb, model.spec.size).unsqueeze(0), domain, shares)
     result: dict[str, Any] = {}
     for name, task in model.tasks.items():
         physical = task.to_physical(predictions[name])[0]
@@ -78,11 +92,12 @@ def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray) -> dict[str, Any
     return result
 
 
-def predictor_of(model: UMAdapt, config: Mapping[str, Any]) -> Predictor:
-    """A model, in eval mode, and its RUN/config.json as a predictor."""
+def predictor_of(model: UMAdapt, config: Mapping[str, Any], consensus: bool = False) -> Predictor:
+    """A model, in eval mode, and its RUN/config.json as a predictor, by itself or by the consensus."""
+    shares = voting(model, config) if consensus else None
     trust = {task: model.tasks[task].trust for task in model.graph}
     white = {task: {"white": shown.white, "unit": shown.unit} for task, shown in trust.items()}
-    return Predictor(model.tasks, white, functools.partial(predict_photo, model, config["domain"]))
+    return Predictor(model.tasks, white, functools.partial(predict_photo, model, config["domain"], shares=shares))
 
 
 def photo_batches(

@@ -39,13 +39,19 @@ LABELS = ("depth", "normals", "seg", "edges")  # folders that hold labels, or pr
 VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
 
 
-def load(model: str | Path, device: str = "auto") -> Predictor:
+def load(model: str | Path, device: str = "auto", consensus: bool = False) -> Predictor:
     """Load a run folder, or a file that `umadapt export` wrote.
 
+    Args:
+        consensus: of a run: merge its predictions with those of the mirror image, a larger copy and the transfer nets,
+            which is better and takes some four times as long (docs/results.md).
+
     Raises:
-        UserError: no run, not yet trained, no export of ours, damaged, or no such device.
+        UserError: no run, not yet trained, no export of ours, damaged, or no such device; consensus of a file.
     """
     path = Path(model)
+    if consensus and path.is_file():
+        raise UserError(f"{path} is an exported network, which looks at a photo once; --consensus asks a run folder")
     if path.suffix == ".onnx":
         return load_onnx(path, device)
     if path.suffix == ".pt2":
@@ -57,7 +63,7 @@ def load(model: str | Path, device: str = "auto") -> Predictor:
     from umadapt.checkpoint import load_model
     from umadapt.photos import predictor_of
 
-    return predictor_of(*load_model(path, device))
+    return predictor_of(*load_model(path, device), consensus)
 
 
 def find_photos(photos: Sequence[Path]) -> dict[str, Stored]:
@@ -97,7 +103,7 @@ def run(config: configs.Predict) -> int:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
     if not ranks.rank():
         refuse_foreign(config.out)
-    predictor = load(config.run, config.device)
+    predictor = load(config.run, config.device, config.consensus)
     meta = describe(predictor, config.out.resolve().name)
     if not ranks.rank():
         write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted
