@@ -254,16 +254,16 @@ def test_command_writes_what_it_measured(tmp_path, toy_world, capsys):
         assert word in text
 
 
-def test_command_measures_the_consensus_beside_the_run(tmp_path, toy_world, capsys):
+def test_command_measures_witnesses_beside_the_run(tmp_path, toy_world, capsys):
     make_run(tmp_path / "run", "noadv")
-    for consensus in (False, True):
-        assert run(Evaluate(tmp_path / "run", data=str(toy_world), consensus=consensus, device="cpu")) == 0
+    for witnesses in ((), ("mirror", "zoom")):
+        assert run(Evaluate(tmp_path / "run", data=str(toy_world), witnesses=witnesses, device="cpu")) == 0
     folder = tmp_path / "run" / "evaluations"
-    once, merged = (json.loads((folder / f"raw-toy-all{x}.json").read_text()) for x in ("", "-consensus"))
-    assert merged["consensus"].keys() == {"mirror", "zoom", "transfer"}
-    assert "consensus" not in once
+    once, merged = (json.loads((folder / f"raw-toy-all{x}.json").read_text()) for x in ("", "-mirror-zoom"))
+    assert merged["witnesses"].keys() == {"mirror", "zoom"}
+    assert "witnesses" not in once
     assert merged["depth"]["rel"] != once["depth"]["rel"]
-    assert "votes    of the network's own prediction and of mirror, zoom, transfer" in capsys.readouterr().out
+    assert "votes    of the network's own prediction and of mirror, zoom" in capsys.readouterr().out
 
 
 def test_command_on_predictions(tmp_path, toy_world, capsys):
@@ -279,7 +279,7 @@ def test_command_on_predictions(tmp_path, toy_world, capsys):
         (Evaluate(data="x"), "neither"),
         (Evaluate(Path("a"), predictions=Path("b"), data="x"), "both"),
         (Evaluate(Path("a")), "no labelled data"),
-        (Evaluate(predictions=Path("b"), data="x", consensus=True), "asks a RUN"),
+        (Evaluate(predictions=Path("b"), data="x", witnesses=("zoom",)), "asks a RUN"),
     ],
 )
 def test_command_says_what_is_missing(config, message):

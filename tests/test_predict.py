@@ -79,30 +79,31 @@ def test_output_is_a_data_folder_of_the_photos_size(tmp_path, run_path, capsys):
 def test_a_consensus_knows_no_left_and_right(run_path):
     """Normals, which no transfer net of this run predicts, of a mirrored photo are the mirrored normals."""
     photo = noise(64, 96, 3)
-    once, merged = load(run_path, "cpu"), load(run_path, "cpu", consensus=True)
+    once, merged = load(run_path, "cpu"), load(run_path, "cpu", ("mirror", "zoom", "transfer"))
     mirrored = merged.predict(photo[:, ::-1])["normals"][:, ::-1] * (-1, 1, 1)
     np.testing.assert_allclose(mirrored, merged.predict(photo)["normals"], atol=1e-4)
     assert np.abs(merged.predict(photo)["depth"] - once.predict(photo)["depth"]).max() > 1e-3
 
 
-def test_an_exported_file_has_no_consensus(tmp_path):
+def test_witnesses_that_there_are_not(tmp_path, run_path):
     (tmp_path / "model.onnx").write_bytes(b"")
     with pytest.raises(UserError, match="looks at a photo once"):
-        load(tmp_path / "model.onnx", consensus=True)
+        load(tmp_path / "model.onnx", witnesses=("mirror",))
+    with pytest.raises(UserError, match="no witness 'twin'; there are mirror, zoom, transfer"):
+        load(run_path, "cpu", ("mirror", "twin"))
 
 
-@pytest.mark.parametrize("consensus", [False, True])
-def test_predictions_measure_as_the_run_does(tmp_path, toy_world, run_path, consensus):
+@pytest.mark.parametrize("witnesses", [(), ("mirror", "transfer")])
+def test_predictions_measure_as_the_run_does(tmp_path, toy_world, run_path, witnesses):
     """`predict` and then `evaluate --predictions` says what `evaluate RUN` says, up to the rounding of the files."""
     from umadapt.checkpoint import load_model
     from umadapt.photos import voting
 
     folder = Folder(toy_world)
-    assert run(Predict(run_path, (toy_world,), tmp_path / "out", consensus=consensus, device="cpu")) == 0
+    assert run(Predict(run_path, (toy_world,), tmp_path / "out", witnesses=witnesses, device="cpu")) == 0
     by_files = evaluate_predictions(Folder(tmp_path / "out"), folder, "raw")
     model, config = load_model(run_path, "cpu")
-    shares = voting(model, config) if consensus else None
-    directly = evaluate(model, "target", folder, "raw", batch=1, shares=shares)
+    directly = evaluate(model, "target", folder, "raw", batch=1, shares=voting(model, config, witnesses))
     assert by_files["depth"]["rel"] == pytest.approx(directly["depth"]["rel"], rel=1e-3)
     assert by_files["normals"]["mean"] == pytest.approx(directly["normals"]["mean"], abs=0.1)
     assert by_files["seg"]["pacc"] == pytest.approx(directly["seg"]["pacc"], abs=1e-4)

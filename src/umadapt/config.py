@@ -266,7 +266,7 @@ class Evaluate:
     protocol: ProtocolName = "raw"  # crop, caps, classes and pooling
     align: Literal["none", "median", "scale-shift"] = "none"  # fit each image's predicted depth to its truth first
     normals_from_depth: bool = False  # make normals ground truth from depth and camera
-    consensus: bool = False  # a run: merge its predictions with those of mirror image, larger copy and transfer nets
+    witnesses: Names = ()  # of a run: mirror, zoom, transfer; merge predictions with theirs, as adapt's teacher does
     batch: int = 8  # images at once
     device: str = "auto"  # auto, cpu, cuda
     json: JsonFile = None  # write the metrics here too
@@ -305,7 +305,7 @@ class Predict:
     run: Positional[Path]  # run folder, or a file that export wrote (needs no torch)
     photos: Positional[tuple[Path, ...]]  # photo files or folders of photos
     out: Path  # folder to write, in the folder format
-    consensus: bool = False  # merge predictions with those of mirror image, larger copy and transfer nets: slower
+    witnesses: Names = ()  # mirror, zoom, transfer: merge predictions with theirs, as adapt's teacher does; slower
     device: str = "auto"  # auto, cpu, cuda
 
 

@@ -137,20 +137,20 @@ def run(config: configs.Evaluate) -> int:
     if (config.run is None) == (config.predictions is None):
         found = "neither" if config.run is None else "both"
         raise UserError(f"expected either a RUN or --predictions DIR, found {found}")
-    if config.consensus and config.run is None:
-        raise UserError("--consensus asks a RUN; give it to `umadapt predict`, which writes the predictions")
+    if config.witnesses and config.run is None:
+        raise UserError("--witnesses asks a RUN; give it to `umadapt predict`, which writes the predictions")
     folder = Folder(config.data)
     address = f"{folder.root.resolve()}:{folder.split}" if folder.split else str(folder.root.resolve())
     options: dict[str, Any] = {"normals_from_depth": config.normals_from_depth, "align": config.align}
     if config.run is not None:
         model, stored = load_model(config.run, config.device)
-        options |= {"batch": config.batch, "shares": voting(model, stored) if config.consensus else None}
+        options |= {"batch": config.batch, "shares": voting(model, stored, config.witnesses)}
         result = evaluate(model, stored["domain"], folder, config.protocol, **options, progress=True)
         result |= {"variant": stored["variant"], "data": address}
-        result |= {"consensus": options["shares"]} if config.consensus else {}
+        result |= {"witnesses": options["shares"]} if config.witnesses else {}
         suffix = "-normals-from-depth" if "normals_from" in result else ""
         suffix += f"-align-{config.align}" if "align" in result else ""
-        suffix += "-consensus" if config.consensus else ""
+        suffix += "".join(f"-{witness}" for witness in config.witnesses)
         name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
         if not ranks.rank():
             write_json(config.run / "evaluations" / f"{name}.json", result)
@@ -178,8 +178,8 @@ def conditions(result: Mapping[str, Any], classes: int = 0) -> dict[str, str]:
         told["align"] = ALIGNED[result.get("align", "none")]
     if "normals_from" in result:
         told["normals"] = f"ground truth made from {result['normals_from']}"
-    if "consensus" in result:
-        told["votes"] = f"of the network's own prediction and of {', '.join(result['consensus'])}"
+    if "witnesses" in result:
+        told["votes"] = f"of the network's own prediction and of {', '.join(result['witnesses'])}"
     return told
 
 

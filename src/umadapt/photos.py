@@ -46,9 +46,16 @@ def run_model(model: UMAdapt, images: Tensor, domain: str, shares: Shares | None
     return consensus(model, lambda x: model.encode(x, domain), images, shares)
 
 
-def voting(model: UMAdapt, config: Mapping[str, Any]) -> Shares:
-    """The shares of all witnesses that a run, of this RUN/config.json, has measured; usual ones where it has not."""
-    return shares_of(config, model.tasks, UNKNOWN)
+def voting(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[str]) -> Shares | None:
+    """The shares of these witnesses as the training of a run, of this RUN/config.json, measured them; None of none.
+
+    Raises:
+        UserError: there is no such witness.
+    """
+    for witness in witnesses:
+        if witness not in UNKNOWN:
+            raise UserError(f"--witnesses: no witness {witness!r}; there are {', '.join(UNKNOWN)}")
+    return shares_of(config, model.tasks, witnesses) if witnesses else None
 
 
 def own_photos(ids: Sequence[str], batch: int) -> Sequence[str]:
@@ -92,9 +99,9 @@ def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray, shares: Shares |
     return result
 
 
-def predictor_of(model: UMAdapt, config: Mapping[str, Any], consensus: bool = False) -> Predictor:
-    """A model, in eval mode, and its RUN/config.json as a predictor, by itself or by the consensus."""
-    shares = voting(model, config) if consensus else None
+def predictor_of(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[str] = ()) -> Predictor:
+    """A model, in eval mode, and its RUN/config.json as a predictor, by itself or merged with witnesses."""
+    shares = voting(model, config, witnesses)
     trust = {task: model.tasks[task].trust for task in model.graph}
     white = {task: {"white": shown.white, "unit": shown.unit} for task, shown in trust.items()}
     return Predictor(model.tasks, white, functools.partial(predict_photo, model, config["domain"], shares=shares))

@@ -39,19 +39,19 @@ LABELS = ("depth", "normals", "seg", "edges")  # folders that hold labels, or pr
 VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
 
 
-def load(model: str | Path, device: str = "auto", consensus: bool = False) -> Predictor:
+def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ()) -> Predictor:
     """Load a run folder, or a file that `umadapt export` wrote.
 
     Args:
-        consensus: of a run: merge its predictions with those of the mirror image, a larger copy and the transfer nets,
-            which is better and takes some four times as long (docs/results.md).
+        witnesses: of a run: merge its predictions with those of the mirror image ("mirror"), a larger copy ("zoom") and
+            the transfer nets ("transfer"); all together take some four times as long (docs/results.md).
 
     Raises:
-        UserError: no run, not yet trained, no export of ours, damaged, or no such device; consensus of a file.
+        UserError: no run, not trained yet, no export of ours, damaged, no such device or witness; witnesses of a file.
     """
     path = Path(model)
-    if consensus and path.is_file():
-        raise UserError(f"{path} is an exported network, which looks at a photo once; --consensus asks a run folder")
+    if witnesses and path.is_file():
+        raise UserError(f"{path} is an exported network, which looks at a photo once; --witnesses asks a run folder")
     if path.suffix == ".onnx":
         return load_onnx(path, device)
     if path.suffix == ".pt2":
@@ -63,7 +63,7 @@ def load(model: str | Path, device: str = "auto", consensus: bool = False) -> Pr
     from umadapt.checkpoint import load_model
     from umadapt.photos import predictor_of
 
-    return predictor_of(*load_model(path, device), consensus)
+    return predictor_of(*load_model(path, device), witnesses)
 
 
 def find_photos(photos: Sequence[Path]) -> dict[str, Stored]:
@@ -103,7 +103,7 @@ def run(config: configs.Predict) -> int:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
     if not ranks.rank():
         refuse_foreign(config.out)
-    predictor = load(config.run, config.device, config.consensus)
+    predictor = load(config.run, config.device, config.witnesses)
     meta = describe(predictor, config.out.resolve().name)
     if not ranks.rank():
         write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted

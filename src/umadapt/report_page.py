@@ -161,7 +161,7 @@ def _reproduce(runs: Sequence[RunRecord]) -> str:
             words += ["--protocol", evaluation["protocol"]]
             words += ["--normals-from-depth"] if "normals_from" in evaluation else []
             words += ["--align", evaluation["align"]] if "align" in evaluation else []
-            words += ["--consensus"] if "consensus" in evaluation else []
+            words += ["--witnesses", ",".join(evaluation["witnesses"])] if "witnesses" in evaluation else []
             lines.append(shlex.join(words))
         packages = dict(record.config.get("packages") or {})
         if record.config.get("git"):

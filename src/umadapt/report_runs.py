@@ -40,7 +40,7 @@ def key_of(evaluation: Evaluation) -> tuple[str, str]:
     """Figures compare where this is the same: the data, and the protocol with what was done beside it."""
     beside = [f"depth aligned by {evaluation['align']}"] if "align" in evaluation else []
     beside += [f"normals from {evaluation['normals_from']}"] if "normals_from" in evaluation else []
-    beside += ["by consensus"] if "consensus" in evaluation else []
+    beside += [f"merged with {', '.join(evaluation['witnesses'])}"] if "witnesses" in evaluation else []
     return str(evaluation.get("data", "")), ", ".join([str(evaluation["protocol"]), *beside])
 
 
