@@ -135,8 +135,7 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
         raise UserError(f"minent lowers the entropy of seg, and {config.run} does not predict it")
     if config.method == "adabn" and config.statistics == "source":
         raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
-    for witness in set(config.witnesses) - set(UNKNOWN):
-        raise UserError(f"--witnesses: no witness {witness!r}; there are {', '.join(UNKNOWN)}")
+    shares_of(before, model.tasks, config.witnesses)  # refuses one that there is not
     if config.consensus and config.teacher == "average" and not config.average:
         raise UserError("--teacher average needs the decay of that average, for example --average 0.98")
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from umadapt.errors import UserError
 from umadapt.nets.model import Maps, UMAdapt
 
 See = Callable[[Tensor], Tensor]  # images (B, 3, H, W) to Res-5c features
@@ -30,7 +31,14 @@ LEAST = 1e-6  # a distance below this has no gradient
 
 
 def shares_of(config: Mapping[str, Any], tasks: Collection[str], witnesses: Collection[str]) -> Shares:
-    """The shares of these witnesses, as training has measured them for a run."""
+    """The shares of these witnesses, as training has measured them for a run.
+
+    Raises:
+        UserError: there is no such witness.
+    """
+    for witness in witnesses:
+        if witness not in UNKNOWN:
+            raise UserError(f"--witnesses: no witness {witness!r}; there are {', '.join(UNKNOWN)}")
     known = config.get("witnesses") or {}
     return {witness: known.get(witness) or dict.fromkeys(tasks, UNKNOWN[witness]) for witness in witnesses}
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from umadapt import ranks
-from umadapt.consensus import UNKNOWN, Shares, consensus, shares_of
+from umadapt.consensus import Shares, consensus, shares_of
 from umadapt.data.augment import fit_size, resize_image, to_sample
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
@@ -47,14 +47,7 @@ def run_model(model: UMAdapt, images: Tensor, domain: str, shares: Shares | None
 
 
 def voting(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[str]) -> Shares | None:
-    """The shares of these witnesses as the training of a run, of this RUN/config.json, measured them; None of none.
-
-    Raises:
-        UserError: there is no such witness.
-    """
-    for witness in witnesses:
-        if witness not in UNKNOWN:
-            raise UserError(f"--witnesses: no witness {witness!r}; there are {', '.join(UNKNOWN)}")
+    """The shares of these witnesses (`shares_of`) as `run_model` takes them: None where there are none."""
     return shares_of(config, model.tasks, witnesses) if witnesses else None
 
 
