@@ -8,7 +8,7 @@ removes the worst pixels first; none can do better than the oracle, which is the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,24 +97,6 @@ def measure(pixels: Pixels) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _depth_error(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    return (found - truth).abs() / truth.clamp(min=1e-6), truth > 0
-
-
-def _normals_error(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    cosine = (found * truth).sum(0).clamp(-1, 1)
-    return torch.rad2deg(torch.arccos(cosine)), truth.square().sum(0) > 0.25
-
-
-ERRORS: dict[str, tuple[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]]] = {
-    # task -> the name of its error, and (prediction as `Task.resize` gives it, truth) -> (error, valid), both (H, W)
-    "depth": ("|d - d*| / d*", _depth_error),
-    "normals": ("angle in degrees", _normals_error),
-    "seg": ("1 where the class is wrong", lambda found, truth: ((found != truth).float(), truth >= 0)),  # or ignored
-    "edges": ("|p - y|", lambda found, truth: ((found - truth).abs(), truth >= 0)),
-}
-
-
 @torch.inference_mode()
 def trust(
     model: UMAdapt,
@@ -186,7 +168,7 @@ def trust(
         for name, figures in found.items():
             figures["ause_photo"] = float(np.mean([each[name]["ause"] for each in alone]))
         error = pooled["error"]
-        result["errors"][task] = {"kind": ERRORS[task][0], "mean": float(error.mean()), "pixels": len(error)}
+        result["errors"][task] = {"kind": ruler.kinds[task].error, "mean": float(error.mean()), "pixels": len(error)}
         result[task] = found
     if not result["errors"]:
         raise UserError(f"no valid pixel with an error in {folder.root} under {protocol.name}: nothing to find")
@@ -208,9 +190,7 @@ def _draw(
     """
     size = (truth.shape[-2], truth.shape[-1])
     found, truth = ruler.compare(task, physical.cpu(), truth)
-    error, valid = ERRORS[task][1](found, truth)
-    if task == "seg":
-        valid &= truth != ruler.folder.ignore
+    error, valid = ruler.kinds[task].pixel_error(found, truth)
     at = torch.nonzero(valid.flatten()).squeeze(1).numpy()
     count = round(len(at) * min(1, PIXELS / (size[0] * size[1])))
     at = np.random.default_rng([seed, zlib.crc32(id.encode())]).choice(at, count, replace=False)

@@ -62,6 +62,7 @@ class Task(Map, Protocol):
     label: str  # folder of DATA that the truth comes from: the task's own, or the one that `derive` makes it of
     channels: int
     columns: tuple[Column, ...]
+    error: str  # what `pixel_error` is, with its unit
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Task:
@@ -142,6 +143,10 @@ class Task(Map, Protocol):
 
     def meter(self, counting: Counting = PLAIN) -> Meter:
         """A new meter."""
+        ...
+
+    def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """What is wrong with each pixel of what `resize` gives, at least 0, and where truth is valid: both (H, W)."""
         ...
 
 

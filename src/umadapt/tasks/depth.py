@@ -49,6 +49,7 @@ class Depth(DepthMap):
         Column("d2", "δ < 1.25²", True),
         Column("d3", "δ < 1.25³", True),
     )
+    error = "|d - d*| / d*"
 
     def __init__(self, scale_m: float = 10.0, head: str = "softplus"):
         # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors
@@ -118,3 +119,6 @@ class Depth(DepthMap):
 
     def meter(self, counting: Counting = PLAIN) -> DepthMeter:
         return DepthMeter(pooled=not counting.per_image)
+
+    def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        return (found - truth).abs() / truth.clamp(min=1e-6), truth > 0

@@ -68,6 +68,7 @@ class Edges(ShareMap):
         Column("f", "best F-score", True),
         Column("share", "share of edges", False),
     )
+    error = "|p - y|"
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Edges:
@@ -150,6 +151,9 @@ class Edges(ShareMap):
 
     def meter(self, counting: Counting = PLAIN) -> EdgesMeter:
         return EdgesMeter()
+
+    def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        return (found - truth).abs(), truth >= 0
 
 
 class EdgesMeter:

@@ -147,8 +147,8 @@ class NormalsMeter:
 class SegMeter:
     """Mean IoU, mean and pixel accuracy, and the IoU of each class, from a confusion matrix.
 
-    Means are over the classes present in the ground truth of what was measured (interfaces.md, "Evaluation JSON"), and
-    predictions count where there is truth only, as with cityscapesscripts.
+    Means are over the classes present in the ground truth of what was measured, and predictions count where there is
+    truth only, as with cityscapesscripts.
 
     Args:
         classes: names, in the order of their ids.

@@ -34,6 +34,7 @@ class Normals(NormalsMap):
         Column("22.5", "22.5°", True),
         Column("30", "30°", True),
     )
+    error = "angle in degrees"
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Normals:
@@ -96,3 +97,7 @@ class Normals(NormalsMap):
 
     def meter(self, counting: Counting = PLAIN) -> NormalsMeter:
         return NormalsMeter()
+
+    def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        cosine = (found * truth).sum(0).clamp(-1, 1)
+        return torch.rad2deg(torch.arccos(cosine)), truth.square().sum(0) > 0.25

@@ -33,6 +33,7 @@ class Seg(SegMap):
         Column("macc", "mean acc.", True),
         Column("pacc", "pixel acc.", True),
     )
+    error = "1 where the class is wrong"
 
     def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255):
         super().__init__(classes, ignore)
@@ -116,11 +117,14 @@ class Seg(SegMap):
         return Trust(math.log(max(2, len(self.classes))), "nats")
 
     def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
-        """Logits upsampled, then argmax (interfaces.md, protocol `nyud`)."""
+        """Logits upsampled, then argmax: (C, h, w) to (H, W)."""
         return resize_labels(physical, size, never)
 
     def meter(self, counting: Counting = PLAIN) -> SegMeter:
         return SegMeter(self.classes, self.ignore, counting.never, counting.mean_over, counting.official_mean)
+
+    def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        return (found != truth).float(), truth != self.ignore
 
 
 def class_weights(frequencies: Sequence[float], how: str) -> list[float]:
