@@ -160,6 +160,22 @@ def test_critic_hinge_stops_at_the_margin_and_the_literal_form_does_not(tiny: UM
     assert predicted.terms["real"].item() != pytest.approx(high.terms["real"].item())
 
 
+def test_the_hinge_measures_the_fakes_as_the_reals_without_the_entropy_of_the_prediction(
+    tiny: UMAdapt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fakes that agree are far below the margin, however unsure the prediction is, so the critic pushes them away."""
+    tiny.encoder.add_target()
+    tiny.freeze(tiny)
+    batch, source = random_batch(tiny), random_batch(tiny, seed=1)
+    batch["res4"] = tiny.encoder.trunks["target"](tiny.normalise(batch["image"]))
+    agreed = tiny(batch["image"], "target")["seg"]
+    assert tiny.tasks["seg"].energy(agreed, agreed).item() > 0.5, "nats of entropy"
+    monkeypatch.setattr(tiny, "transfer", lambda *_: agreed)
+    loss = adapt.critic_losses(tiny, batch, source, "seg", configure(), tiny.transfers, margin=0.5)
+    assert loss.watch["fake_energy"].item() == pytest.approx(0, abs=1e-5)
+    assert loss.terms["fake"].item() == pytest.approx(0.5, abs=1e-5)
+
+
 def test_generator_gradient_passes_prediction_and_transfer_net(tiny: UMAdapt) -> None:
     """The gradient through N alone and through the prediction alone both differ from the whole."""
     tiny.encoder.add_target()
@@ -255,6 +271,9 @@ def test_below_its_floor_the_energy_does_not_pull(tiny: UMAdapt) -> None:
         grads = torch.autograd.grad(term, turn.parameters, allow_unused=True)
         assert term.item() == 0
         assert all(g is None or not g.any() for g in grads)
+    free, above = (prepared(tiny, configure(energy_floor=floor, gradient_mask="off")) for floor in (0.0, 1e-9))
+    for one, other in zip(free[0], above[0], strict=True):
+        assert one.loss(free[1]).terms["energy"].item() == other.loss(above[1]).terms["energy"].item() > 0
 
 
 def test_the_consensus_pulls_back_to_where_adaptation_began(tiny: UMAdapt) -> None:
@@ -286,6 +305,19 @@ def test_the_teacher_may_be_the_moving_average(tiny: UMAdapt) -> None:
     for k in range(8):
         stage.after(k)
     assert (stage.prepare(random_batch(tiny))["taught"]["depth"] - now).abs().mean() < 0.5 * apart
+
+
+def test_the_average_is_what_the_last_step_leaves(tiny: UMAdapt) -> None:
+    tiny.encoder.add_target()
+    stage = adapt.stage(tiny, configure(average=0.9, steps=2), lambda _: random_batch(tiny))
+    first = stage.turns[0].parameters[0]
+    start = first.detach().clone()
+    for k in range(2):
+        with torch.no_grad():
+            first += 1.0
+        stage.after(k)
+        moved = first.detach() - start
+    torch.testing.assert_close(moved, torch.full_like(moved, 1.0))  # of 0, 1 and 2
 
 
 def test_the_average_is_the_plain_mean_of_the_first_steps(tiny: UMAdapt) -> None:

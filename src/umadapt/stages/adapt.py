@@ -25,7 +25,8 @@ def generator_losses(
 ) -> Loss:
     """L_G + lambda L_CCR of one task. Algorithm 2, lines 4 and 5; gradients pass both the prediction and N.
 
-    OURS: below `floor` the energy pulls no further, because maps that agree better than real ones do are wrong.
+    OURS: below `floor` tasks that disagree less pull no further, because maps that agree better than real ones do are
+    wrong.
     """
     if "features" in batch:  # a forward that all tasks share
         features, predictions = batch["features"], batch["predictions"]
@@ -36,9 +37,11 @@ def generator_losses(
     direct = predictions[task]
     cross = cross.detach() if config.route == "prediction" else cross
     direct = direct.detach() if config.route == "transfer" else direct
-    energy = pull(model.tasks[task], cross, direct, config)
+    kind = model.tasks[task]
+    energy = pull(kind, cross, direct, config)
+    pulls = not floor or bool(disagreement(kind, cross.detach(), direct.detach()) > floor)
     terms = {
-        "energy": config.energy_weight * F.relu(energy - floor),
+        "energy": config.energy_weight * pulls * energy,
         "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
     }
     watch = {"tuple_energy": energy.detach()}
@@ -98,7 +101,8 @@ def critic_losses(
     """L_D of one task. Algorithm 2, lines 7 and 8.
 
     OURS: max(0, margin - fake) as in EBGAN instead of the printed "real - fake", which has no lower bound and ruins
-    the energy of real tuples; `energy="literal"` gives the printed form.
+    the energy of real tuples; `energy="literal"` gives the printed form. The fake energy is the disagreement alone,
+    as that of real tuples is, whose truth has no entropy; N can move nothing else of it.
     """
     kind = model.tasks[task]
     with torch.no_grad():
@@ -110,7 +114,7 @@ def critic_losses(
             inputs = {name: model.tasks[name].encode_truth(maps[name]) for name in model.graph[task]}
         fakes = {name: model.tasks[name].encode(predictions[name]) for name in model.graph[task]}
     real = kind.real_energy(model.transfer(task, inputs, nets), maps[task])
-    fake = pull(kind, model.transfer(task, fakes, nets), predictions[task], config)
+    fake = disagreement(kind, model.transfer(task, fakes, nets), predictions[task])
     terms = {"real": real, "fake": -fake if config.energy == "literal" else F.relu(margin - fake)}
     return Loss(terms, {"real_energy": real.detach(), "fake_energy": fake.detach()})
 
@@ -131,8 +135,12 @@ def pull(task: Task, cross: Tensor, direct: Tensor, config: Adapt) -> Tensor:
     divergence of the cross-entropy; the entropy, by far its larger part, would teach confidence, not agreement.
     Depth and normals agree with themselves, so for them nothing changes.
     """
-    energy = task.energy(cross, direct)
-    return energy - task.energy(direct, direct) if config.pull == "excess" else energy
+    return disagreement(task, cross, direct) if config.pull == "excess" else task.energy(cross, direct)
+
+
+def disagreement(task: Task, cross: Tensor, direct: Tensor) -> Tensor:
+    """L_t(cross, direct) less what `direct` disagrees with itself, the entropy of a prediction of seg."""
+    return task.energy(cross, direct) - task.energy(direct, direct)
 
 
 def prior_divergence(probabilities: Tensor, frequencies: tuple[float, ...]) -> Tensor:
@@ -208,9 +216,12 @@ def stage(
                 batch["shared"] = batch["ids"], shared_gradients(model, batch, graph, config, loss)
         return batch
 
+    @torch.no_grad()
     def average(step: int) -> None:
-        """OURS: a moving average of the weights, which steps over what single batches add."""
+        """OURS: a moving average of the weights, which steps over what single batches add; it is what is kept."""
         follow(extra["average"], branch, parameters, config.average, step)
+        if step + 1 == config.steps:
+            branch.load_state_dict(extra["average"].state_dict())
 
     still = frozen if config.teacher == "start" else None  # a teacher that moves says something new each time
     out = Stage("adapt", turns, batches, config.steps, prepare=prepare, frozen=still, extra=extra)
