@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 import torch
 
+from toy_runs import make_run
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.config import Method
@@ -24,6 +25,16 @@ def root(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_toy_world(out / "photos", 4, seed=1)
     assert main(["train", "--source", str(toy_world), "--out", str(out / "base"), *SMALL, *STEPS]) == 0
     return out
+
+
+def test_a_backbone_without_batch_norm_has_no_adabn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "base", backbone="convnext_atto", done=("transfer", "base", "contour"))
+    command = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--method", "adabn"]) == 2
+    assert "convnext_atto has none" in capsys.readouterr().err
+    assert main([*command, "--consensus", "0", "--teacher", "average"]) == 2
+    assert "--average" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "adabn"])

@@ -25,6 +25,7 @@ from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
 from umadapt.score import real_energy, select
+from umadapt.sources import labelled_ids, tuple_tasks, whole_tuples
 from umadapt.stages import adapt, adapt_b, mean_teacher, minent, output_adv, statistics, transfer
 
 STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
@@ -95,12 +96,11 @@ def run(config: Adapt) -> int:
         torch.manual_seed(config.seed)  # of the networks that some methods add
         target = open_target(model, config, photos)
         stage = make_stage(model, config, target, source)
-        views = config.out / "views"
-        keep_views(stage, target, config, device, views)
+        keep_views(stage, target, config, device, config.out / "views")
         memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, target, source), run_folder)
         stage = keep_candidates(stage, model, config)
         fit(stage, model, run_folder, config)
-        shutil.rmtree(views, ignore_errors=True)
+    shutil.rmtree(config.out / "views", ignore_errors=True)
     if chooses(config):
         step = select(run_folder, model.eval(), photos, shares_of(before, model.tasks, UNKNOWN))
         run_folder.finish("select", model)
@@ -135,8 +135,10 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
         raise UserError(f"minent lowers the entropy of seg, and {config.run} does not predict it")
     if config.method == "adabn" and config.statistics == "source":
         raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
+    if config.method == "adabn" and not statistics.norms_of(model, "source", config.statistics):
+        raise UserError(f"adabn re-estimates BatchNorm statistics, and {model.spec.backbone} has none to re-estimate")
     shares_of(before, model.tasks, config.witnesses)  # refuses one that there is not
-    if config.consensus and config.teacher == "average" and not config.average:
+    if config.teacher == "average" and not config.average:
         raise UserError("--teacher average needs the decay of that average, for example --average 0.98")
 
 
@@ -171,7 +173,7 @@ def keep_views(stage: Stage, target: Union, config: Adapt, device: torch.device,
     samples, photos = stage.steps * config.batch, sum(len(part.ids) for part in target.parts)
     if stage.frozen is None or ranks.size() > 1 or not 0 < config.kept_views * photos < samples:
         return
-    frozen, parts = stage.frozen, list[FrozenViews]()
+    frozen, parts = speed.in_precision(stage.frozen, config.precision, device), list[FrozenViews]()
     for k, part in enumerate(pictures(target)):
         try:
             parts.append(FrozenViews(part, lambda b: frozen(to_device(b, device)), folder / str(k)))
@@ -224,14 +226,14 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
         else:
             stage = STAGES[config.method](model, config, target)
         return dataclasses.replace(stage, data=pictures(target))
-    ids, _ = split_heldout(folder.ids, float(before["command"]["holdout"]))
-    in_graph = tuple(t for t in model.tasks if t in model.graph or any(t in inputs for inputs in model.graph.values()))
+    ids, _ = split_heldout(labelled_ids(folder, model.tasks), float(before["command"]["holdout"]))
+    tasks = {"adv": tuple_tasks(model), "output-adv": ()}.get(config.method, tuple(model.tasks))
     source = Batches(
         folder,
-        ids,
+        whole_tuples(folder, ids, tasks),
         model.spec.size,
         model.grid(model.spec.size),
-        tasks=in_graph if config.method == "adv" else tuple(model.tasks),
+        tasks=tasks,
         batch=config.batch,
         seed=config.seed + 1,
         recipe=Augment(),

@@ -19,8 +19,8 @@ from umadapt.errors import UserError
 from umadapt.loop import Stage, fit
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
+from umadapt.sources import labelled_ids, labels_of
 from umadapt.stages import semi
-from umadapt.tasks import label_of
 
 PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
 
@@ -95,12 +95,11 @@ def open_labelled(config: Semi, model: UMAdapt) -> list[tuple[Folder, tuple[str,
     folders = [Folder(address) for address in config.labelled]
     if config.depth_labels:
         keep_few(folders, "depth", config.depth_labels, config.seed)
-    labels = {label_of(task) for task in model.tasks}
     out = []
     for address, folder in zip(config.labelled, folders, strict=True):
-        ids = tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
+        ids = labelled_ids(folder, model.tasks)
         if not ids:
-            raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels))}")
+            raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels_of(model.tasks)))}")
         if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
             raise UserError(f"{address} has other classes than the run was trained on")
         out.append((folder, ids))

@@ -22,8 +22,8 @@ from umadapt.nets.encoder import create_backbone, read_weights_header, split
 from umadapt.nets.model import UMAdapt
 from umadapt.options import parse_graph
 from umadapt.samples import save_samples
+from umadapt.sources import labelled_ids, labels_of, tuple_tasks, whole_tuples
 from umadapt.stages import base, contour, transfer
-from umadapt.tasks import label_of
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
@@ -36,7 +36,7 @@ def run(config: Train) -> int:
     device = pick_device(config.device)
     speed.check(config, device)
     folder = Folder(config.source)
-    ids = labelled_ids(folder, config)
+    ids = source_ids(folder, config)
     train_ids, heldout_ids = split_heldout(ids, config.holdout)
     begun = (config.out / "config.json").exists()
     torch.manual_seed(config.seed)
@@ -93,20 +93,20 @@ def run(config: Train) -> int:
     return 0
 
 
-def labelled_ids(folder: Folder, config: Train) -> tuple[str, ...]:
+def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:
     """The images of a source that have a label at least.
 
     Raises:
         UserError: a task has no labels at all, or there are too few images.
     """
-    labels = tuple(dict.fromkeys(label_of(task) for task in config.tasks))
+    labels = labels_of(config.tasks)
     missing = [label for label in labels if label not in folder.tasks]
     if missing or not config.tasks:
         have = ",".join(folder.tasks)
         if not have:
             raise UserError(f"{config.source} has no labels; training needs depth, normals or seg beside the images")
         raise UserError(f"{config.source} has no labels of {', '.join(missing) or 'no task'}; give --tasks {have}")
-    ids = tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
+    ids = labelled_ids(folder, config.tasks)
     if len(split_heldout(ids, config.holdout)[0]) < 2:
         raise UserError(f"{config.source} has {len(ids)} labelled images; training needs more")
     return ids
@@ -115,11 +115,10 @@ def labelled_ids(folder: Folder, config: Train) -> tuple[str, ...]:
 def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tuple[str, ...]) -> Stage:
     """A stage with its data."""
     spec = model.spec
-    read = {task for target, inputs in spec.graph.items() for task in (target, *inputs)}
-    tasks = {"transfer": tuple(t for t in spec.tasks if t in read), "base": spec.tasks, "contour": ()}[name]
+    tasks = {"transfer": tuple_tasks(model), "base": spec.tasks, "contour": ()}[name]
     batches = Batches(
         folder,
-        ids,
+        whole_tuples(folder, ids, tasks) if name == "transfer" else ids,
         spec.size,
         model.grid(spec.size),
         tasks=tasks,
@@ -240,14 +239,16 @@ def report_transfers(
 ) -> None:
     """Print and store energy and accuracy of every transfer net on real tuples, of the source and held out."""
     report: dict[str, dict[str, dict[str, float]]] = {task: {} for task in model.graph}
-    for part, ids in parts.items():
+    tasks = tuple_tasks(model)
+    for part, there in parts.items():
+        ids = whole_tuples(folder, there, tasks)
         chosen = ids[:: -(-len(ids) // REPORTED)] if ids else ()
         size = min(batch, len(chosen))
         count = len(chosen) // size if size else 0
         if not count:
             continue
         grid = model.grid(model.spec.size)
-        make = Batches(folder, chosen, model.spec.size, grid, tasks=model.spec.tasks, batch=size, images=False)
+        make = Batches(folder, chosen, model.spec.size, grid, tasks=tasks, batch=size, images=False)
         measured = transfer.measure(model, (to_device(make(k), model.mean.device) for k in range(count)))
         for task, figures in measured.items():
             report[task][part] = figures

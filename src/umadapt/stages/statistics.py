@@ -13,6 +13,12 @@ from umadapt.nets.model import UMAdapt
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
+def norms_of(model: UMAdapt, domain: str, which: str) -> list[BatchNorm]:
+    """The BatchNorm layers of a domain's encoder that `which` names, see `reestimate`."""
+    parts = {"source": [], "res5": [model.encoder.branches], "encoder": [model.encoder.trunks, model.encoder.branches]}
+    return [m for part in parts[which] for m in part[domain].modules() if isinstance(m, BatchNorm)]
+
+
 @torch.no_grad()
 def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str, share: float = 1.0) -> None:
     """Replace the target domain's BatchNorm statistics by averages over `images`, batches of (B, 3, H, W),
@@ -23,8 +29,7 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str, share: floa
         share: of the photos in the new statistics; the rest are those from before (You et al., "Test-time batch
             statistics calibration for covariate shift", 2021).
     """
-    parts = {"source": [], "res5": [model.encoder.branches], "encoder": [model.encoder.trunks, model.encoder.branches]}
-    norms = [m for part in parts[which] for m in part["target"].modules() if isinstance(m, BatchNorm)]
+    norms = norms_of(model, "target", which)
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

@@ -1,0 +1,43 @@
+"""Which images of a labelled source are learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from umadapt.data.folder import Folder
+from umadapt.errors import UserError
+from umadapt.nets.model import UMAdapt
+from umadapt.tasks import label_of
+
+
+def labels_of(tasks: Iterable[str]) -> tuple[str, ...]:
+    """The labels that tasks are made from, each once."""
+    return tuple(dict.fromkeys(label_of(task) for task in tasks))
+
+
+def labelled_ids(folder: Folder, tasks: Iterable[str]) -> tuple[str, ...]:
+    """The images that have a label of one of the tasks at least."""
+    labels = labels_of(tasks)
+    return tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
+
+
+def tuple_tasks(model: UMAdapt) -> tuple[str, ...]:
+    """The tasks of a real tuple: what transfer nets read or predict, in the model's order."""
+    named = {name for task, inputs in model.graph.items() for name in (task, *inputs)}
+    return tuple(task for task in model.tasks if task in named)
+
+
+def whole_tuples(folder: Folder, ids: tuple[str, ...], tasks: Iterable[str]) -> tuple[str, ...]:
+    """Those of `ids` that have a label of every task: a transfer net that reads a missing map learns from nothing.
+
+    Raises:
+        UserError: there is none.
+    """
+    labels = labels_of(tasks)
+    whole = tuple(i for i in ids if all(folder.has(label, i) for label in labels))
+    if ids and not whole:
+        raise UserError(
+            f"no image of {folder.root} has labels of {', '.join(labels)} together, and transfer nets and critics "
+            "learn from whole tuples"
+        )
+    return whole
