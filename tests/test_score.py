@@ -63,8 +63,8 @@ def test_more_information_between_tasks_is_better_at_the_same_distance():
 
 def test_command_ranks_by_score(tmp_path, toy_world, capsys):
     runs = []
-    for seed, variant in enumerate(["source-only", "noadv", "adv"]):
-        make_run(tmp_path / variant, variant, weights=seed, report=REPORT)
+    for moved, variant in enumerate(["source-only", "noadv", "adv"]):
+        make_run(tmp_path / variant, variant, moved=moved, report=REPORT)
         runs.append(tmp_path / variant)
     assert run(Score(tuple(runs), str(toy_world), device="cpu", json=tmp_path / "score.json")) == 0
     rows = json.loads((tmp_path / "score.json").read_text())["ranking"]
@@ -82,8 +82,10 @@ def test_runs_that_do_not_compare_are_refused(tmp_path, toy_world):
     make_run(tmp_path / "a")
     make_run(tmp_path / "b", "noadv", nets=1)
     make_run(tmp_path / "c", graph={})
-    with pytest.raises(UserError, match=r"b and .*a have different transfer nets"):
-        run(Score((tmp_path / "a", tmp_path / "b"), str(toy_world), device="cpu"))
+    make_run(tmp_path / "d", "noadv", weights=1)  # the same transfer nets, another base model
+    for other in ("b", "d"):
+        with pytest.raises(UserError, match=rf"{other} and .*a have different source models or transfer nets"):
+            run(Score((tmp_path / "a", tmp_path / other), str(toy_world), device="cpu"))
     with pytest.raises(UserError, match="c has no transfer nets"):
         run(Score((tmp_path / "c",), str(toy_world), device="cpu"))
     with pytest.raises(UserError, match="no runs given"):

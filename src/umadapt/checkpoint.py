@@ -201,12 +201,14 @@ def digest(ids: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
 
 
-def transfer_key(model: UMAdapt) -> str:
-    """SHA-256 of the stage-1 transfer nets: runs with the same key have comparable energies."""
+def source_key(model: UMAdapt) -> str:
+    """SHA-256 of the source model and its transfer nets: runs with the same key have comparable scores."""
     key = hashlib.sha256()
-    for name, tensor in sorted(model.transfers.state_dict().items()):
-        key.update(name.encode())
-        key.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    encoder = model.encoder
+    for part in (encoder.trunks["source"], encoder.branches["source"], model.decoders, model.transfers):
+        for name, tensor in sorted(part.state_dict().items()):
+            key.update(name.encode())
+            key.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return key.hexdigest()
 
 

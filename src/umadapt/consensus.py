@@ -4,8 +4,8 @@ as one teacher.
 OURS; not in the paper. These predictions err in different ways, so all of them merged are better than each. The energy
 of Algorithm 2 makes direct and cross-task prediction agree anywhere, also where both are wrong; the consensus says
 where. Its votes come from weights that stand still (or follow slowly), so it cannot slide away with what it teaches.
-What a witness is worth differs with the data (a transfer net may be the best or the worst judge of depth), so each
-one's share is measured on labelled images that training did not see (`weigh`).
+What a witness is worth differs with the data (a transfer net may be the best or the worst judge of depth), so the
+shares of larger copy and transfer nets are measured on labelled images that training did not see (`weigh`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def shares_of(config: Mapping[str, Any], tasks: Collection[str], witnesses: Coll
 
 
 @torch.no_grad()
-def consensus(model: UMAdapt, see: See, images: Tensor, shares: Shares) -> Maps:
+def consensus(model: UMAdapt, see: See, images: Tensor, shares: Shares, direct: Maps | None = None) -> Maps:
     """The merged predictions of every task.
 
     Args:
@@ -52,17 +52,18 @@ def consensus(model: UMAdapt, see: See, images: Tensor, shares: Shares) -> Maps:
         images: (B, 3, H, W), in their own colours.
         shares: of the witnesses that vote beside the direct prediction: "mirror", mirror images; "zoom", a larger
             copy; "transfer", the transfer nets, which read what the others agree on.
+        direct: the predictions of the images themselves, where the caller has them.
     """
-    maps = look(model, see, images, shares)
+    maps = look(model, see, images, shares, direct)
     for witness in ("zoom", "transfer"):
         if witness in shares:
             maps = merge(model, maps, ask(witness, model, see, images, maps, shares), shares[witness])
     return maps
 
 
-def look(model: UMAdapt, see: See, images: Tensor, shares: Shares) -> Maps:
+def look(model: UMAdapt, see: See, images: Tensor, shares: Shares, direct: Maps | None = None) -> Maps:
     """Direct predictions, with those of the mirror images where these vote."""
-    maps = model.decode(see(images))
+    maps = model.decode(see(images)) if direct is None else direct
     if "mirror" not in shares:
         return maps
     mirrored = model.decode(see(images.flip(-1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from umadapt import config as configs
 from umadapt import ranks
 from umadapt.candidates import candidates, load_candidate
-from umadapt.checkpoint import RunFolder, load_model, transfer_key
+from umadapt.checkpoint import RunFolder, load_model, source_key
 from umadapt.consensus import UNKNOWN, Shares, consensus, excesses, shares_of
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
@@ -74,7 +75,8 @@ def score(
     Returns:
         {"n": photos, "distance": {task: L_t(prediction, the source model's consensus), less what that has with itself},
         "energy": {task: L_t(N->t(other tasks), prediction) of the stage-1 transfer nets}, "total": sum of these,
-        "disagreement": {task: L_t(prediction, the source model's prediction)}, 0 for a source model,
+        "disagreement": {task: mean over pixels of `energy_map`, the trust map's disagreement, with the source
+        model's prediction}, 0 for a source model,
         "entropy": mean predictive entropy of seg in nats, "diversity": entropy of the mean class distribution in nats
         (0 = one class everywhere)}; the last two where the model has seg.
 
@@ -100,8 +102,8 @@ def sample(
 def refer(model: UMAdapt, images: Tensor, shares: Shares | None = None) -> Reference:
     """The source model and its consensus on a batch."""
     shares = shares_of({}, model.tasks, UNKNOWN) if shares is None else shares
-    agreed = consensus(model, lambda x: model.encode(x, "source"), images, shares)
-    return Reference(model(images, "source"), agreed)
+    source = model(images, "source")
+    return Reference(source, consensus(model, lambda x: model.encode(x, "source"), images, shares, source))
 
 
 def figures(model: UMAdapt, names: Sequence[str], direct: Maps, reference: Reference) -> dict[str, Figures]:
@@ -174,49 +176,57 @@ def run(config: configs.Score) -> int:
         model, stored = load_model(path, config.device)
         if not model.graph:
             raise UserError(f"{path} has no transfer nets, so there is no cross-task energy to score")
-        key = transfer_key(model)
+        key = source_key(model)
         first = first or key
         if key != first:
             raise UserError(
-                f"{path} and {config.runs[0]} have different transfer nets, so their energies do not compare. "
-                "Score runs that were adapted from the same base run"
+                f"{path} and {config.runs[0]} have different source models or transfer nets, so their distances and "
+                "energies do not compare. Score runs that were adapted from the same base run"
             )
         shares = shares or shares_of(stored, model.tasks, UNKNOWN)  # one base run, one consensus
-        for step in candidates(path) if config.checkpoints and candidates(path) else [None]:
-            if step is not None:
-                load_candidate(path, step, model)
-            found = score(model, stored["domain"], photos, shares=shares, batch=config.batch, progress=True)
-            row = {"run": str(path), "variant": stored["variant"], "score": badness(found), **found}
-            row["real"] = real_energy(stored)
-            rows.append(row if step is None else row | {"step": step})
+        if config.checkpoints and candidates(path):
+            measured = score_candidates(path, model, photos, shares, photos.ids, config.batch, progress=True)
+        else:
+            measured = [score(model, stored["domain"], photos, shares=shares, batch=config.batch, progress=True)]
+        about = {"run": str(path), "variant": stored["variant"], "real": real_energy(stored)}
+        rows += [about | {"score": badness(found)} | found for found in measured]
     rows.sort(key=lambda row: row["score"])
     print(f"{len(photos.ids)} photos of {config.photos}; best score first\n")
     print(table(rows))
     print("\n" + CAUTION)
     if config.json is not None and not ranks.rank():
-        write_json(config.json, {"photos": config.photos, "transfers": first, "ranking": rows})
+        write_json(config.json, {"photos": config.photos, "source": first, "ranking": rows})
     return 0
 
 
 @torch.inference_mode()
-def select(run: RunFolder, model: UMAdapt, photos: Folder, shares: Shares) -> int:
-    """Score every checkpoint of a run, put the one that `choose` prefers into the model, and note why.
+def score_candidates(
+    path: Path, model: UMAdapt, photos: Folder, shares: Shares, ids: Sequence[str], batch: int, progress: bool = False
+) -> list[dict[str, Any]]:
+    """What `score` says of every checkpoint of a run, and its "step"; the model is left with the last one.
 
     The trunk and the source model are the same for all of them, and run once a photo.
+    """
+    steps = candidates(path)
+    found: dict[int, dict[str, Figures]] = {step: {} for step in steps}
+    for names, images in sample(model, photos, ids, batch, progress):
+        reference, features = refer(model, images, shares), model.trunk(images, "target")
+        for step in steps:
+            load_candidate(path, step, model)
+            direct = model.decode(model.encoder.branches["target"](features))
+            found[step] |= figures(model, names, direct, reference)
+    return [{"step": step, **summary(model, found[step])} for step in steps]
+
+
+def select(run: RunFolder, model: UMAdapt, photos: Folder, shares: Shares) -> int:
+    """Score every checkpoint of a run, put the one that `choose` prefers into the model, and note why.
 
     Returns:
         its step.
     """
-    steps = candidates(run.path)
-    found: dict[int, dict[str, Figures]] = {step: {} for step in steps}
-    for names, images in sample(model, photos, photos.ids[:: -(-len(photos.ids) // SAMPLE)], 8):
-        reference, features = refer(model, images, shares), model.trunk(images, "target")
-        for step in steps:
-            load_candidate(run.path, step, model)
-            direct = model.decode(model.encoder.branches["target"](features))
-            found[step] |= figures(model, names, direct, reference)
-    rows = [{"step": step, **summary(model, found[step])} for step in steps]
-    best = steps[choose(rows)]
+    ids = photos.ids[:: -(-len(photos.ids) // SAMPLE)]
+    rows = score_candidates(run.path, model, photos, shares, ids, batch=8)
+    best = rows[choose(rows)]["step"]
     load_candidate(run.path, best, model)
     run.config["selected"] = {"step": best, "scores": rows}
     return best
