@@ -34,6 +34,9 @@ def test_presets_are_the_papers_settings() -> None:
     outdoor = parse("--preset=outdoor")
     assert differences(outdoor, plain) == {"preset", "tasks", "size", "depth_scale_m"}
     assert (outdoor.tasks, outdoor.size, outdoor.depth_scale_m) == (("depth", "seg"), (256, 512), 80.0)
+    small = parse("--preset", "small", "--base-steps", "50")
+    assert (small.backbone, small.optimiser, small.base_steps) == ("mobilenetv2_100", "joint", 50)
+    assert (small.tasks, small.depth_scale_m) == (plain.tasks, plain.depth_scale_m)
 
 
 def test_options_win_wherever_they_stand() -> None:

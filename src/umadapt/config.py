@@ -128,7 +128,7 @@ class Train:
     source: str  # labelled data, DATA or DATA:SPLIT
     out: Path  # run folder (an unfinished run is continued)
     stage: Literal["all", "transfer", "base", "contour"] = "all"  # run one stage alone, or all in order
-    preset: Literal["indoor", "outdoor"] | None = None  # the paper's setting as the defaults; see presets.py
+    preset: Literal["indoor", "outdoor", "small"] | None = None  # the paper's settings, or one for a CPU, as defaults
     tasks: Names = ("depth", "normals", "seg")  # tasks to learn: depth, normals, seg, edges (made from depth)
     transfer: UseAppendAction[tuple[str, ...]] = ()  # edges such as "seg<-depth,normals"; default: the paper's graph
     backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
@@ -177,15 +177,15 @@ class Adapt:
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn: always 1
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
-    steps: int = 400  # target steps
+    steps: int = 400  # updates of Res-5
     batch: int = 16  # images a step
-    kept_views: int = 4  # views of each photo, of which frozen networks' results are kept; 0 = new ones each step
+    kept_views: int = 4  # views of each photo; what frozen networks make of them is kept in OUT/views; 0 = all new
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
-    lr: float = 0.0  # learning rate of Res-5; 0 = noadv, adv: that of RUN's training; else see RATES in adapt.py
+    lr: float = 0.0  # learning rate of Res-5; 0 = noadv, noadv-1, adv: that of RUN's training; others: their own
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
     pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy
@@ -193,12 +193,12 @@ class Adapt:
     route: Literal["both", "prediction", "transfer"] = "both"  # where the gradient of the energy flows
     ccr: float = 10.0  # lambda, weight of the contour loss
     sharpen: float = 0.0  # weight of the entropy of seg beside the energy
-    consensus: float = 1.0  # noadv, adv: weight of the distance to what several witnesses agree on; 0 = as printed
+    consensus: float = 1.0  # noadv*, adv: weight of the distance to what several witnesses agree on; 0 = as printed
     witnesses: Names = ("mirror", "zoom", "transfer")  # beside the direct prediction: what else votes
     teacher: Literal["start", "average"] = "start"  # whose predictions: of the starting weights, or of --average's
     prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
-    forward: Literal["fresh", "shared"] = "shared"  # noadv, adv: one forward a step; or one a task, as printed
+    forward: Literal["fresh", "shared"] = "shared"  # noadv*, adv: one forward a step; or one a task, as printed
     critic_every: int = 5  # adv: m, target steps between updates of the transfer nets
     critic_lr: float = 1e-5  # adv: learning rate of the transfer nets
     energy: Literal["hinge", "literal"] = "hinge"  # adv: bounded energy (EBGAN), or real - fake as printed in the paper
@@ -214,7 +214,7 @@ class Adapt:
     output_lr: float = 1e-4  # output-adv: learning rate of the critics
     consistency: float = 1.0  # mean-teacher: weight of the pseudo labels
     teacher_decay: float = 0.99  # mean-teacher: share of the teacher that a step keeps
-    average: float = 0.0  # noadv, adv: decay of a moving average of Res-5, kept instead of the last weights
+    average: float = 0.0  # noadv*, adv: decay of a moving average of Res-5, kept instead of the last weights
     candidates: int = 5  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
     confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
     clip: float = 10.0  # largest gradient norm of a turn
@@ -274,9 +274,9 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Score:
-    """Rank runs on photos without labels: energy of their stage-1 transfer nets, entropy, class diversity."""
+    """Rank runs of one base on photos without labels, by the source model's consensus and the cross-task energy."""
 
-    runs: Positional[tuple[Path, ...]]  # run folders that share their transfer nets
+    runs: Positional[tuple[Path, ...]]  # run folders that were adapted from one base run
     photos: str  # a folder of photos, or DATA:SPLIT
     checkpoints: bool = False  # score every checkpoint that `adapt` has kept, not the runs alone
     batch: int = 8  # images at once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 import time
 from collections.abc import Mapping
@@ -26,12 +27,16 @@ from umadapt.viz import palette
 SIZES = ((480, 640), (228, 304), (700, 1000))  # H, W of the photos that are compared, beside the network's own
 TOLERANCE = 1e-4  # relative to the value, or absolute below 1
 STRAY = 1e-4  # share of pixels that may differ by more: near ties of classes, normals that cancel where they meet
+NEEDED = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "torch": ()}  # packages, by format
 UNITS = {"depth": "m", "normals": "unit vector: x right, y up, z towards the viewer", "seg": "class id", "share": "1"}
 
 
 def run(config: configs.Export) -> int:
     """The command `export`."""
     refuse(config)
+    lacking = [name for name in NEEDED[config.format] if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise UserError(f"export needs {', '.join(lacking)}; type: pip install {' '.join(lacking)}")
     start = time.perf_counter()
     model, stored = load_model(config.run, "cpu")
     about = describe(predictor_of(model, stored), stored)

@@ -52,7 +52,7 @@ def common(runs: Sequence[RunRecord]) -> tuple[str, str] | None:
 def run(config: configs.Report) -> int:
     """The command `report`: writes the page and --json."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise UserError('report draws its curves with matplotlib; type: pip install "umadapt[report]"')
+        raise UserError("report draws its curves with matplotlib, which is not installed; type: pip install matplotlib")
     runs = read_runs(config.runs)
     if config.json is not None:
         write_json(config.json, entries(runs))

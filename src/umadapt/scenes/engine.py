@@ -98,7 +98,7 @@ def choose(wanted: Literal["auto", "cuda", "llvm", "scalar"]) -> tuple[Engine, s
     that does not work here.
     """
     if importlib.util.find_spec("mitsuba") is None:
-        raise UserError('rendering needs Mitsuba 3, which is not installed; type: pip install "umadapt[scenes]"')
+        raise UserError("rendering needs Mitsuba 3, which is not installed; type: pip install mitsuba")
     if wanted == "scalar":
         return SCALAR, ""
     if wanted == "cuda" or (wanted == "auto" and os.path.exists("/dev/nvidiactl")):

@@ -88,7 +88,7 @@ def decode_16bit(data: bytes, where: str) -> np.ndarray:
     try:
         import cv2
     except ImportError as error:
-        raise UserError("16-bit colour PNGs need OpenCV: pip install 'umadapt[convert]'") from error
+        raise UserError("16-bit colour PNGs need OpenCV; type: pip install opencv-python-headless") from error
     whole = b"IEND" in data[-64:]  # some versions of OpenCV fill up what a truncated file lacks
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
     if array is None:

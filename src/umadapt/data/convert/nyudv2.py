@@ -80,7 +80,7 @@ def open_hdf5(source: Source, name: str) -> Any:
     try:
         import h5py
     except ImportError as error:
-        raise UserError("HDF5 files need h5py: pip install 'umadapt[convert]'") from error
+        raise UserError("HDF5 files need h5py; type: pip install h5py") from error
     path = source.path(name)
     try:
         return h5py.File(path if path is not None else io.BytesIO(source.read(name)), "r")

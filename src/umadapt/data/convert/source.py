@@ -196,7 +196,7 @@ def _rar(archive: Path) -> Any:
     try:
         import rarfile
     except ImportError as error:
-        raise UserError(f"{archive}: a rar needs the package rarfile: pip install 'umadapt[convert]'") from error
+        raise UserError(f"{archive}: a rar needs the package rarfile; type: pip install rarfile") from error
     try:
         opened = rarfile.RarFile(archive)
         if opened.is_solid() or opened.needs_password():
