@@ -59,7 +59,7 @@ def evaluate(
         progress: show a bar on stderr.
 
     Returns:
-        the evaluation JSON of interfaces.md.
+        the evaluation JSON, see `Ruler.result`.
 
     Raises:
         UserError: see `Ruler`.

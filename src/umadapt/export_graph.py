@@ -2,7 +2,7 @@
 
 The network is captured by torch.export on images whose sides are multiples of 32, where every layer's size is a plain
 multiple of one symbol; convolutions then run on any other size too, and `export` compares before it writes. What
-depends on the size of the photo (interfaces.md, last paragraph: `fit_size`) stands in front of it as ONNX text.
+depends on the size of the photo (`data.augment.fit_size`) stands in front of it as ONNX text.
 """
 
 from __future__ import annotations

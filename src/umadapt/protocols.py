@@ -102,7 +102,7 @@ class Protocol:
         return Counting(self.unseen(classes) if classes else (), self.per_image, mean_over, self.official_mean)
 
 
-# interfaces.md, "Evaluation JSON"; the crop is that of Eigen et al. (NIPS 2014)
+# id 39 of NYU40 is otherprop; the crop is that of Eigen et al. (NIPS 2014)
 _NYUD_FULL = Protocol("nyud_full", size=(480, 640), depth_range_m=(0.1, 10.0), never=(39,))
 # Garg et al. (ECCV 2016) and Eigen et al., as the field's evaluation scripts have them (Godard et al., CVPR 2017)
 _GARG = (0.40810811, 0.99189189, 0.03594771, 0.96405229)

@@ -134,8 +134,8 @@ class Ruler:
                     self.meters[task].merge(meter)
 
     def result(self) -> dict[str, Any]:
-        """The evaluation JSON of interfaces.md, of the photos of all ranks. Raises UserError when no valid pixel was
-        seen."""
+        """The evaluation JSON, of the photos of all ranks: protocol, n, and the figures of each task that has truth.
+        Raises UserError when no valid pixel was seen."""
         self._merge()
         figures = {task: meter.compute() for task, meter in self.meters.items()}
         measured = {task: found for task, found in figures.items() if found}
