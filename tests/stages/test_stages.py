@@ -316,7 +316,7 @@ def test_the_average_is_what_the_last_step_leaves(tiny: UMAdapt) -> None:
         with torch.no_grad():
             first += 1.0
         stage.after(k)
-        moved = first.detach() - start
+    moved = first.detach() - start
     torch.testing.assert_close(moved, torch.full_like(moved, 1.0))  # of 0, 1 and 2
 
 
