@@ -11,8 +11,11 @@ import safetensors.torch
 import torch
 
 from toys import write_toy_world
-from umadapt.checkpoint import read_config
+from umadapt.checkpoint import load_model, read_config
 from umadapt.cli import main
+from umadapt.consensus import consensus, excesses, shares_of
+from umadapt.data.batches import whole_images
+from umadapt.data.folder import Folder
 from umadapt.loop import Loss, Turn, blame
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.05 --transfer-width 0.03 --batch 4".split()
@@ -94,6 +97,28 @@ def test_res5_alone_is_trained_and_a_resumed_run_ends_the_same(adapted: Path, tm
     assert semi(adapted, tmp_path / "cut", *options) == 0
     again = safetensors.torch.load_file(tmp_path / "cut" / "model.safetensors")
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_the_consensus_holds_a_task_that_has_no_labels(adapted: Path, tmp_path: Path) -> None:
+    """Depth alone has labels: without the consensus the energy moves the classes further from where they began."""
+    data = tmp_path / "labelled"
+    write_toy_world(data, 6, seed=5)
+    keep_only(data, "depth")
+    photos = Folder(adapted / "photos")
+    images = next(iter(whole_images(photos, photos.ids, (64, 96), 6)))
+    model, stored = load_model(adapted / "adapted", "cpu")
+    shares = shares_of(stored, model.tasks, ("mirror", "zoom", "transfer"))
+    agreed = consensus(model.eval(), lambda x: model.encode(x, "target"), images, shares)
+
+    far = {}
+    for weight in ("0", "1"):
+        options = ["--labelled", str(data), "--steps", "20", "--lr", "3e-3", "--consensus", weight, "--kept-views", "2"]
+        assert semi(adapted, tmp_path / weight, *options) == 0
+        assert not (tmp_path / weight / "views").exists()
+        trained, _ = load_model(tmp_path / weight, "cpu")
+        with torch.no_grad():
+            far[weight] = excesses(trained, trained.eval()(images, "target"), agreed)["seg"].item()
+    assert far["1"] < 0.7 * far["0"]
 
 
 def test_mistakes_are_named(adapted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

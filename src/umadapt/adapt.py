@@ -19,8 +19,8 @@ from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, split_heldout, whole_images
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
-from umadapt.data.views import FrozenViews, NoRoom
 from umadapt.errors import UserError
+from umadapt.kept_views import keep_views, pictures
 from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
@@ -35,13 +35,13 @@ STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
     "output-adv": output_adv.stage,
     "mean-teacher": mean_teacher.stage,
 }
-# learning rates of Res-5, chosen on the demo's photos (docs/results.md; that of b-fcf is b-ccr's, not tried)
+# learning rates of Res-5, chosen on rendered photos (docs/results.md; that of b-fcf is b-ccr's, not tried)
 RATES: dict[Method, float] = {
     "b-ccr": 3e-5,
     "b-fcf": 3e-5,
-    "minent": 1e-5,
+    "minent": 3e-6,
     "output-adv": 3e-5,
-    "mean-teacher": 1e-4,
+    "mean-teacher": 3e-5,
 }
 PRINTED_RATE = 1e-5  # the energy alone drifts at more
 # what a method reads of the labelled source; the others read nothing of it
@@ -74,6 +74,7 @@ def run(config: Adapt) -> int:
             "transfer_report": before.get("transfer_report"),
             "witnesses": before.get("witnesses"),
             "alpha": before["command"]["alpha"],
+            "trained_lr": before["command"]["lr"],
             "palette": before["palette"],
             "data": {"target": digest(photos.ids), "base": before["data"]},
         },
@@ -164,30 +165,6 @@ def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
     return dataclasses.replace(stage, after=after)
 
 
-def keep_views(stage: Stage, target: Union, config: Adapt, device: torch.device, folder: Path) -> None:
-    """Let the batches give what frozen networks make of the few views of each photo, computed once and kept on disk.
-
-    Not where the steps see each view once at the most; nor with several ranks, which would each compute what another
-    one needs. The steps are the same either way.
-    """
-    samples, photos = stage.steps * config.batch, sum(len(part.ids) for part in target.parts)
-    if stage.frozen is None or ranks.size() > 1 or not 0 < config.kept_views * photos < samples:
-        return
-    frozen, parts = speed.in_precision(stage.frozen, config.precision, device), list[FrozenViews]()
-    for k, part in enumerate(pictures(target)):
-        try:
-            parts.append(FrozenViews(part, lambda b: frozen(to_device(b, device)), folder / str(k)))
-        except NoRoom as error:
-            print(
-                f"views are made again at every step: keeping {config.kept_views} of each photo takes {error}",
-                flush=True,
-            )
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        part.cache.clear()
-    target.parts = tuple(parts)
-
-
 def open_target(model: UMAdapt, config: Adapt, photos: Folder) -> Union:
     """Batches of the photos; of each folder in turn where they are not mixed."""
     size, grid = model.spec.size, model.grid(model.spec.size)
@@ -253,11 +230,6 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
     else:
         stage = STAGES[config.method](model, config, both)
     return dataclasses.replace(stage, data=(*pictures(target), source))
-
-
-def pictures(target: Union) -> tuple[Batches, ...]:
-    """The parts that decode photos at every step."""
-    return tuple(part for part in target.parts if isinstance(part, Batches))
 
 
 def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:

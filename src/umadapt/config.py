@@ -240,13 +240,16 @@ class Semi:
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
-    lr: float = 3e-5  # learning rate
+    kept_views: int = 4  # views of each photo without labels, as `adapt` keeps them; 0 = all new
+    lr: float = 0.0  # learning rate; 0 = that of the base model's training, with --consensus 0 3e-5
     alpha: float | None = None  # weight of the distillation term on labelled photos; default: as RUN was trained
     energy_weight: float = 1.0  # weight of the cross-task energy on photos without labels
     ccr: float = 10.0  # lambda, weight of the contour loss
+    consensus: float = 1.0  # weight of the distance to what RUN's witnesses agree on; 0 = as printed
+    witnesses: Names = ("mirror", "zoom", "transfer")  # beside the direct prediction: what else votes
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     train_decoders: bool = False  # train the decoders too, not Res-5 alone
-    decay: float = 0.0  # share of the steps, at the end, over which the learning rate falls to zero
+    decay: float = 0.5  # share of the steps, at the end, over which the learning rate falls to zero
     clip: float = 10.0  # largest gradient norm of a turn
     save_every: int = 200  # steps between checkpoints
     seed: int = 0  # of order and augmentation

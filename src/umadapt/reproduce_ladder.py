@@ -22,18 +22,20 @@ class Rung:
     steps: tuple[int, int] = (60, 400)  # of adapt: short, full
 
 
+# What has no consensus keeps its last step, as in its paper: the selector would keep what lies nearest to the consensus
+LAST = "--candidates 0"
 # Algorithm 2 without what keeps it from drifting: a few gentle steps from AdaBN
-PRINTED = "--consensus 0 --statistics-share 1 --forward fresh --decay 0 --kept-views 0"
+PRINTED = f"--consensus 0 --statistics-share 1 --forward fresh --decay 0 --kept-views 0 {LAST}"
 RUNGS = (
     Rung("source-only", "source only"),
     Rung("no-distil", "source only, no distillation (α = 0)"),
     Rung("adabn-res5", "AdaBN, Res-5", "--method adabn --statistics res5", (0, 0)),
     Rung("adabn", "AdaBN, whole encoder", "--method adabn", (0, 0)),
-    Rung("minent", "entropy minimisation", "--method minent"),
-    Rung("output-adv", "output adversary", "--method output-adv"),
-    Rung("mean-teacher", "mean teacher", "--method mean-teacher"),
-    Rung("b-fcf", "UM-Adapt-B (FCF)", "--method b-fcf", (20, 40)),
-    Rung("b-ccr", "UM-Adapt-B (CCR)", "--method b-ccr", (20, 40)),
+    Rung("minent", "entropy minimisation", f"--method minent {LAST}"),
+    Rung("output-adv", "output adversary", f"--method output-adv {LAST}"),
+    Rung("mean-teacher", "mean teacher", f"--method mean-teacher {LAST}"),
+    Rung("b-fcf", "UM-Adapt-B (FCF)", f"--method b-fcf {LAST}", (20, 40)),
+    Rung("b-ccr", "UM-Adapt-B (CCR)", f"--method b-ccr {LAST}", (20, 40)),
     Rung("noadv-printed", "UM-Adapt (noAdv), as printed", f"--method noadv {PRINTED}", (20, 50)),
     Rung("adv-printed", "UM-Adapt (Adv), as printed", f"--method adv {PRINTED}", (20, 50)),
     Rung("noadv-1", "UM-Adapt (noAdv)-1", "--method noadv-1"),

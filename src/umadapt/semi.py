@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,11 +12,13 @@ import torch
 from umadapt import memory, ranks, speed
 from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.config import Semi
+from umadapt.consensus import shares_of
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
 from umadapt.errors import UserError
+from umadapt.kept_views import keep_views, pictures
 from umadapt.loop import Stage, fit
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
@@ -23,18 +26,21 @@ from umadapt.sources import labelled_ids, labels_of
 from umadapt.stages import semi
 
 PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
+PRINTED_RATE = 3e-5  # without the consensus, which is what bears the base model's own rate
 
 
 def run(config: Semi) -> int:
     """Train with labelled and unlabelled target batches in turns."""
     before = read_config(config.run)
-    if config.alpha is None:
-        config = dataclasses.replace(config, alpha=before.get("alpha", PAPER_ALPHA))
+    alpha = before.get("alpha", PAPER_ALPHA) if config.alpha is None else config.alpha
+    rate = before.get("trained_lr", PRINTED_RATE) if config.consensus else PRINTED_RATE
+    config = dataclasses.replace(config, alpha=alpha, lr=config.lr or rate)
     if before["domain"] != "target":
         raise UserError(f"{config.run} is not adapted; give a run of `umadapt adapt {config.run} --target PHOTOS …`")
     if before["variant"] == "semi":
         raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
+    shares = shares_of(before, model.tasks, config.witnesses)
     selects = before["command"].get("candidates", 0) and before["command"]["method"] != "adabn"
     if ("select" if selects else "adapt") not in before["done"]:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
@@ -74,12 +80,14 @@ def run(config: Semi) -> int:
     others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed)
 
     def build(model: UMAdapt) -> Stage:
-        stage = semi.stage(model, config, known, others)
-        return dataclasses.replace(stage, data=(*known.parts, *others.parts))
+        stage = semi.stage(model, config, known, others, shares)
+        return dataclasses.replace(stage, data=(*pictures(known), *pictures(others)))
 
     stage = build(model)
+    keep_views(stage, others, config, device, config.out / "views")
     memory.arrange(config, model, stage, build, run_folder)
     fit(stage, model, run_folder, config)
+    shutil.rmtree(config.out / "views", ignore_errors=True)
     save_samples(model, run_folder, photos[0], photos[0].ids, "semi")
     count = sum(len(ids) for _, ids in labelled)
     print(f"{config.out}: trained on {count} labelled photos and {sum(len(f.ids) for f in photos)} others")
@@ -137,7 +145,8 @@ def batches(
             tasks=tasks,
             batch=config.batch,
             seed=seed + 2 * i,
-            recipe=Augment(),
+            recipe=Augment(plain=not tasks and config.consensus > 0),
+            views=0 if tasks else config.kept_views,
             contours=not tasks,
             device=model.mean.device,
             rank=ranks.rank(),

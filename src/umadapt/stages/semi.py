@@ -1,7 +1,8 @@
-"""Stage 5: UM-Adapt-S, a few labels of the target beside many photos without (Section 4.3)."""
+"""Stage 5: UM-Adapt-S, a few labels of the target beside many photos without (Section 4.1)."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -9,7 +10,8 @@ from torch.nn import functional as F
 
 from umadapt import together
 from umadapt.config import Semi
-from umadapt.cross_task import distillation, encode
+from umadapt.consensus import Shares, consensus, distance, shares_of
+from umadapt.cross_task import add_trunk_features, distillation, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
 
@@ -25,26 +27,37 @@ def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Lo
 
 
 def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> Loss:
-    """L_G + lambda L_CCR of Algorithm 2, lines 4 and 5, on a batch without labels; N stays as stage 1 left it."""
+    """L_G + lambda L_CCR of Algorithm 2, lines 4 and 5, on a batch without labels; N stays as stage 1 left it.
+
+    OURS: plus the distance to the consensus, as in `adapt`: the energy would slide where a task has no labels.
+    """
     features = model.encoder.branches["target"](batch["res4"])
-    predictions = model.decode(features, (task, *model.graph[task]))
+    predictions = model.decode(features, None if config.consensus else (task, *model.graph[task]))
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask))
-    return Loss(
-        {
-            "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
-            "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
-        }
-    )
+    terms = {
+        "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
+        "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
+    }
+    if config.consensus:
+        terms["consensus"] = config.consensus * distance(model, predictions, batch["taught"])
+    return Loss(terms)
 
 
-def stage(model: UMAdapt, config: Semi, labelled: Callable[[int], Batch], photos: Callable[[int], Batch]) -> Stage:
+def stage(
+    model: UMAdapt,
+    config: Semi,
+    labelled: Callable[[int], Batch],
+    photos: Callable[[int], Batch],
+    shares: Shares | None = None,
+) -> Stage:
     """In each step a labelled batch, then one without labels; one Adam a task and kind of batch on the target's Res-5.
 
     OURS: two Adams a task, because the two kinds of gradients differ in size and Adam is what balances them.
 
     Args:
         labelled: target batches with "image" and all tasks, missing everywhere where an image lacks one.
-        photos: target batches with "image" and "contour".
+        photos: target batches with "image" and "contour", and "plain" for the consensus.
+        shares: of the witnesses of the consensus; default: as where they are not known.
     """
     assert config.alpha is not None  # `umadapt.semi` has put in that of the run
     alpha = config.alpha
@@ -61,15 +74,24 @@ def stage(model: UMAdapt, config: Semi, labelled: Callable[[int], Batch], photos
         return Turn(task, parameters, lambda b: unlabelled_losses(model, b, task, config), config.lr)
 
     turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
+    teacher = copy.deepcopy(model.encoder.branches["target"]).requires_grad_(False).eval()
+    still = copy.deepcopy(model).requires_grad_(False).eval() if config.train_decoders else model
+    votes = shares_of({}, model.tasks, config.witnesses) if shares is None else shares
+
+    @torch.no_grad()
+    def frozen(batch: Batch) -> Batch:
+        """The trunk's features serve all turns of the step, as does what RUN's witnesses agree on."""
+        batch = add_trunk_features(model, batch)
+        if not config.consensus or "taught" in batch:
+            return batch
+        see = lambda images: teacher(model.trunk(images, "target"))  # noqa: E731
+        return {**batch, "taught": consensus(still, see, batch["plain"], votes)}
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
-        """The trunk is frozen: its features serve all turns of the step."""
-        known = batch["labelled"]
-        known = {**known, "res4": model.trunk(known["image"], "target")}
-        return {**batch, "labelled": known, "res4": model.trunk(batch["image"], "target")}
+        return {**frozen(batch), "labelled": add_trunk_features(model, batch["labelled"])}
 
     def both(step: int) -> Batch:
         return {**photos(step), "labelled": labelled(step)}
 
-    return Stage("semi", turns, both, config.steps, prepare=prepare)
+    return Stage("semi", turns, both, config.steps, prepare=prepare, frozen=frozen)

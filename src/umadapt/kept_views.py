@@ -1,0 +1,44 @@
+"""`--kept-views`: what frozen networks make of a few views of each photo, computed once and not at every step."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from umadapt import ranks, speed
+from umadapt.config import Adapt, Semi
+from umadapt.data.batches import Batches
+from umadapt.data.union import Union
+from umadapt.data.views import FrozenViews, NoRoom
+from umadapt.loop import Stage, to_device
+
+
+def keep_views(stage: Stage, target: Union, config: Adapt | Semi, device: torch.device, folder: Path) -> None:
+    """Let the batches give what frozen networks make of the few views of each photo, computed once and kept on disk.
+
+    Not where the steps see each view once at the most; nor with several ranks, which would each compute what another
+    one needs. The steps are the same either way.
+    """
+    samples, photos = stage.steps * config.batch, sum(len(part.ids) for part in target.parts)
+    if stage.frozen is None or ranks.size() > 1 or not 0 < config.kept_views * photos < samples:
+        return
+    frozen, parts = speed.in_precision(stage.frozen, config.precision, device), list[FrozenViews]()
+    for k, part in enumerate(pictures(target)):
+        try:
+            parts.append(FrozenViews(part, lambda b: frozen(to_device(b, device)), folder / str(k)))
+        except NoRoom as error:
+            print(
+                f"views are made again at every step: keeping {config.kept_views} of each photo takes {error}",
+                flush=True,
+            )
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        part.cache.clear()
+    target.parts = tuple(parts)
+
+
+def pictures(target: Union) -> tuple[Batches, ...]:
+    """The parts that decode photos at every step."""
+    return tuple(part for part in target.parts if isinstance(part, Batches))
