@@ -74,7 +74,6 @@ def run(config: Adapt) -> int:
             "transfer_report": before.get("transfer_report"),
             "witnesses": before.get("witnesses"),
             "alpha": before["command"]["alpha"],
-            "trained_lr": before["command"]["lr"],
             "palette": before["palette"],
             "data": {"target": digest(photos.ids), "base": before["data"]},
         },

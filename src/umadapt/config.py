@@ -241,7 +241,7 @@ class Semi:
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     kept_views: int = 4  # views of each photo without labels, as `adapt` keeps them; 0 = all new
-    lr: float = 0.0  # learning rate; 0 = that of the base model's training, with --consensus 0 3e-5
+    lr: float = 1e-4  # learning rate; with --consensus 0 rather 3e-5
     alpha: float | None = None  # weight of the distillation term on labelled photos; default: as RUN was trained
     energy_weight: float = 1.0  # weight of the cross-task energy on photos without labels
     ccr: float = 10.0  # lambda, weight of the contour loss

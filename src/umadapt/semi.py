@@ -26,15 +26,13 @@ from umadapt.sources import labelled_ids, labels_of
 from umadapt.stages import semi
 
 PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
-PRINTED_RATE = 3e-5  # without the consensus, which is what bears the base model's own rate
 
 
 def run(config: Semi) -> int:
     """Train with labelled and unlabelled target batches in turns."""
     before = read_config(config.run)
     alpha = before.get("alpha", PAPER_ALPHA) if config.alpha is None else config.alpha
-    rate = before.get("trained_lr", PRINTED_RATE) if config.consensus else PRINTED_RATE
-    config = dataclasses.replace(config, alpha=alpha, lr=config.lr or rate)
+    config = dataclasses.replace(config, alpha=alpha)
     if before["domain"] != "target":
         raise UserError(f"{config.run} is not adapted; give a run of `umadapt adapt {config.run} --target PHOTOS …`")
     if before["variant"] == "semi":
