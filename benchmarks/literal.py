@@ -190,6 +190,7 @@ def critic_loss(
     maps, _ = model(batch["image"], "target")
     real = supervised(task, model.transfer(task, tuples), truth[task], None)
     fake = disagreement(task, model.transfer(task, read(maps)), maps[task])
+    fake = fake - disagreement(task, maps[task], maps[task])  # the entropy, which real tuples have not
     return real + F.relu(margin - fake)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from umadapt import adapt, loop, ranks, train
+from umadapt import adapt, kept_views, loop, ranks, train
 from umadapt import together as batch
 from umadapt.cli import main
 
@@ -65,7 +65,7 @@ def in_float64() -> None:
             for k, v in move(batch, device).items()
         } | {k: to_device(v, device) for k, v in batch.items() if isinstance(v, dict)}
 
-    for module in (loop, train, adapt):
+    for module in (loop, train, adapt, kept_views):
         vars(module)["to_device"] = to_device
 
 
