@@ -54,7 +54,7 @@ def test_the_same_gradients_before_the_first_update(consensus: float) -> None:
 
 
 def walk(forward: str, steps: int) -> Tensor:
-    """How far Res-5 has gone after a few steps at the default learning rate, as one vector."""
+    """How far Res-5 has gone after a few steps, as one vector."""
     model, stage = make(forward)
     start = [p.detach().clone() for p in stage.turns[0].parameters]
     optimisers = {turn.name: torch.optim.Adam(turn.parameters, lr=turn.lr) for turn in stage.turns}
