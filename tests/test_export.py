@@ -254,6 +254,13 @@ def test_mistakes_are_refused_first(exported, tmp_path, capsys):
         assert said in capsys.readouterr().err
 
 
+def test_a_missing_package_is_named(exported, capsys, monkeypatch):
+    there = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *more: None if name == "onnx" else there(name, *more))
+    assert main(["export", str(exported[0])]) == 2
+    assert "export needs onnx; type: pip install onnx" in capsys.readouterr().err
+
+
 def test_the_largest_class_in_parts_is_that_of_the_whole():
     logits = torch.randn(1, 2 * AT_ONCE + 3, 8, 12, generator=torch.Generator().manual_seed(0))
     for size in ((50, 70), (5, 7), (8, 12)):

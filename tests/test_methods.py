@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import safetensors.torch
 import torch
 
 from toy_runs import make_run
@@ -35,6 +36,28 @@ def test_a_backbone_without_batch_norm_has_no_adabn(tmp_path: Path, capsys: pyte
     assert main([*command, "--consensus", "0", "--teacher", "average"]) == 2
     assert "--average" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_steps_are_the_same_without_room_for_views(
+    root: Path, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is kept on disk is what the step would have computed, also where networks compute in bfloat16."""
+    options = ["--steps", "4", "--batch", "3", "--kept-views", "2", "--candidates", "0", "--precision", precision]
+
+    def adapt(out: Path) -> dict[str, torch.Tensor]:
+        common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out), "--lr", "1e-3"]
+        assert main([*common, *options]) == 0
+        assert not (out / "views").exists()
+        return safetensors.torch.load_file(out / "model.safetensors")
+
+    kept = adapt(tmp_path / "kept")
+    assert "views are made again" not in capsys.readouterr().out
+    monkeypatch.setattr("umadapt.data.views.FREE", 0)
+    again = adapt(tmp_path / "again")
+    assert "views are made again" in capsys.readouterr().out
+    for name, tensor in kept.items():
+        torch.testing.assert_close(again[name], tensor, rtol=0, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "adabn"])

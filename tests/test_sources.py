@@ -16,7 +16,7 @@ from umadapt.data.batches import Batches, split_heldout
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
 from umadapt.errors import UserError
-from umadapt.sources import labelled_ids, whole_tuples
+from umadapt.sources import labelled_ids, learnable_tuples, whole_tuples
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
@@ -39,9 +39,20 @@ def test_ids(world: Path) -> None:
     assert ids == tuple(f"{i:03d}" for i in range(8))
     assert whole_tuples(folder, ids, ("depth", "seg")) == ids[1:]
     assert whole_tuples(folder, ids, ("depth", "edges")) == ids, "edges are made from depth"
-    assert whole_tuples(folder, (), ("depth",)) == ()
+    assert whole_tuples(folder, ("000",), ("depth", "seg")) == ()
     with pytest.raises(UserError, match="labels of depth, seg together"):
-        whole_tuples(folder, ("000",), ("depth", "seg"))
+        learnable_tuples(folder, ("000",), ("depth", "seg"))
+
+
+def test_held_out_images_without_whole_tuples_leave_that_figure_out(world: Path, tmp_path: Path) -> None:
+    for id in ("006", "007"):
+        (world / "seg" / f"{id}.png").unlink()
+    assert (
+        main(["train", "--source", str(world), "--out", str(tmp_path / "base"), *SMALL, *STEPS, "--holdout", "0.25"])
+        == 0
+    )
+    report = read_config(tmp_path / "base")["transfer_report"]
+    assert {part for figures in report.values() for part in figures} == {"source"}
 
 
 @pytest.mark.parametrize("method", ["adv", "b-ccr", "output-adv"])

@@ -25,7 +25,7 @@ from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
 from umadapt.score import real_energy, select
-from umadapt.sources import labelled_ids, tuple_tasks, whole_tuples
+from umadapt.sources import labelled_ids, learnable_tuples, tuple_tasks
 from umadapt.stages import adapt, adapt_b, mean_teacher, minent, output_adv, statistics, transfer
 
 STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
@@ -206,7 +206,7 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
     tasks = {"adv": tuple_tasks(model), "output-adv": ()}.get(config.method, tuple(model.tasks))
     source = Batches(
         folder,
-        whole_tuples(folder, ids, tasks),
+        learnable_tuples(folder, ids, tasks),
         model.spec.size,
         model.grid(model.spec.size),
         tasks=tasks,

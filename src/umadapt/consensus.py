@@ -15,11 +15,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.errors import UserError
 from umadapt.nets.model import Maps, UMAdapt
+from umadapt.tasks.base import excess
 
 See = Callable[[Tensor], Tensor]  # images (B, 3, H, W) to Res-5c features
 Shares = dict[str, dict[str, float]]  # witness -> task -> its share of the merged prediction
@@ -129,8 +130,19 @@ def distance(model: UMAdapt, predictions: Maps, taught: Maps) -> Tensor:
 
 
 def excesses(model: UMAdapt, predictions: Maps, taught: Maps) -> Maps:
-    """L_t(prediction, what the teacher says) of every task, less what the teacher has with itself."""
-    return {
-        name: task.energy(predictions[name], taught[name]) - task.energy(taught[name], taught[name])
-        for name, task in model.tasks.items()
-    }
+    """L_t's excess of every task's prediction over what the teacher says."""
+    return {name: excess(task, predictions[name], taught[name]) for name, task in model.tasks.items()}
+
+
+@torch.no_grad()
+def add_taught(still: UMAdapt, teacher: nn.Module, batch: dict[str, Any], shares: Shares) -> dict[str, Any]:
+    """The batch with "taught", the consensus on its photos in their own colours; as it is where it has it.
+
+    Args:
+        still: the model, whose decoders stand still.
+        teacher: what sees in the place of the target's Res-5.
+        batch: with "plain", the photos (B, 3, H, W).
+    """
+    if "taught" in batch:
+        return batch
+    return {**batch, "taught": consensus(still, lambda x: teacher(still.trunk(x, "target")), batch["plain"], shares)}

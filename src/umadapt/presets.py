@@ -40,9 +40,9 @@ def outdoor() -> Train:
 
 
 def small() -> Train:
-    """Indoors in an hour or two on a CPU: a quarter of the width, one optimiser, a twentieth of the steps.
+    """Indoors on a CPU: a small backbone and size, a quarter of the width, one optimiser, a few thousand steps.
 
-    OURS, as `umadapt reproduce indoor-small`. At so few steps a larger α harms (docs/results.md).
+    OURS, after `umadapt reproduce indoor-small`. At so few steps a larger α harms (docs/results.md).
     """
     return Train(
         source=tyro.MISSING,

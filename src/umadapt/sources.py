@@ -27,17 +27,22 @@ def tuple_tasks(model: UMAdapt) -> tuple[str, ...]:
     return tuple(task for task in model.tasks if task in named)
 
 
-def whole_tuples(folder: Folder, ids: tuple[str, ...], tasks: Iterable[str]) -> tuple[str, ...]:
-    """Those of `ids` that have a label of every task: a transfer net that reads a missing map learns from nothing.
+def whole_tuples(folder: Folder, ids: Iterable[str], tasks: Iterable[str]) -> tuple[str, ...]:
+    """Those of `ids` that have a label of every task: a transfer net that reads a missing map learns from nothing."""
+    labels = labels_of(tasks)
+    return tuple(i for i in ids if all(folder.has(label, i) for label in labels))
+
+
+def learnable_tuples(folder: Folder, ids: Iterable[str], tasks: Iterable[str]) -> tuple[str, ...]:
+    """The same, to learn from.
 
     Raises:
         UserError: there is none.
     """
-    labels = labels_of(tasks)
-    whole = tuple(i for i in ids if all(folder.has(label, i) for label in labels))
-    if ids and not whole:
+    whole = whole_tuples(folder, ids, tasks)
+    if not whole:
         raise UserError(
-            f"no image of {folder.root} has labels of {', '.join(labels)} together, and transfer nets and critics "
-            "learn from whole tuples"
+            f"no image of {folder.root} to train on has labels of {', '.join(labels_of(tasks))} together, and transfer "
+            "nets and critics learn from whole tuples"
         )
     return whole

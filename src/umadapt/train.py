@@ -22,7 +22,7 @@ from umadapt.nets.encoder import create_backbone, read_weights_header, split
 from umadapt.nets.model import UMAdapt
 from umadapt.options import parse_graph
 from umadapt.samples import save_samples
-from umadapt.sources import labelled_ids, labels_of, tuple_tasks, whole_tuples
+from umadapt.sources import labelled_ids, labels_of, learnable_tuples, tuple_tasks, whole_tuples
 from umadapt.stages import base, contour, transfer
 
 STAGES = ("transfer", "base", "contour")
@@ -118,7 +118,7 @@ def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tu
     tasks = {"transfer": tuple_tasks(model), "base": spec.tasks, "contour": ()}[name]
     batches = Batches(
         folder,
-        whole_tuples(folder, ids, tasks) if name == "transfer" else ids,
+        learnable_tuples(folder, ids, tasks) if name == "transfer" else ids,
         spec.size,
         model.grid(spec.size),
         tasks=tasks,

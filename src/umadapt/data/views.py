@@ -86,7 +86,7 @@ class FrozenViews:
 
     def _store(self, start: int, found: dict[str, Tensor]) -> None:
         for name, there in found.items():
-            values = there.cpu()
+            values = (there.float() if there.dtype == torch.bfloat16 else there).cpu()  # which NumPy has not
             if name not in self.arrays:
                 self.arrays[name] = self._new(name, values)
             self.arrays[name][start : start + len(values)] = values.numpy()

@@ -13,11 +13,12 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.average import follow
 from umadapt.config import Adapt
-from umadapt.consensus import Shares, consensus, distance, shares_of
+from umadapt.consensus import Shares, add_taught, distance, shares_of
 from umadapt.cross_task import add_trunk_features, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks import Task
+from umadapt.tasks.base import excess
 
 
 def generator_losses(
@@ -39,7 +40,7 @@ def generator_losses(
     direct = direct.detach() if config.route == "transfer" else direct
     kind = model.tasks[task]
     energy = pull(kind, cross, direct, config)
-    pulls = not floor or bool(disagreement(kind, cross.detach(), direct.detach()) > floor)
+    pulls = not floor or bool(excess(kind, cross.detach(), direct.detach()) > floor)
     terms = {
         "energy": config.energy_weight * pulls * energy,
         "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
@@ -114,7 +115,7 @@ def critic_losses(
             inputs = {name: model.tasks[name].encode_truth(maps[name]) for name in model.graph[task]}
         fakes = {name: model.tasks[name].encode(predictions[name]) for name in model.graph[task]}
     real = kind.real_energy(model.transfer(task, inputs, nets), maps[task])
-    fake = disagreement(kind, model.transfer(task, fakes, nets), predictions[task])
+    fake = excess(kind, model.transfer(task, fakes, nets), predictions[task])
     terms = {"real": real, "fake": -fake if config.energy == "literal" else F.relu(margin - fake)}
     return Loss(terms, {"real_energy": real.detach(), "fake_energy": fake.detach()})
 
@@ -131,16 +132,10 @@ def fakes_of(model: UMAdapt, batch: Batch) -> Maps:
 def pull(task: Task, cross: Tensor, direct: Tensor, config: Adapt) -> Tensor:
     """The energy L_t(cross, direct) of Algorithm 2.
 
-    OURS: "excess" takes away what a prediction disagrees with itself. For seg that leaves the Kullback-Leibler
-    divergence of the cross-entropy; the entropy, by far its larger part, would teach confidence, not agreement.
-    Depth and normals agree with themselves, so for them nothing changes.
+    OURS: "excess" takes away what a prediction disagrees with itself, for seg the entropy, by far its larger part,
+    which would teach confidence, not agreement.
     """
-    return disagreement(task, cross, direct) if config.pull == "excess" else task.energy(cross, direct)
-
-
-def disagreement(task: Task, cross: Tensor, direct: Tensor) -> Tensor:
-    """L_t(cross, direct) less what `direct` disagrees with itself, the entropy of a prediction of seg."""
-    return task.energy(cross, direct) - task.energy(direct, direct)
+    return excess(task, cross, direct) if config.pull == "excess" else task.energy(cross, direct)
 
 
 def prior_divergence(probabilities: Tensor, frequencies: tuple[float, ...]) -> Tensor:
@@ -203,10 +198,7 @@ def stage(
     def frozen(batch: Batch) -> Batch:
         """The trunk's features serve all turns of the step, as does what the teacher says."""
         batch = add_trunk_features(model, batch)
-        if not config.consensus or "taught" in batch:
-            return batch
-        see = lambda images: teacher(model.trunk(images, "target"))  # noqa: E731
-        return {**batch, "taught": consensus(model, see, batch["plain"], votes)}
+        return add_taught(model, teacher, batch, votes) if config.consensus else batch
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from umadapt import together
 from umadapt.config import Semi
-from umadapt.consensus import Shares, consensus, distance, shares_of
+from umadapt.consensus import Shares, add_taught, distance, shares_of
 from umadapt.cross_task import add_trunk_features, distillation, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
@@ -74,18 +74,15 @@ def stage(
         return Turn(task, parameters, lambda b: unlabelled_losses(model, b, task, config), config.lr)
 
     turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
-    teacher = copy.deepcopy(model.encoder.branches["target"]).requires_grad_(False).eval()
     still = copy.deepcopy(model).requires_grad_(False).eval() if config.train_decoders else model
+    teacher = copy.deepcopy(model.encoder.branches["target"]).requires_grad_(False).eval()
     votes = shares_of({}, model.tasks, config.witnesses) if shares is None else shares
 
     @torch.no_grad()
     def frozen(batch: Batch) -> Batch:
         """The trunk's features serve all turns of the step, as does what RUN's witnesses agree on."""
         batch = add_trunk_features(model, batch)
-        if not config.consensus or "taught" in batch:
-            return batch
-        see = lambda images: teacher(model.trunk(images, "target"))  # noqa: E731
-        return {**batch, "taught": consensus(still, see, batch["plain"], votes)}
+        return add_taught(still, teacher, batch, votes) if config.consensus else batch
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:

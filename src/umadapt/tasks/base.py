@@ -150,6 +150,14 @@ class Task(Map, Protocol):
         ...
 
 
+def excess(task: Task, found: Tensor, wanted: Tensor) -> Tensor:
+    """L_t(found, wanted) less what `wanted` has with itself, which is the entropy of a prediction of seg: a scalar.
+
+    Of a cross-entropy that leaves the Kullback-Leibler divergence; depth and normals have nothing with themselves.
+    """
+    return task.energy(found, wanted) - task.energy(wanted, wanted)
+
+
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of `values` over the pixels where `valid`; 0 with zero gradient when there are none."""
     total = together.total(torch.where(valid, values, torch.zeros_like(values)).sum())
