@@ -34,7 +34,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "speed": set(),
     "loop": {"checkpoint", "track", "tasks", "data.folder", "data.pool", "speed", *NETS},
     "cross_task": {"loop", *NETS},
-    "consensus": NETS,
+    "consensus": {"tasks", *NETS},
     "sources": {"tasks", "data.folder", "nets.model"},
     "average": set(),
     "kept_views": {"loop", "speed", "data.union", "data.views", *DATA},
