@@ -1,6 +1,6 @@
 """The demo: two small rendered worlds, one with labels, one without; what adaptation is worth on held-out photos.
 
-Cost: 60 CPU-minutes on two cores without AVX-512 when `adapt` took 100 steps, of which it takes 400; 2 GB of memory.
+Cost: 40 CPU-minutes on two cores with AVX-512, about twice that without; 2 GB of memory.
 Expected: see docs/results.md. Writes demo/report.html and demo/metrics.json, and prints the table.
 Run again, it goes on where it stopped.
 """
