@@ -45,14 +45,19 @@ def test_the_steps_are_the_same_without_room_for_views(
     """What is kept on disk is what the step would have computed, also where networks compute in bfloat16."""
     options = ["--steps", "4", "--batch", "3", "--kept-views", "2", "--candidates", "0", "--precision", precision]
 
-    def adapt(out: Path) -> dict[str, torch.Tensor]:
+    def adapt(out: Path, *more: str) -> dict[str, torch.Tensor]:
         common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out), "--lr", "1e-3"]
-        assert main([*common, *options]) == 0
+        assert main([*common, *options, *more]) == 0
         assert not (out / "views").exists()
         return safetensors.torch.load_file(out / "model.safetensors")
 
     kept = adapt(tmp_path / "kept")
     assert "views are made again" not in capsys.readouterr().out
+    shared = tmp_path / "shared"
+    for name in ("first", "second"):
+        found = adapt(tmp_path / name, "--shared-views", str(shared))
+        assert all(torch.equal(found[key], kept[key]) for key in kept)
+        assert len(list(shared.iterdir())) == 1
     monkeypatch.setattr("umadapt.data.views.FREE", 0)
     again = adapt(tmp_path / "again")
     assert "views are made again" in capsys.readouterr().out

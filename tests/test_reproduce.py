@@ -202,6 +202,7 @@ def test_the_papers_sizes_and_the_demos() -> None:
     step = next(s for s in ladder(own, OWN, RUNGS) if s.name == "seed-0/noadv")
     assert step.command == (
         "umadapt adapt demo/seed-0/source-only --target o/photos --method noadv --steps 400 "
+        "--shared-views demo/seed-0/views "
         "--out demo/seed-0/noadv --seed 0"
     )
 

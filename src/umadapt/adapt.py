@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from umadapt.data.batches import Batches, split_heldout, whole_images
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
 from umadapt.errors import UserError
-from umadapt.kept_views import keep_views, pictures
+from umadapt.kept_views import forget_views, keep_views, pictures
 from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
@@ -96,11 +95,11 @@ def run(config: Adapt) -> int:
         torch.manual_seed(config.seed)  # of the networks that some methods add
         target = open_target(model, config, photos)
         stage = make_stage(model, config, target, source)
-        keep_views(stage, target, config, device, config.out / "views")
+        keep_views(stage, target, config, device)
         memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, target, source), run_folder)
         stage = keep_candidates(stage, model, config)
         fit(stage, model, run_folder, config)
-    shutil.rmtree(config.out / "views", ignore_errors=True)
+    forget_views(config)
     if chooses(config):
         step = select(run_folder, model.eval(), photos, shares_of(before, model.tasks, UNKNOWN))
         run_folder.finish("select", model)

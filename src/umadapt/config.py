@@ -179,7 +179,8 @@ class Adapt:
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
     steps: int = 400  # updates of Res-5
     batch: int = 16  # images a step
-    kept_views: int = 4  # views of each photo; what frozen networks make of them is kept in OUT/views; 0 = all new
+    kept_views: int = 4  # views of each photo; what frozen networks make of them is computed once and kept; 0 = all new
+    shared_views: Path | None = None  # a folder to keep that in for other runs too; default: in OUT, until the end
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
@@ -241,6 +242,7 @@ class Semi:
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     kept_views: int = 4  # views of each photo without labels, as `adapt` keeps them; 0 = all new
+    shared_views: Path | None = None  # a folder to keep those in for other runs too; default: in OUT, until the end
     lr: float = 1e-4  # learning rate; with --consensus 0 rather 3e-5
     alpha: float | None = None  # weight of the distillation term on labelled photos; default: as RUN was trained
     energy_weight: float = 1.0  # weight of the cross-task energy on photos without labels

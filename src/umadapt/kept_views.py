@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import torch
 
@@ -14,9 +13,12 @@ from umadapt.data.union import Union
 from umadapt.data.views import FrozenViews, NoRoom
 from umadapt.loop import Stage, to_device
 
+OWN = "views"  # folder of a run
 
-def keep_views(stage: Stage, target: Union, config: Adapt | Semi, device: torch.device, folder: Path) -> None:
-    """Let the batches give what frozen networks make of the few views of each photo, computed once and kept on disk.
+
+def keep_views(stage: Stage, target: Union, config: Adapt | Semi, device: torch.device) -> None:
+    """Let the batches give what frozen networks make of the few views of each photo, computed once and kept on disk:
+    in `--shared-views`, where other runs find them, too, or in the run's own folder, until `forget_views`.
 
     Not where the steps see each view once at the most; nor with several ranks, which would each compute what another
     one needs. The steps are the same either way.
@@ -27,16 +29,23 @@ def keep_views(stage: Stage, target: Union, config: Adapt | Semi, device: torch.
     frozen, parts = speed.in_precision(stage.frozen, config.precision, device), list[FrozenViews]()
     for k, part in enumerate(pictures(target)):
         try:
-            parts.append(FrozenViews(part, lambda b: frozen(to_device(b, device)), folder / str(k)))
+            folder = config.shared_views or config.out / OWN / str(k)
+            see = lambda b: frozen(to_device(b, device))  # noqa: E731
+            parts.append(FrozenViews(part, see, folder, shared=config.shared_views is not None))
         except NoRoom as error:
             print(
                 f"views are made again at every step: keeping {config.kept_views} of each photo takes {error}",
                 flush=True,
             )
-            shutil.rmtree(folder, ignore_errors=True)
+            forget_views(config)
             return
         part.cache.clear()
     target.parts = tuple(parts)
+
+
+def forget_views(config: Adapt | Semi) -> None:
+    """Remove those that are the run's own."""
+    shutil.rmtree(config.out / OWN, ignore_errors=True)
 
 
 def pictures(target: Union) -> tuple[Batches, ...]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +32,7 @@ from umadapt.errors import UserError
 from umadapt.protocols import PROTOCOLS
 from umadapt.report_figures import png
 from umadapt.reproduce_grid import grid
-from umadapt.reproduce_ladder import Data, Exam, Rung, asks_for, chosen, evaluation_name, ladder, recipe, renders
+from umadapt.reproduce_ladder import VIEWS, Data, Exam, Rung, asks_for, chosen, evaluation_name, ladder, recipe, renders
 from umadapt.reproduce_run import Runner, Step
 from umadapt.tasks import TASKS
 
@@ -124,6 +125,8 @@ def run(config: Reproduce) -> int:
             write(dataclasses.replace(config, pictures=0), data, rungs, left_out, [*made, *steps], runner)
             print(f"an unfinished ladder is in {out}/ladder.md", file=sys.stderr)
         raise
+    for views in out.glob(f"seed-*/{VIEWS}"):
+        shutil.rmtree(views)
     print("\n" + write(config, data, rungs, left_out, [*made, *steps], runner))
     print(f"\nOpen {out}/ladder.html")
     return 0

@@ -54,6 +54,7 @@ OWN = {  # what indoor-small renders where no data is given: folder, views (shor
     "eval": ("test", (100, 100), "--style photo --seed 3"),
     "oracle": ("photos-labelled", (320, 640), "--style photo --seed 4"),  # as many as the source: the domain is the gap
 }
+VIEWS = "views"  # folder of a seed: what its runs share while the ladder is being made
 OWN_LOOK = "--size 96x128 --furniture none --spp 8"
 
 
@@ -167,17 +168,21 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
         for rung in order:
             name, run = f"seed-{seed}/{rung.name}", str(folder / rung.name)
             tail = ["--out", run, "--seed", str(seed), *device]
+            # what the rungs of a seed have in common is computed once; of the paper's sizes it would fill a disk
+            views = ["--shared-views", str(folder / VIEWS)] if config.suite == "indoor-small" else []
             base = str(folder / "source-only")
             if rung.adapt:
                 count = rung.steps[config.budget == "full"]
                 own = f"{rung.adapt} --steps {count}" if count else rung.adapt
                 words = ["adapt", base, *targets, *shlex.split(f"{own} {made.adapt}")]
                 words += ["--source", data.source] if rung.name in READS_SOURCE else []
+                words += views if count and "--kept-views 0" not in rung.adapt else []
             elif rung.name == "semi":
                 words = ["semi", str(folder / "adv"), *targets]
                 words += [word for address in data.labelled for word in ("--labelled", address)]
                 words += shlex.split(made.semi)
                 words += ["--depth-labels", str(config.depth_labels)] if config.depth_labels else []
+                words += views
             else:
                 words = ["train", *_train(rung.name, made.train, data)]
             needs = tuple(f"seed-{seed}/{need}" for need in NEEDED.get(rung.name, ()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from umadapt.data.batches import Batches
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
 from umadapt.errors import UserError
-from umadapt.kept_views import keep_views, pictures
+from umadapt.kept_views import forget_views, keep_views, pictures
 from umadapt.loop import Stage, fit
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
@@ -82,10 +81,10 @@ def run(config: Semi) -> int:
         return dataclasses.replace(stage, data=(*pictures(known), *pictures(others)))
 
     stage = build(model)
-    keep_views(stage, others, config, device, config.out / "views")
+    keep_views(stage, others, config, device)
     memory.arrange(config, model, stage, build, run_folder)
     fit(stage, model, run_folder, config)
-    shutil.rmtree(config.out / "views", ignore_errors=True)
+    forget_views(config)
     save_samples(model, run_folder, photos[0], photos[0].ids, "semi")
     count = sum(len(ids) for _, ids in labelled)
     print(f"{config.out}: trained on {count} labelled photos and {sum(len(f.ids) for f in photos)} others")

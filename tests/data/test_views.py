@@ -87,3 +87,25 @@ def test_a_full_disk_is_told_before_anything_is_written(
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(NoRoom, match="No space left"):
         FrozenViews(batches, Net(), tmp_path / "views")
+
+
+def test_shared_ones_are_made_once_for_each_kind(batches: Batches, tmp_path: Path) -> None:
+    """Other networks, other photos or another number of views never find those of another run."""
+    FrozenViews(batches, Net(), tmp_path / "views", shared=True)
+    again = Net()
+    kept = FrozenViews(batches, again, tmp_path / "views", shared=True)
+    assert again.seen == 4  # the first ones, which tell what is asked for
+    torch.testing.assert_close(kept(1)["res4"], again(batches(1))["res4"], rtol=0, atol=0)
+
+    class Other(Net):
+        def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+            return {**super().__call__(batch), "res4": batch["image"][..., ::2, ::2] * 2.01}
+
+    other = Other()
+    assert FrozenViews(batches, other, tmp_path / "views", shared=True).folder != kept.folder
+    assert other.seen == 4 + 10
+    last = batches.folder.image_path(batches.ids[-1])
+    assert isinstance(last, Path)
+    last.write_bytes(Path(str(batches.folder.image_path(batches.ids[0]))).read_bytes())
+    fresh = Batches(batches.folder, batches.ids, SIZE, GRID, batch=3, seed=7, recipe=Augment(), views=2, contours=True)
+    assert FrozenViews(fresh, Net(), tmp_path / "views", shared=True).folder != kept.folder

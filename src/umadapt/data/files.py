@@ -109,6 +109,25 @@ def _alive(pid: int) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def alone(lock: Path, cure: str = "give another folder") -> Iterator[None]:
+    """One thread of one process at a time, so that nothing is made or fetched twice; a killed process lets go.
+
+    Raises:
+        UserError: the file cannot be made.
+    """
+    import fcntl  # not on Windows
+
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("wb")
+    except OSError as error:
+        raise UserError(f"{lock.parent}: nothing can be kept there ({error.strerror}); {cure}") from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def cache_folder() -> Path:
     """Where files are kept that can be made again: $XDG_CACHE_HOME or ~/.cache. Not made here."""
     own = os.environ.get("XDG_CACHE_HOME", "")  # the XDG specification ignores a relative one

@@ -6,10 +6,9 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path, PosixPath
 
-from umadapt.data.files import sweep, whole_file
+from umadapt.data.files import alone, sweep, whole_file
 from umadapt.errors import UserError
 
 CACHE_LIMIT = "UMADAPT_SHARD_CACHE_GB"  # environment variable: how much is kept of remote shards
@@ -83,7 +82,7 @@ class ShardCache:
         path = self.folder / f"{digest}.tar"
         if digest in self._used and path.exists():
             return path
-        with _alone(self.folder / f"lock-{digest[:2]}"):
+        with alone(self.folder / f"lock-{digest[:2]}", "set XDG_CACHE_HOME"):
             if path.exists():
                 os.utime(path)  # in use: once a process is enough
             else:
@@ -112,21 +111,6 @@ class ShardCache:
             size += bytes_
             if size > self.limit:
                 (self.folder / name).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One thread of one process at a time, so that a shard is not fetched twice; a killed process lets go."""
-    import fcntl  # not on Windows, where URLs are no paths either
-
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("wb")
-    except OSError as error:
-        raise UserError(f"{lock.parent}: shards cannot be kept there ({error.strerror}); set XDG_CACHE_HOME") from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _cache_limit() -> float:

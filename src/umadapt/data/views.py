@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
 import os
@@ -16,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from umadapt.data.batches import Batches
-from umadapt.data.folder import write_json
+from umadapt.data.files import alone, write_json
 
 CHUNK = 4  # views that go through the networks at once
 FREE = 0.5  # share of the free disk space that may be taken
@@ -34,28 +36,55 @@ class FrozenViews:
         batches: the photos, and how many views of each there are.
         frozen: a batch with pictures -> the same batch and what the networks make of it, tensors or dicts of them.
         folder: where the arrays are; complete ones from an earlier call are taken as they are.
+        shared: other runs keep views there, too. Each kind lies in a folder of its own, named by the photos and by what
+            the networks make of the first views, and is computed once: another process waits for it.
 
     Raises:
         NoRoom: of the disk.
     """
 
-    def __init__(self, batches: Batches, frozen: Callable[[dict[str, Any]], dict[str, Any]], folder: Path):
-        self.batches, self.folder = batches, folder
+    def __init__(
+        self,
+        batches: Batches,
+        frozen: Callable[[dict[str, Any]], dict[str, Any]],
+        folder: Path,
+        shared: bool = False,
+    ):
+        self.batches, self.frozen = batches, frozen
+        self.folder = folder / self._fingerprint() if shared else folder
         self.ids, self.numbers, self.pick = batches.ids, batches.numbers, batches.pick
         self.arrays: dict[str, np.ndarray] = {}
-        mark = folder / "complete.json"
-        if not mark.exists():
-            with tqdm(total=len(self), desc="views", unit="view", dynamic_ncols=True, mininterval=1) as bar:
-                for start in range(0, len(self), CHUNK):
-                    views = range(start, min(start + CHUNK, len(self)))
-                    self._store(start, _flat(frozen(self._pictures(views))))
-                    bar.update(len(views))
-            write_json(mark, {"arrays": sorted(self.arrays)})
-        names = json.loads(mark.read_text())["arrays"]
+        with alone(self.folder / "lock") if shared else contextlib.nullcontext():
+            if not self._mark.exists():
+                self._make()
+        names = json.loads(self._mark.read_text())["arrays"]
         self.arrays = {name: np.load(self._file(name), mmap_mode="r") for name in names}
 
+    @property
+    def _mark(self) -> Path:
+        return self.folder / "complete.json"
+
+    def _make(self) -> None:
+        with tqdm(total=len(self), desc="views", unit="view", dynamic_ncols=True, mininterval=1) as bar:
+            for start in range(0, len(self), CHUNK):
+                views = range(start, min(start + CHUNK, len(self)))
+                self._store(start, self._look(views))
+                bar.update(len(views))
+        write_json(self._mark, {"arrays": sorted(self.arrays)})
+
+    def _fingerprint(self) -> str:
+        """Of the photos, and of what networks, augmentation and options make of the first views."""
+        known = hashlib.sha256(f"{self.batches.views} {self.batches.seed}".encode())
+        for id in self.batches.ids:
+            known.update(
+                b"\0" + os.fsencode(id) + hashlib.sha256(self.batches.folder.image_path(id).read_bytes()).digest()
+            )
+        for name, values in sorted(self._look(range(min(CHUNK, len(self)))).items()):
+            known.update(f"{name} {values.dtype} {tuple(values.shape)}".encode() + values.numpy().tobytes())
+        return known.hexdigest()[:16]
+
     def __len__(self) -> int:
-        return self.batches.views * len(self.ids)
+        return self.batches.views * len(self.batches.ids)
 
     def __call__(self, step: int) -> dict[str, Any]:
         numbers = self.numbers(step)
@@ -79,14 +108,16 @@ class FrozenViews:
                 batch[outer] = stacked
         return batch
 
-    def _pictures(self, views: range) -> dict[str, Any]:
-        """The batch of these views."""
-        names = [self.ids[view % len(self.ids)] for view in views]
-        return self.batches.collate(names, [self.batches.sample(*pair) for pair in zip(names, views, strict=True)])
+    def _look(self, views: range) -> dict[str, Tensor]:
+        """What the networks make of these views, as it is stored."""
+        names = [self.batches.ids[view % len(self.batches.ids)] for view in views]
+        samples = [self.batches.sample(*pair) for pair in zip(names, views, strict=True)]
+        found = _flat(self.frozen(self.batches.collate(names, samples)))
+        # NumPy has no bfloat16
+        return {name: (x.float() if x.dtype == torch.bfloat16 else x).cpu() for name, x in found.items()}
 
     def _store(self, start: int, found: dict[str, Tensor]) -> None:
-        for name, there in found.items():
-            values = (there.float() if there.dtype == torch.bfloat16 else there).cpu()  # which NumPy has not
+        for name, values in found.items():
             if name not in self.arrays:
                 self.arrays[name] = self._new(name, values)
             self.arrays[name][start : start + len(values)] = values.numpy()
