@@ -32,6 +32,7 @@ class ModelSpec:
     depth_head: Literal["softplus", "relu"] = "softplus"
     width: float = 1.0
     transfer_width: float = 1.0
+    pseudo_softmax: float = 0.5  # share of real tuples whose label maps look like softmax outputs
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> ModelSpec:
@@ -139,6 +140,7 @@ class Train:
     depth_scale_m: float = 10.0  # metres of one network unit of depth (10 indoors, 80 outdoors)
     depth_head: Literal["softplus", "relu"] = "softplus"  # last non-linearity of depth
     class_weights: Literal["none", "sqrt", "median"] = "sqrt"  # weights of classes in the seg loss, from source labels
+    pseudo_softmax: float = 0.5  # share of label maps that transfer nets read as if they were softmax outputs
     alpha: float = 10.0  # weight of the distillation term in Algorithm 1
     optimiser: Literal["per-task", "joint"] = "per-task"  # one Adam a task, each with a fresh forward; or one for all
     transfer_steps: int = 20_000  # steps of stage transfer

@@ -11,7 +11,7 @@ from umadapt.config import Adapt, Semi
 from umadapt.data.batches import Batches
 from umadapt.data.union import Union
 from umadapt.data.views import FrozenViews, NoRoom
-from umadapt.loop import Stage, to_device
+from umadapt.loop import Batch, Stage, to_device
 
 OWN = "views"  # folder of a run
 
@@ -27,10 +27,13 @@ def keep_views(stage: Stage, target: Union, config: Adapt | Semi, device: torch.
     if stage.frozen is None or ranks.size() > 1 or not 0 < config.kept_views * photos < samples:
         return
     frozen, parts = speed.in_precision(stage.frozen, config.precision, device), list[FrozenViews]()
+
+    def see(batch: Batch) -> Batch:
+        return frozen(to_device(batch, device))
+
     for k, part in enumerate(pictures(target)):
         try:
             folder = config.shared_views or config.out / OWN / str(k)
-            see = lambda b: frozen(to_device(b, device))  # noqa: E731
             parts.append(FrozenViews(part, see, folder, shared=config.shared_views is not None))
         except NoRoom as error:
             print(

@@ -72,7 +72,7 @@ def check_numbers(arguments: Any) -> None:
             raise UserError(f"{option}; expected more than 0")
         if name in SHARES and not 0 <= value < 1:
             raise UserError(f"{option}; expected a share from 0 up to, but not including, 1")
-        if name == "statistics_share" and not 0 <= value <= 1:
+        if name in ("statistics_share", "pseudo_softmax") and not 0 <= value <= 1:
             raise UserError(f"{option}; expected a share from 0 to 1")
 
 

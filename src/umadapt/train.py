@@ -161,6 +161,7 @@ def make_spec(config: Train, folder: Folder, train_ids: tuple[str, ...]) -> Mode
         depth_head=config.depth_head,
         width=config.width,
         transfer_width=config.transfer_width,
+        pseudo_softmax=config.pseudo_softmax,
         **statistics,
     )
 

@@ -14,7 +14,7 @@ from umadapt.config import ModelSpec
 from umadapt.maps import ShareMap, Trust
 from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
 from umadapt.tasks.resize import resize_map
-from umadapt.tasks.seg import half_of, pseudo_softmax
+from umadapt.tasks.seg import part_of, pseudo_softmax
 
 JUMP = 0.15  # OURS: of inverse depth, relative to the nearer side: 0.5 m behind what is 3 m away
 # OURS: neighbours are this share of the height apart, two pixels of the paper's 128 rows, because resizing smears a
@@ -70,9 +70,13 @@ class Edges(ShareMap):
     )
     error = "|p - y|"
 
+    def __init__(self, softened: float = 0.5):
+        super().__init__()
+        self.softened = softened
+
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Edges:
-        return cls()
+        return cls(spec.pseudo_softmax)
 
     @staticmethod
     def derive(label: Tensor) -> Tensor:
@@ -91,13 +95,13 @@ class Edges(ShareMap):
         return prediction.sigmoid()
 
     def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """0 or 1 for one half of the batch, probabilities near them for the other, as seg; missing pixels are 0."""
+        """0 or 1 for one part of the batch, probabilities near them for the other, as seg; missing pixels are 0."""
         edge = truth.clamp(min=0)
-        half, among = half_of(len(truth), generator)
-        half = half.to(truth.device)
+        part, among = part_of(len(truth), self.softened, generator)
+        part = part.to(truth.device)
         if among.total:
-            hot = torch.cat([1 - edge[half], edge[half]], dim=1)  # (B / 2, 2, h, w)
-            edge[half] = pseudo_softmax(hot, generator, rows=among)[:, 1:] * (truth[half] >= 0)
+            hot = torch.cat([1 - edge[part], edge[part]], dim=1)
+            edge[part] = pseudo_softmax(hot, generator, rows=among)[:, 1:] * (truth[part] >= 0)
         return edge
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ class Seg(SegMap):
         classes: names, in the order of their ids.
         weights: one weight a class, or empty for equal weights.
         ignore: id of unlabelled pixels.
+        softened: share of the real tuples whose maps look like softmax outputs.
     """
 
     name = label = "seg"
@@ -35,14 +36,16 @@ class Seg(SegMap):
     )
     error = "1 where the class is wrong"
 
-    def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255):
+    def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255, softened: float = 0.5):
         super().__init__(classes, ignore)
         self.channels = len(self.classes)
+        self.softened = softened
         self.weights = torch.tensor(weights, dtype=torch.float32) if len(weights) else None
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Seg:
-        return cls(spec.classes, class_weights(spec.class_frequencies, spec.class_weights), spec.ignore)
+        weights = class_weights(spec.class_frequencies, spec.class_weights)
+        return cls(spec.classes, weights, spec.ignore, spec.pseudo_softmax)
 
     @staticmethod
     def derive(label: Tensor) -> Tensor:
@@ -61,12 +64,12 @@ class Seg(SegMap):
         return prediction.softmax(1)
 
     def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One-hot for one half of the batch and pseudo-softmax for the other (supplement, "Other details")."""
+        """One-hot for one part of the batch, pseudo-softmax for the other, half of it (supplement, "Other details")."""
         hot = one_hot(truth, self.channels, self.ignore)
-        half, among = half_of(len(truth), generator)
-        half = half.to(truth.device)
+        part, among = part_of(len(truth), self.softened, generator)
+        part = part.to(truth.device)
         if among.total:  # of a shared batch each rank draws for all, also where it holds none of them
-            hot[half] = pseudo_softmax(hot[half], generator, rows=among)
+            hot[part] = pseudo_softmax(hot[part], generator, rows=among)
         return hot
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
@@ -145,10 +148,10 @@ def one_hot(truth: Tensor, channels: int, ignore: int) -> Tensor:
     return hot.scatter_(1, truth.unsqueeze(1).where(valid, torch.zeros_like(truth).unsqueeze(1)), valid.to(hot))
 
 
-def half_of(count: int, generator: torch.Generator | None = None) -> tuple[Tensor, together.Rows]:
-    """A random half of a batch: the places of its samples among the `count` that are here, and its rows."""
+def part_of(count: int, share: float, generator: torch.Generator | None = None) -> tuple[Tensor, together.Rows]:
+    """A random share of a batch: the places of its samples among the `count` that are here, and its rows."""
     rows = together.rows(count)
-    return rows.pick(torch.randperm(rows.total, generator=generator)[: rows.total // 2])
+    return rows.pick(torch.randperm(rows.total, generator=generator)[: int(rows.total * share)])
 
 
 def pseudo_softmax(
