@@ -23,7 +23,18 @@ from umadapt.options import check_numbers
 from umadapt.paper import Figure
 from umadapt.reproduce_ladder import RUNGS, Data, Exam, Rung, chosen, ladder, renders
 from umadapt.reproduce_run import Runner, Step, tail
-from umadapt.reproduce_tables import Spread, best_of, gap_closed, html, markdown, over_seeds, rows, summary, text
+from umadapt.reproduce_tables import (
+    Spread,
+    best_of,
+    gap_closed,
+    html,
+    markdown,
+    mean_gain,
+    over_seeds,
+    rows,
+    summary,
+    text,
+)
 
 REL, MIOU = Figure("depth", "rel", "rel", False), Figure("seg", "miou", "mean IoU", True)
 OWN = Data("o/rooms", ("o/photos",), (Exam("o/test"),), ("o/photos:labelled",), "o/photos-labelled")
@@ -90,7 +101,10 @@ def test_tables_have_the_papers_rows_beside_ours() -> None:
     assert "| UM-Adapt (Adv) (1 of 2 seeds) | 0 | **0.300** |" in page
     assert "| 0.178 | 0.063 |" in page  # Table 1, noAdv
     line = next(line for line in page.splitlines() if line.startswith("| UM-Adapt (noAdv) |"))
-    assert "| 50 % |" in line
+    assert "| 50.0 % |" in line
+    assert "| 0.0 % |" in next(
+        line for line in page.split("Table 3")[1].splitlines() if line.startswith("| source only")
+    )
     for block in (line for line in page.splitlines() if line.startswith("|")):
         assert block.replace("\\|", "").count("|") in (9, 10, 14, 16)
     assert "oracle" not in page.split("Table 2")[1].split("Table 3")[0]  # it has no normals
@@ -106,6 +120,16 @@ def test_table_6_counts_errors() -> None:
     table = paper.indoor()[3]
     assert [figure.of(evaluation(0.4, 0.25)) for figure in table.figures] == [1.0, 75.0, 0.2]
     assert table.rows["semi"] == (0.637, 55.6, 0.139)
+
+
+def test_the_mean_gain_is_over_tasks() -> None:
+    """Half the error of one of two tasks and all of the other's is a gain of a quarter."""
+    start, better = ({"source-only": Spread(e, None, 1), "noadv": Spread(e / f, None, 1)} for e, f in ((4, 2), (9, 1)))
+    assert mean_gain([start, better]) == {"source-only": 0, "noadv": pytest.approx(0.25)}
+    assert mean_gain([start, {"source-only": Spread(1, None, 1)}]) == {"source-only": 0}
+    assert mean_gain([start, {"noadv": Spread(1, None, 1)}]) == {}
+    gain = (1 - 75 / 85) / 3  # mIoU .15 to .25; rms and normals are the same
+    assert summary(paper.indoor(), EVALUATIONS, RUNGS, {})["noadv"]["mean_gain"] == pytest.approx(gain)
 
 
 def test_summary_is_complete_json() -> None:

@@ -17,7 +17,8 @@ BASELINE, ORACLE = "source-only", "oracle"
 BEST_NOTE = "In bold the best of the variants that see no label of the target"
 GAP_NOTE = (
     "Gap closed: (source only − x) / (source only − oracle) of the first figure, of the means over seeds; "
-    "– where there is no oracle, or one that is no better than source only"
+    "– where there is no oracle, or one that is no better than source only. Mean gain: by how much the errors of all "
+    "tasks are below those of source only, as shares, the mean over tasks (Maninis et al., CVPR 2019)"
 )
 
 
@@ -60,6 +61,22 @@ def gap_closed(spreads: Mapping[str, Spread], figure: Figure) -> dict[str, float
     return {rung: (start - found.mean) / (start - end) for rung, found in spreads.items()}
 
 
+def mean_gain(spreads: Sequence[Mapping[str, Spread]]) -> dict[str, float]:
+    """rung -> by how much its errors are below those of source-only, as shares, the mean over tasks.
+
+    Args:
+        spreads: of one error a task, of which less is better. A rung that lacks one has no mean.
+    """
+    if any(BASELINE not in found for found in spreads):
+        return {}
+    starts = [found[BASELINE].mean for found in spreads]
+    whole = set[str].intersection(*(set(found) for found in spreads))
+    return {
+        rung: statistics.fmean(1 - found[rung].mean / start for found, start in zip(spreads, starts, strict=True))
+        for rung in whole
+    }
+
+
 def best_of(spreads: Mapping[str, Spread], figure: Figure) -> set[str]:
     """The best rungs without target labels, compared as they are shown: two that read the same are both best."""
     shown = {rung: float(f"{found.mean:.3f}") for rung, found in spreads.items() if rung not in LABELLED}
@@ -75,6 +92,11 @@ def show(found: Spread | None) -> str:
     return f"{found.mean:.3f}" + ("" if found.sd is None else f" ± {found.sd:.3f}")
 
 
+def show_share(share: float | None) -> str:
+    """In per cent; source-only has closed 0.0 % of its gap, whatever the sign of that zero."""
+    return "–" if share is None else f"{100 * share:.1f} %".replace("-0.0 ", "0.0 ")
+
+
 class Row(NamedTuple):
     """One rung of one table, as text."""
 
@@ -83,7 +105,7 @@ class Row(NamedTuple):
     labels: str  # labelled photos of the target that it saw
     cells: list[str]
     best: list[bool]
-    gap: str
+    of_all: str  # under the table's last heading
     paper: list[str]
 
 
@@ -91,7 +113,8 @@ def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: 
     """The rungs that have a figure of the table; those of fewer seeds than others say so."""
     spreads = [over_seeds(evaluations, figure) for figure in table.figures]
     best = [best_of(found, figure) for found, figure in zip(spreads, table.figures, strict=True)]
-    gaps = gap_closed(spreads[0], table.figures[0]) if table.gap else {}
+    whole = {"gap closed": lambda: gap_closed(spreads[0], table.figures[0]), "mean gain": lambda: mean_gain(spreads)}
+    of_all = whole[table.of_all]() if table.of_all else {}
     most = max((len(seeds) for seeds in evaluations.values()), default=0)
     out: list[Row] = []
     for rung in rungs:
@@ -107,7 +130,7 @@ def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: 
                 labels.get(rung.name, "0"),
                 [show(found.get(rung.name)) for found in spreads],
                 [rung.name in found for found in best],
-                f"{100 * gaps[rung.name]:.0f} %" if rung.name in gaps else "–",
+                show_share(of_all.get(rung.name)),
                 [f"{x:g}" for x in paper] if paper else ["–"] * len(table.figures),
             )
         )
@@ -117,7 +140,10 @@ def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: 
 def summary(
     tables: Sequence[Table], evaluations: Evaluations, rungs: Sequence[Rung], labels: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The figures of ladder.json: {rung: {"title", "paper_row", "labelled", "evaluations", "figures", "gap_closed"}}.
+    """The figures of ladder.json.
+
+    {rung: {"title", "paper_row", "labelled", "evaluations", "figures", "gap_closed", "mean_gain"}}, the last by rungs
+    that have an error of every task, else null.
 
     "figures" is {task: {key: {"mean", "sd", "n", "paper"}}}, in the units of the tables (fractions, metres, degrees).
     """
@@ -125,7 +151,10 @@ def summary(
     for rung in rungs:
         figures: dict[str, dict[str, Any]] = {}
         closed: dict[str, float] = {}
+        gain = None
         for table in tables:
+            if table.of_all == "mean gain":
+                gain = mean_gain([over_seeds(evaluations, figure) for figure in table.figures]).get(rung.name)
             for i, figure in enumerate(table.figures):
                 spreads = over_seeds(evaluations, figure)
                 if rung.name not in spreads:
@@ -134,7 +163,7 @@ def summary(
                 key = f"100-{figure.key}" if figure.missing_share else figure.key
                 entry = {**spreads[rung.name]._asdict(), "paper": paper[i] if paper else None}
                 figures.setdefault(figure.task, {}).setdefault(key, entry)
-                if i == 0 and table.gap and rung.name in (gaps := gap_closed(spreads, figure)):
+                if i == 0 and table.of_all == "gap closed" and rung.name in (gaps := gap_closed(spreads, figure)):
                     closed[f"{figure.task}/{figure.key}"] = gaps[rung.name]
         if figures:
             out[rung.name] = {
@@ -144,6 +173,7 @@ def summary(
                 "evaluations": {str(seed): evaluation for seed, evaluation in evaluations[rung.name].items()},
                 "figures": figures,
                 "gap_closed": closed,
+                "mean_gain": gain,
             }
     return out
 
@@ -163,12 +193,12 @@ def markdown(tables: Sequence[tuple[Table, Sequence[Row]]], facts: Sequence[str]
     lines = ["# The ladder", "", *(f"- {fact}" for fact in facts), ""]
     for table, found in tables:
         ours, papers = headings(table)
-        head = ["", "labels", *ours, *(["gap closed"] if table.gap else []), *papers]
+        head = ["", "labels", *ours, *([table.of_all] if table.of_all else []), *papers]
         lines += [f"## {table.title}", "", f"| {' | '.join(head)} |"]
         lines.append(f"|---|{'---:|' * (len(head) - 1)}")
         for row in found:
             cells = [f"**{c}**" if best else c for c, best in zip(row.cells, row.best, strict=True)]
-            cells += [row.gap] if table.gap else []
+            cells += [row.of_all] if table.of_all else []
             lines.append(f"| {' | '.join([row.title, row.labels, *cells, *row.paper])} |")
         lines += [
             "",
@@ -184,10 +214,10 @@ def text(tables: Sequence[tuple[Table, Sequence[Row]]]) -> str:
     blocks: list[str] = []
     for table, found in tables:
         ours, papers = headings(table)
-        grid = [["", "labels", *ours, *(["gap closed"] if table.gap else []), papers[0]]]
+        grid = [["", "labels", *ours, *([table.of_all] if table.of_all else []), papers[0]]]
         for row in found:
             cells = [c + ("*" if best else " ") for c, best in zip(row.cells, row.best, strict=True)]
-            grid.append([row.title, row.labels, *cells, *([row.gap] if table.gap else []), row.paper[0]])
+            grid.append([row.title, row.labels, *cells, *([row.of_all] if table.of_all else []), row.paper[0]])
         widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
         shown = [
             "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
@@ -204,11 +234,11 @@ def html(
     parts = [f"<header><h1>The ladder</h1><ul>{''.join(f'<li>{escape(fact)}</li>' for fact in facts)}</ul></header>"]
     for table, found in tables:
         ours, papers = headings(table)
-        head = ["", "labels", *map(escape, ours), *(["gap closed"] if table.gap else []), *map(escape, papers)]
+        head = ["", "labels", *map(escape, ours), *([table.of_all] if table.of_all else []), *map(escape, papers)]
         lines = []
         for row in found:
             cells = [f"<b>{c}</b>" if best else c for c, best in zip(row.cells, row.best, strict=True)]
-            cells += [row.gap] if table.gap else []
+            cells += [row.of_all] if table.of_all else []
             cells = [row.labels, *cells, *(f"<small>{c}</small>" for c in row.paper)]
             lines.append(f'<tr><th scope="row">{escape(row.title)}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>')
         note = f"paper: {table.note}. Other data and another amount of training: compare the order and steps."
