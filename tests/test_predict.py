@@ -58,6 +58,7 @@ def test_output_is_a_data_folder_of_the_photos_size(tmp_path, run_path, capsys):
         *(f"{task}/room.png" for task in ("depth", "normals", "seg")),
         *(f"npy/{task}/room.npy" for task in ("depth", "normals", "seg")),
         "trust/depth/room.png",
+        "trust/means.json",
         "trust/seg/room.png",
         "view/room.png",
     }
@@ -72,7 +73,11 @@ def test_output_is_a_data_folder_of_the_photos_size(tmp_path, run_path, capsys):
     trust = np.asarray(Image.open(out / "trust" / "seg" / "room.png"))
     assert trust.shape == (60, 90)
     assert trust.dtype == np.uint8
-    assert json.loads((out / "dataset.json").read_text())["trust"]["seg"]["unit"] == "nats"
+    white = json.loads((out / "dataset.json").read_text())["trust"]["seg"]
+    assert white["unit"] == "nats"
+    means = json.loads((out / "trust" / "means.json").read_text())["room"]
+    found = load(run_path, "cpu").predict(photo)["trust"]
+    assert means == {task: pytest.approx(disagreement.mean(), rel=1e-5) for task, disagreement in found.items()}
     assert "1 of 1 photos" in capsys.readouterr().out
 
 

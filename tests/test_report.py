@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -83,6 +84,9 @@ def test_page_is_complete_and_self_contained(tmp_path, ladder):
     assert "umadapt train --source rooms" in text
     assert "torch" in text
     assert text.count('class="compare"') == 2
+    for task, end in (("seg", "nats"), ("depth", "share of the depth")):  # two photos, three runs
+        assert text.count(f'alt="trust of {task}, ') == 6
+        assert re.search(rf"{end} or more \({task}\)", text)
     assert text.count("image/svg+xml") == 1  # the runs share one figure of one stage
     assert "prefers-color-scheme" in text
 

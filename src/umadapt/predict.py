@@ -8,6 +8,7 @@ OUT/
   npy/seg/STEM.npy        uint8 (H, W) class ids
   npy/edges/STEM.npy      float16 (H, W) probabilities
   trust/TASK/STEM.png     8-bit grey, low = good: value / 255 * "white" of dataset.json is the disagreement
+  trust/means.json        {STEM: {TASK: mean disagreement of the photo}}, of all photos predicted into OUT
   view/STEM.png           photo | each task | trust, for people
   dataset.json            classes, depth scale, and what "white" stands for
 """
@@ -110,18 +111,31 @@ def run(config: configs.Predict) -> int:
     ranks.barrier()
     mine = ranks.share_of(list(photos.items()), ranks.rank(), ranks.size())
     bad: list[str] = []
+    means: dict[str, dict[str, float]] = {}
     for stem, path in tqdm(mine, unit="photo", file=sys.stderr, leave=False, disable=ranks.rank() > 0):
         try:
             rgb = read_photo(path)
         except UserError as error:
             bad.append(str(error))
             continue
-        write_prediction(config.out, stem, path, rgb, predictor.infer(rgb), predictor)
+        found = predictor.infer(rgb)
+        write_prediction(config.out, stem, path, rgb, found, predictor)
+        means[stem] = {name: float(disagreement.mean()) for name, disagreement in found["trust"].items()}
+    add_means(config.out / "trust" / "means.json", ranks.gather(means))
     bad = [line for part in ranks.gather(bad) for line in part]
     print(f"{len(photos) - len(bad)} of {len(photos)} photos predicted into {config.out}")
     for line in bad if not ranks.rank() else ():
         print(line, file=sys.stderr)
     return 1 if bad else 0
+
+
+def add_means(file: Path, parts: Sequence[Mapping[str, Mapping[str, float]]]) -> None:
+    """Put the mean disagreements of photos, of every rank, beside those of photos that were predicted before."""
+    found = {stem: means for part in parts for stem, means in part.items() if means}
+    if ranks.rank() or not found:
+        return
+    before = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    write_json(file, dict(sorted({**before, **found}.items())))
 
 
 def refuse_foreign(out: Path) -> None:

@@ -100,6 +100,7 @@ class PhotoRow:
     photo: str
     truth: dict[str, str]  # task -> picture
     predictions: dict[str, dict[str, str]]  # label of the run -> task -> picture
+    trust: dict[str, dict[str, tuple[str, str]]]  # label of the run -> task -> (picture, mean disagreement as text)
 
 
 @dataclass
@@ -110,6 +111,7 @@ class Pictures:
     tasks: tuple[str, ...]
     rows: list[PhotoRow]
     legend: list[tuple[str, str]]  # class name, #rrggbb
+    trust: dict[str, str]  # task with a trust map -> what its colours end at, as text
 
 
 def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device: str) -> Pictures:
@@ -124,6 +126,8 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
     chosen = np.unique(np.linspace(0, len(folder.ids) - 1, min(count, len(folder.ids))).round().astype(int))
     ids = [folder.ids[i] for i in chosen if folder.has("image", folder.ids[i])]
     maps: dict[str, dict[str, dict[str, np.ndarray]]] = {id: {} for id in ids}  # id -> label -> task -> small map
+    trust: dict[str, dict[str, dict[str, tuple[str, str]]]] = {id: {} for id in ids}
+    ends: dict[str, str] = {}
     tasks: dict[str, Task] = {}
     classes: tuple[str, ...] = folder.classes
     for record in runs:
@@ -133,6 +137,11 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
         for id in tqdm(ids, desc=record.label, unit="photo", file=sys.stderr, leave=False):
             found = predict_photo(model, stored["domain"], folder.read_image(id))
             maps[id][record.label] = {task: thumbnail(found[task], WIDTH) for task in model.tasks}
+            trust[id][record.label] = {
+                name: (jpeg(viz.trust_to_rgb(thumbnail(doubt, WIDTH) / tasks[name].trust.white)), f"{doubt.mean():.2f}")
+                for name, doubt in found["trust"].items()
+            }
+            ends |= {name: f"{tasks[name].trust.white:.2g} {tasks[name].trust.unit}" for name in found["trust"]}
     colours = viz.palette(len(classes))
     seen: set[int] = set()
     rows: list[PhotoRow] = []
@@ -154,10 +163,11 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
                     label: {name: picture(tasks[name], m, scales[name]) for name, m in found.items()}
                     for label, found in maps[id].items()
                 },
+                trust[id],
             )
         )
     legend = [(name, "#{:02x}{:02x}{:02x}".format(*colours[i])) for i, name in enumerate(classes) if i in seen]
-    return Pictures(address, tuple(tasks), rows, legend)
+    return Pictures(address, tuple(tasks), rows, legend, ends)
 
 
 def picture(task: Task, map_: np.ndarray, scale: float | None) -> str:

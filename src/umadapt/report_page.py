@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -94,20 +94,42 @@ def _pictures(pictures: Pictures, runs: Sequence[RunRecord]) -> str:
             f'<figure class="photo"><img alt="photo {name}" src="{row.photo}"><figcaption>{name}</figcaption></figure>'
         ]
         cells += _map_cells(row.truth, pictures.tasks, "truth") if row.truth else ['<span class="rest"></span>']
+        cells += ["<span></span>"] * len(pictures.trust) if row.truth else []
         for i, record in enumerate(runs):
             cells.append(f'<p class="who">{swatch(i)}{escape(record.label)}</p>')
             cells += _map_cells(row.predictions[record.label], pictures.tasks, record.label)
-        blocks.append(f'<div class="compare" style="--tasks:{len(pictures.tasks)}">{"".join(cells)}</div>')
+            cells += _trust_cells(row.trust[record.label], pictures.trust, record.label)
+        columns = len(pictures.tasks) + len(pictures.trust)
+        blocks.append(f'<div class="compare" style="--tasks:{columns}">{"".join(cells)}</div>')
     legend = "".join(
         f'<span><i class="swatch" style="background:{colour}"></i>{escape(name)}</span>'
         for name, colour in pictures.legend
     )
     return (
         f"<section><h2>Pictures <small>{escape(short(pictures.address))}</small></h2>"
-        "<p>Ground truth beside the photo, each run below it; one colour scale for all depth maps of a photo.</p>"
+        "<p>Ground truth beside the photo, each run below it; one colour scale for all depth maps of a photo."
+        + _trust_note(pictures.trust)
+        + "</p>"
         + "".join(blocks)
         + f'<p class="key">{legend}</p></section>'
     )
+
+
+def _trust_note(ends: Mapping[str, str]) -> str:
+    """What the colours of trust maps mean; nothing where there are none."""
+    listed = ", ".join(f"{escape(end)} or more ({escape(task)})" for task, end in ends.items())
+    said = " Trust: how far the other tasks disagree with a prediction, from teal, not at all, to red, "
+    return f"{said}{listed}; with the mean over the photo. Agreement is no proof." if ends else ""
+
+
+def _trust_cells(maps: Mapping[str, tuple[str, str]], tasks: Collection[str], who: str) -> list[str]:
+    return [
+        f'<figure><img alt="trust of {escape(task)}, {escape(who)}" src="{maps[task][0]}">'
+        f"<figcaption>trust of {escape(task)}: {maps[task][1]}</figcaption></figure>"
+        if task in maps
+        else "<span></span>"
+        for task in tasks
+    ]
 
 
 def _map_cells(maps: Mapping[str, str], tasks: Sequence[str], who: str) -> list[str]:
