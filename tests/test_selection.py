@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import safetensors.torch
@@ -14,6 +15,7 @@ from toys import write_toy_world
 from umadapt import adapt as command
 from umadapt.candidates import candidate_path, candidate_steps, candidates
 from umadapt.cli import main
+from umadapt.config import Method
 from umadapt.nets.model import UMAdapt
 from umadapt.score import figures, refer, summary
 from umadapt.selection import choose
@@ -72,7 +74,8 @@ def test_the_kept_weights_are_the_chosen_candidates(base: Path, tmp_path: Path) 
     assert not same(branch, safetensors.torch.load_file(candidate_path(tmp_path / "run", (step + 2) % 6)))
 
 
-def test_labels_of_the_target_are_never_read(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", get_args(Method))
+def test_labels_of_the_target_are_never_read(base: Path, method: str, tmp_path: Path) -> None:
     """Every label file of the target is replaced by rubbish, and the weights stay the same."""
     write_toy_world(tmp_path / "photos", 5, seed=1)
     shutil.copytree(tmp_path / "photos", tmp_path / "rubbish")
@@ -80,8 +83,8 @@ def test_labels_of_the_target_are_never_read(base: Path, tmp_path: Path) -> None
         for path in (tmp_path / "rubbish" / task).iterdir():
             path.write_bytes(b"rubbish")
     assert same(
-        adapt(base, tmp_path / "photos", tmp_path / "a"),
-        adapt(base, tmp_path / "rubbish", tmp_path / "b"),
+        adapt(base, tmp_path / "photos", tmp_path / "a", "--method", method, "--joint-steps", "1"),
+        adapt(base, tmp_path / "rubbish", tmp_path / "b", "--method", method, "--joint-steps", "1"),
     )
 
 

@@ -29,7 +29,7 @@ CAUTION = (
     "image and a larger copy, and its transfer nets of that, divided by exp(2 (diversity - E seg)): what the tasks\n"
     "tell of each other. Of adapted runs and checkpoints the lowest is the best; it flatters the source model itself,\n"
     "whose consensus that is. Low energy E is no proof of good predictions: maps that agree may agree on being wrong.\n"
-    "Compare with the energy of real tuples."
+    "Compare with the energy of real tuples. s is how far a task is from what the source model itself predicts."
 )
 
 
@@ -244,10 +244,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     near, tasks = list(rows[0]["distance"]), list(rows[0]["energy"])
     spread = [key for key in ("entropy", "diversity") if key in rows[0]]
     lines = [["", "score", *(f"d {task}" for task in near), "total E", *(f"E {task}" for task in tasks), *spread]]
+    lines[0] += [f"s {task}" for task in near]
     for row in rows:
         figures = [row["score"], *row["distance"].values(), row["total"], *row["energy"].values()]
         step = f", step {row['step']}" if "step" in row else ""
-        cells = [f"{x:.4f}" for x in figures + [row[key] for key in spread]]
+        cells = [f"{x:.4f}" for x in [*figures, *(row[key] for key in spread), *row["disagreement"].values()]]
         lines.append([f"{row['run']} ({row['variant']}{step})", *cells])
     real = rows[0]["real"]
     if real:

@@ -120,3 +120,7 @@ def test_joint_critic() -> None:
         ("Conv*", 3, 512, 8, 10),  # C3c
         ("Conv", 1, 1, 8, 10),  # C4c
     ]
+    reads = [3, 64, 1, 64, 128 + 128, 40, 64, 128, 2048, 512, 512, 256 + 256 + 256, 512, 1024, 512]
+    layers = [(cin, c, k, 3 if kind.endswith("*") else 1) for cin, (kind, k, c, _, _) in zip(reads, rows, strict=True)]
+    expected = sum(cin * c * k**2 + c * each for cin, c, k, each in layers)  # a bias, and the norm's scale and shift
+    assert sum(p.numel() for p in critic.parameters()) == expected

@@ -7,6 +7,7 @@ import torch
 
 from stages.test_stages import changed, configure, snapshot
 from toys import random_batch
+from umadapt.cross_task import add_trunk_features
 from umadapt.loop import take
 from umadapt.nets.critic import LATENT
 from umadapt.nets.model import UMAdapt
@@ -50,6 +51,30 @@ def test_real_tuples_are_source_features_and_ground_truth(tiny: UMAdapt) -> None
     known = batch["seg"] != 255
     assert (reals["seg"].argmax(1)[known] == batch["seg"][known]).all()
     assert not reals["seg"].sum(1)[~known].any()
+
+
+def test_the_critics_loss_is_that_of_wgan_gp(tiny: UMAdapt) -> None:
+    """A linear critic of slope a: E[D(fake)] - E[D(real)] + gp (|a| - 1)^2, whatever the tuples are."""
+    tiny.encoder.add_target()
+    tiny.eval()
+    config = configure(method="b-ccr", gp=7.0, gradient_mask="off")
+    batch = {**add_trunk_features(tiny, random_batch(tiny)), "source": random_batch(tiny, seed=1)}
+    with torch.no_grad():
+        latent, prediction = tiny.encode(batch["image"], "target"), tiny(batch["image"], "target")["depth"]
+        reals = adapt_b.real_tuples(tiny, batch["source"])
+    slopes = {LATENT: 0.3, "depth": -2.0, "normals": 0.0, "seg": 0.0}
+
+    def critic(tuples: dict[str, torch.Tensor]) -> torch.Tensor:
+        return torch.stack([a * tuples[name].flatten(1).sum(1) for name, a in slopes.items()]).sum(0).view(-1, 1, 1, 1)
+
+    found = adapt_b.critic_losses(tiny, batch, config, critic)  # type: ignore[arg-type]
+    fake = 0.3 * latent.sum() - 2 * prediction.sum()
+    real = 0.3 * reals[LATENT].sum() - 2 * reals["depth"].sum()
+    steepness = (0.3**2 * latent[0].numel() + 2**2 * prediction[0].numel()) ** 0.5
+    count = len(batch["ids"])
+    assert found.terms["gap"].item() == pytest.approx((fake - real).item() / count, rel=1e-4)
+    assert found.terms["penalty"].item() == pytest.approx(7 * (steepness - 1) ** 2, rel=1e-4)
+    assert found.watch["score_gap"].item() == pytest.approx((real - fake).item() / count, rel=1e-4)
 
 
 def test_feature_loss_is_one_for_a_decoder_that_knows_nothing(tiny: UMAdapt) -> None:
