@@ -85,8 +85,10 @@ def test_a_full_disk_is_told_before_anything_is_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(NoRoom, match="No space left"):
-        FrozenViews(batches, Net(), tmp_path / "views")
+    for shared in (False, True):
+        with pytest.raises(NoRoom, match="No space left"):
+            FrozenViews(batches, Net(), tmp_path / "views", shared=shared)
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 def test_shared_ones_are_made_once_for_each_kind(batches: Batches, tmp_path: Path) -> None:

@@ -68,7 +68,11 @@ class FrozenViews:
         with tqdm(total=len(self), desc="views", unit="view", dynamic_ncols=True, mininterval=1) as bar:
             for start in range(0, len(self), CHUNK):
                 views = range(start, min(start + CHUNK, len(self)))
-                self._store(start, self._look(views))
+                try:
+                    self._store(start, self._look(views))
+                except NoRoom:
+                    shutil.rmtree(self.folder)  # what was taken of the disk before it was full
+                    raise
                 bar.update(len(views))
         write_json(self._mark, {"arrays": sorted(self.arrays)})
 
