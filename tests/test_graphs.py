@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
 from toys import write_toy_world
 from umadapt.cli import main
@@ -70,6 +72,45 @@ def test_four_tasks(tmp_path: Path, toy_world: Path, capsys: pytest.CaptureFixtu
     assert shares is not None
     assert shares == pytest.approx(np.load(out.root / "npy" / "edges" / "000.npy").astype(np.float32), abs=0.003)
     assert "Occlusion edges" in (tmp_path / "page.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def four(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base of four tasks, photos, and a run adapted to them by `adv`."""
+    root = tmp_path_factory.mktemp("four")
+    write_toy_world(root / "photos", 4, seed=1)
+    assert main(["train", "--source", str(toy_world), "--out", str(root / "base"), *FOUR, *TINY, *STEPS]) == 0
+    assert main([*adapt_four(root, "adv"), "--critic-every", "1"]) == 0
+    return root
+
+
+def adapt_four(root: Path, method: str) -> list[str]:
+    words = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(root / method)]
+    return [*words, "--method", method, "--steps", "2", "--batch", "2", "--candidates", "0"]
+
+
+@pytest.mark.parametrize("method", ["noadv-1", "b-ccr", "b-fcf", "adabn", "minent", "output-adv", "mean-teacher"])
+def test_every_method_adapts_four_tasks(four: Path, method: str) -> None:
+    assert main(adapt_four(four, method)) == 0
+    base, run = (safetensors.torch.load_file(four / name / "model.safetensors") for name in ("base", method))
+    target = [name for name in run if name.startswith("encoder.branches.target")]
+    assert target
+    assert all(torch.isfinite(run[name]).all() for name in run)
+    moved = [name for name in target if not torch.equal(run[name], base[name.replace("target", "source")])]
+    weights = [name for name in moved if name.endswith("weight")]
+    assert moved
+    assert bool(weights) == (method != "adabn")
+
+
+def test_semi_and_trust_with_four_tasks(four: Path, toy_world: Path, tmp_path: Path) -> None:
+    """Depth labels train edges too; edges have a trust map, and it is measured."""
+    command = ["semi", str(four / "adv"), "--target", str(four / "photos"), "--labelled", str(toy_world)]
+    assert main([*command, "--out", str(tmp_path / "semi"), "--steps", "4", "--batch", "2"]) == 0
+    log = [json.loads(line) for line in (tmp_path / "semi" / "metrics.jsonl").read_text().splitlines()]
+    assert "labelled-edges" in {key.split("/")[0] for line in log for key in line}
+    file = tmp_path / "trust.json"
+    assert main(["trust", str(tmp_path / "semi"), "--data", str(toy_world), "--json", str(file)]) == 0
+    assert {"seg", "depth", "edges"} <= set(json.loads(file.read_text()))
 
 
 def test_edges_without_depth_as_a_task_and_read_by_others(tmp_path: Path, toy_world: Path) -> None:

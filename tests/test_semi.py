@@ -52,7 +52,8 @@ def errors(run: Path, data: Path, out: Path) -> dict:
     return json.loads(out.read_text())
 
 
-def test_depth_from_one_folder_and_classes_from_another(adapted: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", [(), ("--train-decoders",)], ids=["Res-5", "decoders too"])
+def test_depth_from_one_folder_and_classes_from_another(adapted: Path, tmp_path: Path, what: tuple[str, ...]) -> None:
     """Each task improves on a split that its folder has held out."""
     for task, seed in (("depth", 10), ("seg", 11)):
         data = tmp_path / task
@@ -63,7 +64,7 @@ def test_depth_from_one_folder_and_classes_from_another(adapted: Path, tmp_path:
         (data / "splits" / "train.txt").write_text("\n".join(names[:10]))
         (data / "splits" / "test.txt").write_text("\n".join(names[10:]))
     labelled = ["--labelled", f"{tmp_path}/depth:train", "--labelled", f"{tmp_path}/seg:train"]
-    recipe = ["--steps", "30", "--lr", "3e-3", "--mix", "alternate", "--train-decoders"]
+    recipe = ["--steps", "30", "--lr", "3e-3", "--mix", "alternate", *what]
     assert semi(adapted, tmp_path / "run", *labelled, *recipe) == 0
     for task, figure, better in (("depth", "rel", -1), ("seg", "pacc", 1)):
         before = errors(adapted / "adapted", Path(f"{tmp_path}/{task}:test"), tmp_path / "before.json")

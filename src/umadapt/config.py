@@ -217,9 +217,9 @@ class Adapt:
     output_lr: float = 1e-4  # output-adv: learning rate of the critics
     consistency: float = 1.0  # mean-teacher: weight of the pseudo labels
     teacher_decay: float = 0.99  # mean-teacher: share of the teacher that a step keeps
+    confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
     average: float = 0.0  # noadv*, adv: decay of a moving average of Res-5, kept instead of the last weights
     candidates: int = 5  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
-    confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
     clip: float = 10.0  # largest gradient norm of a turn
     save_every: int = 200  # steps between checkpoints
     seed: int = 0  # of order and augmentation

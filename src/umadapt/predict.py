@@ -18,7 +18,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictor", "load", "run"]
 
-LABELS = ("depth", "normals", "seg", "edges")  # folders that hold labels, or predictions of somebody else
 VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
 
 
@@ -102,9 +101,9 @@ def run(config: configs.Predict) -> int:
     photos = find_photos(config.photos)
     if config.out.resolve() in {path.resolve().parent for path in photos.values()}:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
-    if not ranks.rank():
-        refuse_foreign(config.out)
     predictor = load(config.run, config.device, config.witnesses)
+    if not ranks.rank():
+        refuse_foreign(config.out, predictor.maps)
     meta = describe(predictor, config.out.resolve().name)
     if not ranks.rank():
         write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted
@@ -138,8 +137,8 @@ def add_means(file: Path, parts: Sequence[Mapping[str, Mapping[str, float]]]) ->
     write_json(file, dict(sorted({**before, **found}.items())))
 
 
-def refuse_foreign(out: Path) -> None:
-    """Raise a UserError when `out` holds data that `predict` did not write: labels would be overwritten."""
+def refuse_foreign(out: Path, tasks: Iterable[str]) -> None:
+    """Raise a UserError when `out` holds data that `predict` did not write: labels of `tasks` would be overwritten."""
     if not out.exists():
         return
     if not out.is_dir():
@@ -148,7 +147,7 @@ def refuse_foreign(out: Path) -> None:
         ours = "trust" in json.loads((out / "dataset.json").read_text("utf-8"))
     except (OSError, ValueError, TypeError):
         ours = False
-    if not ours and any((out / name).exists() for name in ("dataset.json", "image", *LABELS)):
+    if not ours and any((out / name).exists() for name in ("dataset.json", "image", *tasks)):
         raise UserError(f"{out} holds a data set that predict did not write; give --out a new folder")
 
 
