@@ -1,10 +1,11 @@
 """Kill every method on its way and go on: does it end in the same bits?
 
-    python recipes/resume_check.py BASE PHOTOS OUT
+    python recipes/resume_check.py BASE PHOTOS OUT [METHOD ...]
 
-BASE is a finished run of `umadapt train`, such as demo/base, PHOTOS what it is adapted to, demo/photos. Each method
-takes 20 steps once undisturbed, and once killed by SIGKILL after the checkpoint of step 7 and called again. Prints a
-line a method; exit code 1 if the weights of any differ. Cost: two minutes a method on the demo, one CPU core.
+BASE is a finished run of `umadapt train`, such as demo/base, PHOTOS what it is adapted to, demo/photos. Each METHOD, or
+every one that takes steps, takes 20 once undisturbed, and once killed by SIGKILL after the checkpoint of step 7 and
+called again. Prints a line a method; exit code 1 if the weights of any differ. Cost: two minutes a method on the demo,
+one CPU core.
 """
 
 from __future__ import annotations
@@ -48,12 +49,13 @@ def killed(process: subprocess.Popen[bytes], out: Path) -> bool:
 
 
 def main() -> None:
-    if len(sys.argv) != 4:
+    methods = [m for m in get_args(Method) if m != "adabn"]  # which takes no steps
+    if len(sys.argv) < 4 or set(sys.argv[4:]) - set(methods):
         sys.exit(__doc__)
     base, photos, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     out.mkdir(parents=True, exist_ok=True)
     differ = False
-    for method in (m for m in get_args(Method) if m != "adabn"):  # which takes no steps
+    for method in sys.argv[4:] or methods:
         whole, cut = out / f"{method}-whole", out / f"{method}-cut"
         for folder in (whole, cut):
             shutil.rmtree(folder, ignore_errors=True)
