@@ -4,7 +4,7 @@
 
 BASE is a finished run of `umadapt train`, such as demo/base, PHOTOS what it is adapted to, demo/photos. Each METHOD, or
 every one that takes steps, takes 20 once undisturbed, and once killed by SIGKILL after the checkpoint of step 7 and
-called again. Prints a line a method; exit code 1 if the weights of any differ. Cost: two minutes a method on the demo,
+called again. Prints a line a method; exit code 1 if the weights of any differ. Cost: one to three minutes a method,
 one CPU core.
 """
 

@@ -60,6 +60,10 @@ def test_outdoors(tmp_path: Path, toy_world: Path) -> None:
     assert config["model"]["size"] == [64, 96], "an option beside the preset wins"
     assert "normals" not in run
     assert not (out.root / "normals").exists()
+    labels = tmp_path / "labels" / "normals"  # of somebody else, though this network would write none there
+    labels.mkdir(parents=True)
+    assert main(["predict", str(tmp_path / "noadv"), str(toy_world), "--out", str(labels.parent)]) == 2
+    assert list(labels.parent.iterdir()) == [labels]
 
 
 def test_four_tasks(tmp_path: Path, toy_world: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from umadapt import ranks, viz
-from umadapt.data.files import Stored, read_photo, write_bytes, write_image, write_json, write_seg
+from umadapt.data.files import LABEL_MODES, Stored, read_photo, write_bytes, write_image, write_json, write_seg
 from umadapt.errors import UserError
 from umadapt.exported import load_onnx
 from umadapt.predictor import Predictor
@@ -138,7 +138,7 @@ def add_means(file: Path, parts: Sequence[Mapping[str, Mapping[str, float]]]) ->
 
 
 def refuse_foreign(out: Path, tasks: Iterable[str]) -> None:
-    """Raise a UserError when `out` holds data that `predict` did not write: labels of `tasks` would be overwritten."""
+    """Raise a UserError when `out` holds data that `predict` did not write: labels, or maps of `tasks`."""
     if not out.exists():
         return
     if not out.is_dir():
@@ -147,7 +147,7 @@ def refuse_foreign(out: Path, tasks: Iterable[str]) -> None:
         ours = "trust" in json.loads((out / "dataset.json").read_text("utf-8"))
     except (OSError, ValueError, TypeError):
         ours = False
-    if not ours and any((out / name).exists() for name in ("dataset.json", "image", *tasks)):
+    if not ours and any((out / name).exists() for name in ("dataset.json", "image", *LABEL_MODES, *tasks)):
         raise UserError(f"{out} holds a data set that predict did not write; give --out a new folder")
 
 
