@@ -74,6 +74,57 @@ AS_PRINTED = {  # name -> arguments beside those
     "BatchNorm trains, CCR alone": "--bn train --energy-weight 0 --lr 3e-5",
     "BatchNorm trains, adv": "--bn train --method adv --lr 3e-5",
 }
+PEERS = {  # method -> name -> arguments: the search for each one's defaults
+    "minent": {
+        "default": "",
+        "lr x1/3": "--lr 1e-6",
+        "lr x3": "--lr 1e-5",
+        "lr x10": "--lr 3e-5",
+        "share 0": "--statistics source",
+        "share 1": "--statistics-share 1",
+        "share 1, lr x3": "--statistics-share 1 --lr 1e-5",
+        "BatchNorm trains": "--bn train",
+        "no decay": "--decay 0",
+    },
+    "mean-teacher": {
+        "default": "",
+        "lr x1/3": "--lr 1e-5",
+        "lr x3": "--lr 1e-4",
+        "lr x10": "--lr 3e-4",
+        "teacher 0.9": "--teacher-decay 0.9",
+        "teacher 0.999": "--teacher-decay 0.999",
+        "teacher 0.999, lr x10": "--teacher-decay 0.999 --lr 3e-4",
+        "confidence 0": "--confidence 0",
+        "confidence 0.8": "--confidence 0.8",
+        "share 0": "--statistics source",
+        "share 1": "--statistics-share 1",
+        "BatchNorm trains": "--bn train",
+    },
+    "output-adv": {
+        "default": "",
+        "lr x1/3": "--lr 1e-5",
+        "lr x3": "--lr 1e-4",
+        "critics x0.1": "--output-lr 1e-5",
+        "critics x10": "--output-lr 1e-3",
+        "share 0": "--statistics source",
+        "share 1": "--statistics-share 1",
+        "BatchNorm trains": "--bn train",
+    },
+    "b-ccr": {  # five updates of the critic to each step
+        "default": "--steps 40",
+        "lr x3": "--steps 40 --lr 1e-4",
+        "lr x10": "--steps 40 --lr 3e-4",
+        "critic x10": "--steps 40 --joint-lr 1e-3",
+        "contours x0.1": "--steps 40 --ccr 1",
+        "share 1": "--steps 40 --statistics-share 1",
+        "100 steps": "--steps 100",
+    },
+    "b-fcf": {
+        "default": "--steps 40",
+        "lr x3": "--steps 40 --lr 1e-4",
+        "features x0.1": "--steps 40 --fcf 1",
+    },
+}
 FROM_AVERAGE = "--teacher average --average"
 RECIPES = {  # name -> arguments beside the common ones
     **{f"printed: {name}": f"{PRINTED} {arguments}" for name, arguments in AS_PRINTED.items()},
@@ -123,20 +174,11 @@ RECIPES = {  # name -> arguments beside the common ones
     "the average teaches, slowly": f"{FROM_AVERAGE} 0.995",
     "prior 0.3": "--prior 0.3",
     "BatchNorm trains": "--bn train",
-    "BatchNorm trains, mean-teacher": "--bn train --method mean-teacher --lr 3e-5",
-    "minent": "--method minent",
-    "minent, lr x3": "--method minent --lr 3e-5",
-    "minent, weight 0.1, lr x3": "--method minent --lr 3e-5 --entropy-weight 0.1",
-    "output-adv": "--method output-adv",
-    "output-adv, lr x3": "--method output-adv --lr 3e-5",
-    "output-adv, lr x10": "--method output-adv --lr 1e-4",
-    "mean-teacher": "--method mean-teacher",
-    "mean-teacher, lr x3": "--method mean-teacher --lr 3e-5",
-    "mean-teacher, lr x10": "--method mean-teacher --lr 1e-4",
-    "mean-teacher, fast, lr x10": "--method mean-teacher --lr 1e-4 --teacher-decay 0.9 --confidence 0.5",
-    "b-ccr": "--method b-ccr",
-    "b-ccr, lr x3": "--method b-ccr --lr 3e-5",
-    "b-fcf": "--method b-fcf",
+    **{
+        f"{method}, {name}": f"--method {method} {arguments}".rstrip()
+        for method, lines in PEERS.items()
+        for name, arguments in lines.items()
+    },
 }
 ERRORS = {  # label -> where in the evaluation, and whether more is better
     "rel": ("depth", "rel", False),
