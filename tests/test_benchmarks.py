@@ -10,7 +10,7 @@ import benchmarks.__main__ as everything
 import numpy as np
 import pytest
 import torch
-from benchmarks import evaluation, export, growth, memory, operations, rendering, start, upsample
+from benchmarks import evaluation, export, growth, memory, neighbours, operations, rendering, start, upsample
 from benchmarks.measure import interleave, make_model, ratio, summary
 from torch.nn import functional as F
 
@@ -109,6 +109,13 @@ def test_views_are_what_more_rooms_take(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(rendering, "call", lambda *words: (3 + 0.5 * int(words[words.index("--views") + 1]), 1.0))
     rows = run(monkeypatch, tmp_path, "rendering --rooms 2 --sizes 96x128")["rows"]
     assert rows["96x128 photo"] == {"view_wall_s": 0.5, "view_cpu_s": 0.0, "start_wall_s": 3.0}
+
+
+def test_neighbours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(neighbours, "elsewhere", lambda size, batch, wait: (1.0 if wait else 8.0, 1.0))
+    found = run(monkeypatch, tmp_path, "neighbours --repeats 1")["found"]
+    assert found["beside others"]["speedup"]["ratio"] == 8
+    assert neighbours.steps("tiny", 1, 1) > 0
 
 
 def test_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

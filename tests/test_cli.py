@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,15 @@ def test_help_needs_no_heavy_import() -> None:
 def test_module_and_version() -> None:
     out = subprocess.run([sys.executable, "-m", "umadapt", "--version"], capture_output=True, text=True, check=True)
     assert out.stdout.startswith("umadapt ")
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_threads_wait_as_the_user_said_or_not_for_long(given: dict[str, str], spins: str | None) -> None:
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {k: v for k, v in os.environ.items() if k not in names} | given
+    code = "import os; from umadapt.cli import main; main(['check', '--help']); print(os.environ.get('GOMP_SPINCOUNT'))"
+    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert out.stdout.split()[-1] == str(spins)

@@ -30,6 +30,9 @@ COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "report": (config.Report, "umadapt.report"),
     "reproduce": (config.Reproduce, "umadapt.reproduce"),
 }
+SPINS = (
+    "10000"  # rounds that an OpenMP thread waits awake for the others, tens of microseconds; GNU's default is 300,000
+)
 SHARED = ("render", "train", "adapt", "semi", "evaluate", "score", "trust", "predict")  # what several processes share
 
 
@@ -43,6 +46,16 @@ def usage() -> str:
         "surface normals on those photos out.\n\ncommands:\n" + "\n".join(lines) + "\n\n"
         "umadapt COMMAND --help shows the arguments of a command; umadapt --version the version."
     )
+
+
+def be_a_good_neighbour() -> None:
+    """Have threads that wait for each other give up their core soon, before torch is imported.
+
+    Beside other work a thread that waits awake keeps its core from the one that it waits for, and a step takes many
+    times as long (benchmarks/neighbours.py). Where the user has said how threads are to wait, that holds.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -60,6 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     if command not in COMMANDS:
         print(f"umadapt: no command {command!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
+    be_a_good_neighbour()
     kind, module = COMMANDS[command]
     prog = f"umadapt {command}"
     try:
