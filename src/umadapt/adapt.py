@@ -38,9 +38,9 @@ STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
 RATES: dict[Method, float] = {
     "b-ccr": 3e-5,
     "b-fcf": 3e-5,
-    "minent": 3e-6,
-    "output-adv": 3e-5,
-    "mean-teacher": 3e-5,
+    "minent": 1e-6,
+    "output-adv": 1e-5,
+    "mean-teacher": 1e-5,
 }
 PRINTED_RATE = 1e-5  # the energy alone drifts at more
 # what a method reads of the labelled source; the others read nothing of it

@@ -188,7 +188,7 @@ class Adapt:
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
-    lr: float = 0.0  # learning rate of Res-5; 0 = noadv, noadv-1, adv: that of RUN's training; others: 3e-6 to 3e-5
+    lr: float = 0.0  # learning rate of Res-5; 0 = noadv, noadv-1, adv: that of RUN's training; others: 1e-6 to 3e-5
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
     pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy
