@@ -98,10 +98,7 @@ PEERS = {  # method -> name -> arguments: the search for each one's defaults
         "lr 3e-5": "--steps 40 --lr 3e-5",
         "lr 1e-4": "--steps 40 --lr 1e-4",
     },
-    "b-fcf": {
-        "lr 3e-5": "--steps 40 --lr 3e-5",
-        "lr 1e-4": "--steps 40 --lr 1e-4",
-    },
+    "b-fcf": {"lr 3e-5": "--steps 40 --lr 3e-5"},
 }
 FROM_AVERAGE = "--teacher average --average"
 RECIPES = {  # name -> arguments beside the common ones

