@@ -54,7 +54,7 @@ def test_candidates_are_spread_from_start_to_end() -> None:
 
 @pytest.mark.parametrize(
     ("options", "rate"),
-    [("", 2e-4), ("--method adv", 2e-4), ("--consensus 0", 1e-5), ("--method mean-teacher", 3e-5), ("--lr 0.5", 0.5)],
+    [("", 2e-4), ("--method adv", 2e-4), ("--consensus 0", 1e-5), ("--method mean-teacher", 1e-5), ("--lr 0.5", 0.5)],
 )
 def test_the_consensus_teaches_at_the_rate_of_the_base(base: Path, tmp_path: Path, options: str, rate: float) -> None:
     write_toy_world(tmp_path / "photos", 2, seed=1)
