@@ -33,7 +33,7 @@ from umadapt.rehearsal import Live, hollow, rehearse
 from umadapt.stages import adapt
 
 GB = 1e9
-BATCH = "48"
+BATCH = "32"
 
 
 def write_runs(out: Path, **spec: Any) -> Path:
@@ -80,11 +80,11 @@ def adapt_command(root: Path, out: Path, *more: str) -> list[str]:
 
 def test_the_expected_peak_of_adaptation_is_near_the_measured_one(root: Path, tmp_path: Path) -> None:
     text, whole = measured(adapt_command(root, tmp_path / "whole", "--memory-budget", "50"))
-    (expected,) = re.findall(r"expected peak ([\d.]+) GB of 50 \(batch of 48 at once\)", text)
+    (expected,) = re.findall(r"expected peak ([\d.]+) GB of 50 \(batch of 32 at once\)", text)
     assert float(expected) == pytest.approx(whole, rel=0.2)
-    assert whole > 1.7, "the activations, not the libraries, decide"
+    assert whole > 1.4, "the activations, not the libraries, decide"
     text, parts = measured(adapt_command(root, tmp_path / "parts", "--memory-budget", "50", "--micro-batch", "8"))
-    (expected,) = re.findall(r"expected peak ([\d.]+) GB of 50 \(batch of 48, 8 at a time\)", text)
+    (expected,) = re.findall(r"expected peak ([\d.]+) GB of 50 \(batch of 32, 8 at a time\)", text)
     assert float(expected) == pytest.approx(parts, rel=0.2)
     # what all three hold: libraries and weights
     _, least = measured([*adapt_command(root, tmp_path / "least"), "--batch", "1"])

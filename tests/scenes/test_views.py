@@ -78,7 +78,7 @@ def test_cameras_are_never_in_anything(draw) -> None:
 def test_views_have_the_depth_of_nyudv2() -> None:
     """Far from a proof; the plot in docs/ compares with the real photos."""
     medians, shells = [], []
-    for index in range(20):
+    for index in range(12):
         room, poses = furnish(Render(Path("unused"), size=(60, 80), seed=4), Stock(), index)
         triangles = room.triangles(coarse=True)
         seen = [glance(triangles, pose, CAMERA) for pose in poses]
