@@ -23,7 +23,7 @@ RUNS = {  # name -> module and arguments: about 20 minutes on two cores in all
     "rendering": "rendering --rooms 2 --sizes 96x128",
     "loading": "loading --repeats 3",
     "start": "start --repeats 2",
-    "neighbours": "neighbours",
+    "neighbours": "neighbours --repeats 1",
     "growth": "growth --repeats 3",
     "upsample": "upsample --repeats 3",
 }

@@ -59,10 +59,10 @@ def busy(count: int) -> Iterator[None]:
 def main() -> None:
     arguments = parser(__doc__, "size", "batch", "repeats")
     arguments.add_argument("--child", action="store_true", help="measure in this process")
-    arguments.set_defaults(size="demo", batch=12, repeats=3)
+    arguments.set_defaults(size="demo", batch=12, repeats=2)
     given = arguments.parse_args()
     if given.child:
-        print(steps(given.size, given.batch, 5))
+        print(steps(given.size, given.batch, 3))
         return
     found = {}
     for name, count in (("idle", 0), ("beside others", os.cpu_count() or 1)):
