@@ -150,7 +150,7 @@ RECIPES = {  # name -> arguments beside the common ones
     "prior 0.3": "--prior 0.3",
     "BatchNorm trains": "--bn train",
     **{
-        f"{method}, {name}": f"--method {method} {arguments}".rstrip()
+        f"{method}, {name}": f"--method {method} {arguments}"
         for method, lines in PEERS.items()
         for name, arguments in lines.items()
     },

@@ -30,9 +30,7 @@ COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "report": (config.Report, "umadapt.report"),
     "reproduce": (config.Reproduce, "umadapt.reproduce"),
 }
-SPINS = (
-    "10000"  # rounds that an OpenMP thread waits awake for the others, tens of microseconds; GNU's default is 300,000
-)
+SPINS = "10000"  # rounds that an OpenMP thread waits awake, tens of microseconds; GNU's default is 300,000
 SHARED = ("render", "train", "adapt", "semi", "evaluate", "score", "trust", "predict")  # what several processes share
 
 
