@@ -16,7 +16,7 @@ import rank_work
 from rank_work import together
 from toys import write_toy_world
 from umadapt.cli import main
-from umadapt.config import Render
+from umadapt.config_data import Render
 from umadapt.data.folder import read_photo, write_image
 from umadapt.scenes.render import _rooms, own_rooms
 

@@ -11,14 +11,14 @@ from contextlib import nullcontext, redirect_stdout
 
 import tyro
 
-from umadapt import config, options, presets, ranks
+from umadapt import config, config_data, options, presets, ranks
 from umadapt.errors import LostRank, UserError
 
 COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
-    "render": (config.Render, "umadapt.scenes.render"),
-    "convert": (config.Convert, "umadapt.data.convert.run"),
-    "check": (config.Check, "umadapt.data.check"),
-    "pack": (config.Pack, "umadapt.data.pack"),
+    "render": (config_data.Render, "umadapt.scenes.render"),
+    "convert": (config_data.Convert, "umadapt.data.convert.run"),
+    "check": (config_data.Check, "umadapt.data.check"),
+    "pack": (config_data.Pack, "umadapt.data.pack"),
     "train": (config.Train, "umadapt.train"),
     "adapt": (config.Adapt, "umadapt.adapt"),
     "semi": (config.Semi, "umadapt.semi"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from umadapt import config
+from umadapt.config_data import Check
 from umadapt.data import check
 from umadapt.data.folder import Folder, read_photo, write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
@@ -36,7 +36,7 @@ def data(tmp_path):
 
 
 def _run(data, tmp_path, capsys):
-    code = check.run(config.Check(str(data), json=tmp_path / "found.json"))
+    code = check.run(Check(str(data), json=tmp_path / "found.json"))
     return code, capsys.readouterr().out, json.loads((tmp_path / "found.json").read_text())
 
 
@@ -123,9 +123,9 @@ def test_missing_labels_and_no_classes(data, tmp_path, capsys):
 
 def test_photos_get_no_sheet_unless_asked(tmp_path, capsys):
     write_image(tmp_path / "photos/a.jpg", np.zeros((20, 30, 3), np.uint8))
-    assert check.run(config.Check(str(tmp_path / "photos"))) == 0
+    assert check.run(Check(str(tmp_path / "photos"))) == 0
     assert "no contact sheet" in capsys.readouterr().out
-    assert check.run(config.Check(str(tmp_path / "photos"), sheet=tmp_path / "sheet.png")) == 0
+    assert check.run(Check(str(tmp_path / "photos"), sheet=tmp_path / "sheet.png")) == 0
     assert (tmp_path / "sheet.png").exists()
     assert [p.name for p in (tmp_path / "photos").iterdir()] == ["a.jpg"]
 
@@ -143,7 +143,7 @@ def test_read_only_folder_gets_no_sheet(data, tmp_path, capsys):
 
 def test_no_folder(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
-        check.run(config.Check(str(tmp_path / "nowhere")))
+        check.run(Check(str(tmp_path / "nowhere")))
 
 
 def test_a_hundred_views_are_quick(tmp_path, capsys):
@@ -152,5 +152,5 @@ def test_a_hundred_views_are_quick(tmp_path, capsys):
         write_image(tmp_path / f"image/{k}.jpg", image)
         write_depth(tmp_path / f"depth/{k}.png", image[..., 0] / 50)
     start = time.perf_counter()
-    check.run(config.Check(str(tmp_path)))
+    check.run(Check(str(tmp_path)))
     assert time.perf_counter() - start < 10  # 240x320; about half a second alone

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from umadapt.config import Render
+from umadapt.config_data import Render
 from umadapt.data.files import sweep
 from umadapt.errors import UserError
 from umadapt.options import check_numbers
@@ -237,7 +237,7 @@ _HITS = """
 import sys
 import numpy as np
 from pathlib import Path
-from umadapt.config import Render
+from umadapt.config_data import Render
 from umadapt.options import check_numbers
 from umadapt.scenes import engine, render, tracer
 from umadapt.scenes.interior.stock import Stock

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from umadapt import config, viz
+from umadapt import viz
+from umadapt.config_data import Check
 from umadapt.data.folder import TASKS, Folder, hxw, read_label_bytes, write_image, write_json
 from umadapt.data.normals import normals_from_depth
 from umadapt.data.plausible import depth_kind, depth_units, mirrored
@@ -244,7 +245,7 @@ def _write_sheet(folder: Folder, views: list[View], asked: Path | None, far_m: f
     return f"contact sheet: {path}"
 
 
-def run(config: config.Check) -> int:
+def run(config: Check) -> int:
     """Print the findings; 0, or 1 when any file is bad. Raises UserError when DATA itself cannot be understood."""
     folder = Folder(config.data)
     views = _inspect_all(folder)

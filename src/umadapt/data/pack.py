@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from umadapt.config import Pack
+from umadapt.config_data import Pack
 from umadapt.data.files import sweep, whole_file, write_bytes, write_json
 from umadapt.data.folder import Folder, hxw
 from umadapt.data.shards import INDEX, KINDS, PROGRESS, SHARDS, Index, member_name

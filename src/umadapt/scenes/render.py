@@ -25,7 +25,7 @@ import numpy as np
 from tqdm import tqdm
 
 from umadapt import ranks
-from umadapt.config import Render
+from umadapt.config_data import Render
 from umadapt.data.files import sweep
 from umadapt.data.folder import write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
