@@ -156,6 +156,8 @@ def test_half_of_a_batch_is_one_hot() -> None:
     maps = seg.encode_truth(torch.randint(0, 3, (6, 8, 8)), torch.Generator().manual_seed(1))
     hard = [(m.amax(0) == 1).all().item() for m in maps]
     assert sum(hard) == 3
+    truth = torch.randint(0, 3, (2, 8, 8))
+    assert torch.equal(Seg(("a", "b", "c"), softened=1.0).encode_truth(truth, soften=False), one_hot(truth, 3, 255))
 
 
 def test_class_weights() -> None:

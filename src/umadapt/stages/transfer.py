@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from umadapt import together
 from umadapt.loop import Batch, Loss, Stage, Turn
@@ -51,7 +50,7 @@ def measure(model: UMAdapt, batches: Iterable[Batch], *, shared: bool = False) -
     count = 0
     for batch in batches:
         maps = truth(model, batch)
-        inputs = {name: hard(model, name, maps[name]) for name in maps}
+        inputs = {name: model.tasks[name].encode_truth(map_, soften=False) for name, map_ in maps.items()}
         with together.shared(len(batch["ids"])) if shared else nullcontext():
             size = together.rows(len(batch["ids"])).total
             for task in model.graph:
@@ -62,8 +61,3 @@ def measure(model: UMAdapt, batches: Iterable[Batch], *, shared: bool = False) -
                     sums[task][name] = sums[task].get(name, 0.0) + value * size
         count += size
     return {task: {name: value / count for name, value in figures.items()} for task, figures in sums.items()}
-
-
-def hard(model: UMAdapt, task: str, map_: Tensor) -> Tensor:
-    """Ground truth as a transfer net reads it, without pseudo-softmax: a batch of one is all one-hot."""
-    return torch.cat([model.tasks[task].encode_truth(one.unsqueeze(0)) for one in map_])

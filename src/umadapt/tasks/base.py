@@ -92,8 +92,8 @@ class Task(Map, Protocol):
         """What a transfer net reads of a prediction: (B, C, h, w), differentiable."""
         ...
 
-    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What a transfer net reads of ground truth: (B, C, h, w)."""
+    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None, *, soften: bool = True) -> Tensor:
+        """What a transfer net reads of ground truth: (B, C, h, w); some of it like a prediction, if `soften`."""
         ...
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:

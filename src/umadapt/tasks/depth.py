@@ -77,7 +77,7 @@ class Depth(DepthMap):
     def encode(self, prediction: Tensor) -> Tensor:
         return prediction
 
-    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None, *, soften: bool = True) -> Tensor:
         return truth
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:

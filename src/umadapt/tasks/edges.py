@@ -94,10 +94,10 @@ class Edges(ShareMap):
     def encode(self, prediction: Tensor) -> Tensor:
         return prediction.sigmoid()
 
-    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None, *, soften: bool = True) -> Tensor:
         """0 or 1 for one part of the batch, probabilities near them for the other, as seg; missing pixels are 0."""
         edge = truth.clamp(min=0)
-        part, among = part_of(len(truth), self.softened, generator)
+        part, among = part_of(len(truth), self.softened if soften else 0.0, generator)
         part = part.to(truth.device)
         if among.total:
             hot = torch.cat([1 - edge[part], edge[part]], dim=1)

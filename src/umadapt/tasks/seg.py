@@ -63,10 +63,10 @@ class Seg(SegMap):
     def encode(self, prediction: Tensor) -> Tensor:
         return prediction.softmax(1)
 
-    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None, *, soften: bool = True) -> Tensor:
         """One-hot for one part of the batch, pseudo-softmax for the other, half of it (supplement, "Other details")."""
         hot = one_hot(truth, self.channels, self.ignore)
-        part, among = part_of(len(truth), self.softened, generator)
+        part, among = part_of(len(truth), self.softened if soften else 0.0, generator)
         part = part.to(truth.device)
         if among.total:  # of a shared batch each rank draws for all, also where it holds none of them
             hot[part] = pseudo_softmax(hot[part], generator, rows=among)
