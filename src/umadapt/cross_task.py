@@ -15,6 +15,9 @@ def distillation(model: UMAdapt, features: Tensor, batch: Batch, task: str, alph
 
     A task without a transfer net (normals indoors) has the direct term alone, and so has every task at alpha = 0.
 
+    OURS: a loss of exactly 0 says that no image of the batch has a label of this task; then there is nothing to learn,
+    and no step is taken, because Adam would go on by its momentum.
+
     Args:
         features: Res-5c features (B, C, h, w) of the batch's images.
     """
@@ -23,6 +26,8 @@ def distillation(model: UMAdapt, features: Tensor, batch: Batch, task: str, alph
     kind = model.tasks[task]
     target = kind.prepare(batch[task])
     terms = {"direct": kind.loss(predictions[task], target)}
+    if not terms["direct"].item():
+        return Loss({})
     if inputs:
         encoded = {name: model.tasks[name].encode(predictions[name]) for name in inputs}
         terms["distil"] = alpha * kind.loss(model.transfer(task, encoded), target)

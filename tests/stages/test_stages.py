@@ -101,6 +101,13 @@ def test_in_the_joint_form_a_batch_without_labels_of_a_task_teaches_the_others(t
     assert any(p.any() for p in torch.autograd.grad(terms["seg"], list(tiny.decoders["seg"].parameters())))
 
 
+def test_a_batch_without_labels_of_a_task_takes_no_step_of_it(tiny: UMAdapt) -> None:
+    batch = random_batch(tiny)
+    batch["depth"] = torch.zeros_like(batch["depth"])
+    turns = base.stage(tiny.train(), random_batch, 1, 1e-3, 10.0, "per-task").turns
+    assert [turn.name for turn in turns if not turn.loss(batch).terms] == ["depth"]
+
+
 @pytest.mark.parametrize("optimiser", ["per-task", "joint"])
 def test_base_stage_leaves_transfer_nets_alone(tiny: UMAdapt, optimiser: str) -> None:
     before = snapshot(tiny.transfers)

@@ -17,13 +17,8 @@ from umadapt.nets.model import UMAdapt
 
 
 def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
-    """L_dist of Algorithm 1 on a labelled target batch, through M_t.
-
-    OURS: a loss of exactly 0 says that no image of the batch has a label of this task; then there is nothing to learn,
-    and no step is taken, because Adam would go on by its momentum.
-    """
-    loss = distillation(model, model.encoder.branches["target"](batch["res4"]), batch, task, alpha)
-    return loss if loss.terms["direct"].item() else Loss({})
+    """L_dist of Algorithm 1 on a labelled target batch, through M_t."""
+    return distillation(model, model.encoder.branches["target"](batch["res4"]), batch, task, alpha)
 
 
 def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> Loss:
