@@ -104,6 +104,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "selection": set(),
     "candidates": {"data.folder", *NETS},
     "adapt": {
+        "nets.output_critic",
         "memory",
         "speed",
         "consensus",

@@ -38,6 +38,26 @@ def test_a_backbone_without_batch_norm_has_no_adabn(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_whose_reports_are_lacking_is_not_finished(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed after its last stage: the shares of the witnesses are unknown yet."""
+    base = tmp_path / "base"
+    shutil.copytree(root / "base", base)
+    config = json.loads((base / "config.json").read_text())
+    del config["witnesses"]
+    (base / "config.json").write_text(json.dumps(config))
+    assert main(["adapt", str(base), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]) == 2
+    assert "lacks witnesses; give a run that `umadapt train` has finished" in capsys.readouterr().err
+
+
+def test_an_output_critic_needs_maps_of_some_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "base", size=(32, 64), done=("transfer", "base", "contour"))
+    command = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--method", "output-adv"]) == 2
+    assert "have 16x32" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_steps_are_the_same_without_room_for_views(
     root: Path, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -49,7 +49,12 @@ def make_run(
         domain, command = "target", command_dict(Adapt(run=Path("base"), target=("photos",), out=path, steps=30))
         command["method"] = variant
     config = {"variant": variant, "domain": domain, "model": dataclasses.asdict(model.spec), "command": command}
-    config |= {"source": "rooms", "target": None if domain == "source" else "photos", "transfer_report": report}
+    config |= {
+        "source": "rooms",
+        "target": None if domain == "source" else "photos",
+        "transfer_report": report,
+        "witnesses": None,  # not measured
+    }
     run = RunFolder(path, config)
     run.config["done"] = list(done)
     run.finish("base" if domain == "source" else "adapt", model)

@@ -21,6 +21,7 @@ from umadapt.data.union import Union
 from umadapt.errors import UserError
 from umadapt.kept_views import forget_views, keep_views, pictures
 from umadapt.loop import Batch, Stage, fit, to_device
+from umadapt.nets import output_critic
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
 from umadapt.score import real_energy, select
@@ -122,6 +123,8 @@ def own_rate(config: Adapt, trained_at: float) -> float:
 def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
     """Raise a UserError where the run, the method and the options do not go together."""
     unfinished = [stage for stage in ("transfer", "base", "contour") if stage not in before["done"]]
+    reports = ("transfer_report", "witnesses") if model.graph else ("witnesses",)  # what follows the stages
+    unfinished += [name for name in reports if name not in before]
     adapted = before["domain"] != "source"
     if adapted or unfinished:
         what = "is adapted already" if adapted else f"lacks {', '.join(unfinished)}"
@@ -136,6 +139,11 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
         raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
     if config.method == "adabn" and not statistics.norms_of(model, "source", config.statistics):
         raise UserError(f"adabn re-estimates BatchNorm statistics, and {model.spec.backbone} has none to re-estimate")
+    if config.method == "output-adv" and min(grid := model.grid(model.spec.size)) < output_critic.SMALLEST:
+        raise UserError(
+            f"output-adv judges maps of at least {output_critic.SMALLEST} cells a side, those of {config.run} have "
+            f"{grid[0]}x{grid[1]}; train at a larger --size"
+        )
     shares_of(before, model.tasks, config.witnesses)  # refuses one that there is not
     if config.teacher == "average" and not config.average:
         raise UserError("--teacher average needs the decay of that average, for example --average 0.98")

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from umadapt.nets.blocks import initialise, wide
 
+SMALLEST = 32  # cells of a side of the maps; of fewer the five layers leave nothing
+
 
 class OutputCritic(nn.Module):
     """Five 4x4 convolutions with stride 2 and leaky ReLU(0.2): (B, cin, h, w) to logits (B, 1, h/32, w/32)."""
