@@ -92,6 +92,26 @@ def test_runs_that_do_not_compare_are_refused(tmp_path, toy_world):
         run(Score((), str(toy_world)))
 
 
+def test_who_predicts_the_same_has_moved_no_step(toy_world, tiny):
+    """Not even by the entropy of seg."""
+    tiny.encoder.add_target()
+    found = score(tiny.eval(), "target", Folder(toy_world))
+    assert found["disagreement"] == pytest.approx(dict.fromkeys(tiny.tasks, 0.0), abs=1e-6)
+    with torch.no_grad():
+        for parameter in tiny.encoder.branches["target"].parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    assert all(x > 1e-6 for x in score(tiny, "target", Folder(toy_world))["disagreement"].values())
+
+
+def test_decoders_that_were_trained_on_leave_nothing_to_compare_with(tmp_path, toy_world):
+    make_run(tmp_path / "s", "semi")
+    config = json.loads((tmp_path / "s" / "config.json").read_text())
+    config["command"]["train_decoders"] = True
+    (tmp_path / "s" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="train-decoders"):
+        run(Score((tmp_path / "s",), str(toy_world), device="cpu"))
+
+
 def test_a_run_that_diverged_is_named(toy_world, tiny):
     with torch.no_grad():
         next(tiny.decoders["depth"].parameters()).fill_(float("nan"))

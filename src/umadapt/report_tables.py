@@ -155,7 +155,6 @@ def transfer_report(runs: Sequence[RunRecord]) -> str:
         return ""
     return (
         "<section><h2>Transfer nets</h2><p>How well each frozen net guesses one task from the true maps of the others. "
-        "Adaptation can be no better than this: an energy far below that of real tuples is a warning.</p>"
-        + "".join(blocks)
-        + "</section>"
+        "Adaptation can be no better than this: an energy far below that of real tuples is a warning; of seg less the "
+        "entropy of the prediction, which real tuples have not.</p>" + "".join(blocks) + "</section>"
     )

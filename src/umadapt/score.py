@@ -29,7 +29,8 @@ CAUTION = (
     "image and a larger copy, and its transfer nets of that, divided by exp(2 (diversity - E seg)): what the tasks\n"
     "tell of each other. Of adapted runs and checkpoints the lowest is the best; it flatters the source model itself,\n"
     "whose consensus that is. Low energy E is no proof of good predictions: maps that agree may agree on being wrong.\n"
-    "Compare with the energy of real tuples. s is how far a task is from what the source model itself predicts."
+    "Compare with the energy of real tuples; E seg holds the entropy of the prediction, which these have not.\n"
+    "s is how far a task is from what the source model itself predicts, 0 where it predicts the same."
 )
 
 
@@ -76,7 +77,7 @@ def score(
         {"n": photos, "distance": {task: L_t(prediction, the source model's consensus), less what that has with itself},
         "energy": {task: L_t(N->t(other tasks), prediction) of the stage-1 transfer nets}, "total": sum of these,
         "disagreement": {task: mean over pixels of `energy_map`, the trust map's disagreement, with the source
-        model's prediction}, 0 for a source model,
+        model's prediction, less what that has with itself}, 0 for a source model,
         "entropy": mean predictive entropy of seg in nats, "diversity": entropy of the mean class distribution in nats
         (0 = one class everywhere)}; the last two where the model has seg.
 
@@ -109,9 +110,10 @@ def refer(model: UMAdapt, images: Tensor, shares: Shares | None = None) -> Refer
 def figures(model: UMAdapt, names: Sequence[str], direct: Maps, reference: Reference) -> dict[str, Figures]:
     """What predictions on a batch are worth, by photo."""
     cross = model.cross(direct)
-    moved = {t: task.energy_map(direct[t], reference.source[t]).mean((1, 2)) for t, task in model.tasks.items()}
-    if direct is reference.source:
-        moved = {t: torch.zeros_like(x) for t, x in moved.items()}  # a prediction's entropy is no step away from itself
+    moved = {
+        t: (task.energy_map(direct[t], start) - task.energy_map(start, start)).mean((1, 2))
+        for (t, start), task in zip(reference.source.items(), model.tasks.values(), strict=True)
+    }
     entropy, mass = class_entropy(direct["seg"]) if "seg" in direct else (None, None)
     found = {}
     for i, id in enumerate(names):
@@ -176,6 +178,11 @@ def run(config: configs.Score) -> int:
         model, stored = load_model(path, config.device)
         if not model.graph:
             raise UserError(f"{path} has no transfer nets, so there is no cross-task energy to score")
+        if stored["command"].get("train_decoders"):
+            raise UserError(
+                f"{path} was made by semi --train-decoders, and its source model is not there any more: decoders serve "
+                "both domains. Leave it out, or measure it by `umadapt evaluate` on labelled photos"
+            )
         key = source_key(model)
         first = first or key
         if key != first:
