@@ -161,6 +161,10 @@ def test_command_line_shows_what_differs_from_the_defaults(tmp_path):
         "umadapt train --source 'my rooms' --out run --tasks depth,seg --transfer 'seg<-depth' --size 64x96 "
         "--base-steps 10"
     )
+    semi = {"run": "adv", "target": ["a", "b:train"], "labelled": ["c", "d"], "out": "s", "steps": 100}
+    assert command_line(semi) == (
+        "umadapt semi adv --target a --target b:train --labelled c --labelled d --out s --steps 100"
+    )
 
 
 def test_smoothing_keeps_a_constant_and_follows_a_step():

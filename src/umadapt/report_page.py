@@ -148,7 +148,7 @@ def _map_cells(maps: Mapping[str, str], tasks: Sequence[str], who: str) -> list[
 
 def command_line(command: Mapping[str, Any]) -> str:
     """The command that a run's stored arguments came from, with what differs from the defaults."""
-    kind = configs.Adapt if "method" in command else configs.Train
+    kind = configs.Adapt if "method" in command else configs.Semi if "labelled" in command else configs.Train
     words = ["umadapt", kind.__name__.lower()]
     options: list[str] = []
     for field in dataclasses.fields(kind):
@@ -163,8 +163,8 @@ def command_line(command: Mapping[str, Any]) -> str:
             words.append(str(value))
         elif field.name == "size":
             options += [name, "x".join(map(str, value))]
-        elif field.name == "transfer":
-            options += [word for edge in value for word in (name, str(edge))]
+        elif field.name in ("transfer", "target", "labelled"):
+            options += [word for one in value for word in (name, str(one))]
         elif isinstance(value, list):
             options += [name, ",".join(map(str, value))]
         elif isinstance(value, bool):
