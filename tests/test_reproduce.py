@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -251,6 +252,20 @@ def test_real_photos_are_measured_as_such() -> None:
     assert renders(config) == []
 
 
+def test_an_exam_may_lack_depth(tmp_path: Path) -> None:
+    """Then no normals are made of it; and any label of any photo will do."""
+    write_toy_world(tmp_path, 3, seed=0)
+    shutil.rmtree(tmp_path / "normals")
+    (tmp_path / "depth" / f"{Folder(tmp_path).ids[0]}.png").unlink()
+    tasks = ("depth", "normals", "seg")
+    assert reproduce.open_exam(str(tmp_path), "auto", tasks).normals_from_depth
+    shutil.rmtree(tmp_path / "depth")
+    assert not reproduce.open_exam(str(tmp_path), "auto", tasks).normals_from_depth
+    shutil.rmtree(tmp_path / "seg")
+    with pytest.raises(UserError, match="has no labels"):
+        reproduce.open_exam(str(tmp_path), "auto", tasks)
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -264,6 +279,13 @@ def test_real_photos_are_measured_as_such() -> None:
 )
 def test_mistakes_are_said_before_anything_runs(config: Reproduce, said: str) -> None:
     with pytest.raises(UserError, match=said):
+        reproduce.run(config)
+
+
+def test_no_rung_that_can_run_is_a_mistake(tmp_path: Path, toy_world: Path) -> None:
+    data = str(toy_world)
+    config = Reproduce("indoor-small", tmp_path, source=data, target=(data,), eval=(data,), rungs=("oracle",))
+    with pytest.raises(UserError, match="oracle is left out, because the photos have no labels"):
         reproduce.run(config)
 
 

@@ -90,17 +90,18 @@ def open_data(config: Reproduce) -> Data:
 def open_exam(address: str, protocol: str, tasks: Sequence[str]) -> Exam:
     """Labelled photos and the protocol that belongs to them. Raises UserError where they have no labels."""
     folder = Folder(address)
-    first = folder.read_label(folder.tasks[0], folder.ids[0]) if folder.tasks else None
+    labels = (folder.read_label(task, id) for id in folder.ids for task in folder.tasks)
+    first = next((label for label in labels if label is not None), None)
     if first is None:
-        raise UserError(f"{address}: {folder.ids[0]} has no labels; --eval wants labelled photos")
+        raise UserError(f"{address} has no labels; --eval wants labelled photos")
     if protocol == "auto":
         protocol = "raw"
         if "normals" not in tasks:
             protocol = "cityscapes_19" if "seg" in folder.tasks else "kitti_eigen"
         elif first.shape[:2] == PROTOCOLS["nyud"].size:
             protocol = "nyud"
-    from_depth = "normals" in tasks and "normals" not in folder.tasks and folder.camera is not None
-    return Exam(address, protocol, from_depth)
+    makes_normals = "depth" in folder.tasks and folder.camera is not None
+    return Exam(address, protocol, "normals" in tasks and "normals" not in folder.tasks and makes_normals)
 
 
 def run(config: Reproduce) -> int:
@@ -113,6 +114,8 @@ def run(config: Reproduce) -> int:
     Runner(out, 1, cores).run(made)
     data = open_data(config)
     rungs, left_out = chosen(config, bool(data.labelled), data.oracle is not None)
+    if not rungs:
+        raise UserError(f"--rungs: {next(iter(config.rungs))} is left out, because {left_out[config.rungs[0]]}")
     for why in dict.fromkeys(left_out.values()):
         print(f"left out ({why}): {', '.join(name for name in left_out if left_out[name] == why)}")
     steps = ladder(config, data, rungs)

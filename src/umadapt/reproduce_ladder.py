@@ -37,7 +37,7 @@ RUNGS = (
     Rung("b-fcf", "UM-Adapt-B (FCF)", f"--method b-fcf {LAST}", (20, 40)),
     Rung("b-ccr", "UM-Adapt-B (CCR)", f"--method b-ccr {LAST}", (20, 40)),
     Rung("noadv-printed", "UM-Adapt (noAdv), as printed", f"--method noadv {PRINTED}", (20, 50)),
-    Rung("adv-printed", "UM-Adapt (Adv), as printed", f"--method adv {PRINTED}", (20, 50)),
+    Rung("adv-printed", "UM-Adapt (Adv), as printed", f"--method adv --energy literal {PRINTED}", (20, 50)),
     Rung("noadv-1", "UM-Adapt (noAdv)-1", "--method noadv-1"),
     Rung("noadv", "UM-Adapt (noAdv)", "--method noadv"),
     Rung("adv", "UM-Adapt (Adv)", "--method adv"),
