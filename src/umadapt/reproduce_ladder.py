@@ -45,6 +45,7 @@ RUNGS = (
     Rung("oracle", "oracle: trained on target labels"),
 )
 NEEDED = {"semi": ("adv",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
+FIRST = ("source-only", "no-distil", "oracle", "adv", "semi")  # long or in a chain: side by side all end together
 LABELLED = ("semi", "oracle")  # rungs that read labels of the target
 READS_SOURCE = ("adv", "adv-printed", "b-fcf", "b-ccr", "output-adv")
 
@@ -155,10 +156,10 @@ def renders(config: Reproduce) -> list[Step]:
 
 
 def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
-    """All commands of all seeds; long ones first within a seed, so that two side by side end together."""
+    """All commands of all seeds; those of `FIRST` first within a seed."""
     made = recipe(config)
     device = [] if config.device == "auto" else ["--device", config.device]
-    order = sorted(rungs, key=lambda rung: rung.name not in ("source-only", "no-distil", "oracle"))
+    order = sorted(rungs, key=lambda rung: FIRST.index(rung.name) if rung.name in FIRST else len(FIRST))
     targets = [word for address in data.target for word in ("--target", address)]
     if len(data.target) > 1:
         targets += ["--mix", config.mix]

@@ -87,9 +87,11 @@ class Runner:
                 while waiting or running:
                     if stop.is_set():
                         raise KeyboardInterrupt
-                    for step in [s for s in waiting if done.issuperset(s.needs)]:
+                    for step in list(waiting):
                         if len(running) >= self.jobs:
                             break
+                        if not done.issuperset(step.needs):
+                            continue
                         waiting.remove(step)
                         if self.is_done(step, by_name):
                             done.add(step.name)
