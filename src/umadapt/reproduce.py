@@ -115,7 +115,7 @@ def run(config: Reproduce) -> int:
     data = open_data(config)
     rungs, left_out = chosen(config, bool(data.labelled), data.oracle is not None)
     if not rungs:
-        raise UserError(f"--rungs: {next(iter(config.rungs))} is left out, because {left_out[config.rungs[0]]}")
+        raise UserError(f"--rungs: {config.rungs[0]} is left out, because {left_out[config.rungs[0]]}")
     for why in dict.fromkeys(left_out.values()):
         print(f"left out ({why}): {', '.join(name for name in left_out if left_out[name] == why)}")
     steps = ladder(config, data, rungs)
