@@ -48,6 +48,7 @@ class Reference(NamedTuple):
     """What the predictions on a batch of photos are compared with; the same for every checkpoint of a run."""
 
     source: Maps  # predictions of the source model
+    entropy: Maps  # (B, h, w), what these disagree with themselves
     agreed: Maps  # its consensus
 
 
@@ -104,15 +105,16 @@ def refer(model: UMAdapt, images: Tensor, shares: Shares | None = None) -> Refer
     """The source model and its consensus on a batch."""
     shares = shares_of({}, model.tasks, UNKNOWN) if shares is None else shares
     source = model(images, "source")
-    return Reference(source, consensus(model, lambda x: model.encode(x, "source"), images, shares, source))
+    entropy = {t: task.energy_map(source[t], source[t]) for t, task in model.tasks.items()}
+    return Reference(source, entropy, consensus(model, lambda x: model.encode(x, "source"), images, shares, source))
 
 
 def figures(model: UMAdapt, names: Sequence[str], direct: Maps, reference: Reference) -> dict[str, Figures]:
     """What predictions on a batch are worth, by photo."""
     cross = model.cross(direct)
     moved = {
-        t: (task.energy_map(direct[t], start) - task.energy_map(start, start)).mean((1, 2))
-        for (t, start), task in zip(reference.source.items(), model.tasks.values(), strict=True)
+        t: (task.energy_map(direct[t], reference.source[t]) - reference.entropy[t]).mean((1, 2))
+        for t, task in model.tasks.items()
     }
     entropy, mass = class_entropy(direct["seg"]) if "seg" in direct else (None, None)
     found = {}
