@@ -63,6 +63,13 @@ def test_no_gap_without_oracle_or_with_a_worse_one() -> None:
     assert gap_closed(spreads, MIOU)["noadv"] == pytest.approx(-10)
 
 
+def test_no_gap_that_is_smaller_than_the_seeds_differ() -> None:
+    spreads = {"source-only": Spread(0.3, 0.02, 3), "noadv": Spread(0.2, 0.0, 3), "oracle": Spread(0.29, 0.0, 3)}
+    assert gap_closed(spreads, REL) == {}
+    assert gap_closed(spreads | {"oracle": Spread(0.25, 0.01, 3)}, REL)["noadv"] == pytest.approx(2)
+    assert gap_closed(spreads | {"oracle": Spread(0.25, 0.06, 3)}, REL) == {}
+
+
 def test_best_are_those_that_read_best_and_see_no_labels() -> None:
     spreads = {"a": Spread(0.30001, None, 1), "b": Spread(0.3, 0.1, 3), "c": Spread(0.4, None, 1)}
     spreads |= {"oracle": Spread(0.1, None, 1), "semi": Spread(0.9, None, 1)}

@@ -16,9 +16,10 @@ Evaluations = Mapping[str, Mapping[int, Mapping[str, Any]]]  # rung -> seed -> e
 BASELINE, ORACLE = "source-only", "oracle"
 BEST_NOTE = "In bold the best of the variants that see no label of the target"
 GAP_NOTE = (
-    "Gap closed: (source only − x) / (source only − oracle) of the first figure, of the means over seeds; "
-    "– where there is no oracle, or one that is no better than source only. Mean gain: by how much the errors of all "
-    "tasks are below those of source only, as shares, the mean over tasks (Maninis et al., CVPR 2019)"
+    "Gap closed: (source only − x) / (source only − oracle) of the first figure, of the means over seeds; – where "
+    "there is no oracle, or one that is not better than source only by more than the deviation of either. Mean gain: "
+    "by how much the errors of all tasks are below those of source only, as shares, the mean over tasks (Maninis et "
+    "al., CVPR 2019)"
 )
 
 
@@ -51,14 +52,17 @@ def over_seeds(evaluations: Evaluations, figure: Figure) -> dict[str, Spread]:
 def gap_closed(spreads: Mapping[str, Spread], figure: Figure) -> dict[str, float]:
     """rung -> share of the way from source-only to the oracle; the same formula whether more or less is better.
 
-    Empty without one of the two, or where the oracle is no better: there is no way to go then.
+    Empty without one of the two, or where the oracle is not better by more than their seeds differ: a share of next to
+    nothing says nothing.
     """
     if BASELINE not in spreads or ORACLE not in spreads:
         return {}
-    start, end = spreads[BASELINE].mean, spreads[ORACLE].mean
-    if (end <= start) if figure.more else (end >= start):
+    start, end = spreads[BASELINE], spreads[ORACLE]
+    gap = end.mean - start.mean if figure.more else start.mean - end.mean
+    if gap <= max(start.sd or 0.0, end.sd or 0.0):
         return {}
-    return {rung: (start - found.mean) / (start - end) for rung, found in spreads.items()}
+    way = end.mean - start.mean
+    return {rung: (found.mean - start.mean) / way for rung, found in spreads.items()}
 
 
 def mean_gain(spreads: Sequence[Mapping[str, Spread]]) -> dict[str, float]:
