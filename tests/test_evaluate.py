@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from toy_runs import make_run
-from toys import CLASSES
+from toys import CLASSES, write_toy_world
 from umadapt.config import Evaluate
 from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
@@ -252,6 +252,31 @@ def test_command_writes_what_it_measured(tmp_path, toy_world, capsys):
     text = capsys.readouterr().out
     for word in ("raw", "no crop", "images   2", f"classes  {len(CLASSES)}", "miou", "11.25", "rms_log"):
         assert word in text
+
+
+def test_data_of_one_name_keep_their_own_files(tmp_path):
+    make_run(tmp_path / "run", "noadv")
+    for number in (1, 2):
+        write_toy_world(tmp_path / str(number) / "test", 3, seed=number)
+    for _ in range(2):
+        for number in (1, 2):
+            address = str(tmp_path / str(number) / "test")
+            assert run(Evaluate(tmp_path / "run", data=address, device="cpu")) == 0
+    stored = [json.loads(file.read_text()) for file in (tmp_path / "run" / "evaluations").iterdir()]
+    assert {Path(one["data"]).parent.name for one in stored} == {"1", "2"}
+    assert len(stored) == 2
+
+
+def test_labels_that_were_not_turned_with_their_photo_are_named(tmp_path):
+    write_toy_world(tmp_path / "toy", 3, seed=0)
+    folder = Folder(tmp_path / "toy")
+    for task, write in (("depth", write_depth), ("normals", write_normals), ("seg", write_seg)):
+        label = folder.read_label(task, "001")
+        assert label is not None
+        write(folder.root / task / "001.png", np.rot90(label).copy())
+    model = make_run(tmp_path / "run", "noadv")
+    with pytest.raises(UserError, match=r"001.png: found \d+x\d+, expected \d+x\d+ as .*001"):
+        evaluate(model, "target", Folder(tmp_path / "toy"), "raw")
 
 
 def test_command_measures_witnesses_beside_the_run(tmp_path, toy_world, capsys):

@@ -7,7 +7,10 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -261,3 +264,16 @@ def test_a_small_ladder_from_end_to_end(
     assert "torch" in (tmp_path / "ladder.md").read_text()
     assert reproduce.run(config) == 0
     assert "umadapt evaluate" not in capsys.readouterr().out
+
+
+def test_killed_it_takes_its_commands_along(tmp_path: Path) -> None:
+    code = (
+        "import os, subprocess; from umadapt.reproduce_run import end_with_us;"
+        "child = subprocess.Popen(['sleep', '60'], stdout=2, preexec_fn=end_with_us);"
+        "print(child.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    child, deadline = Path("/proc") / out.stdout.decode().strip() / "stat", time.monotonic() + 10
+    while child.exists() and child.read_text().rsplit(")", 1)[1].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from toy_runs import make_run
 from toys import CLASSES
+from umadapt import candidates
 from umadapt.config import Score
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
@@ -117,3 +119,13 @@ def test_a_run_that_diverged_is_named(toy_world, tiny):
         next(tiny.decoders["depth"].parameters()).fill_(float("nan"))
     with pytest.raises(UserError, match="diverged"):
         score(tiny.eval(), "source", Folder(toy_world))
+
+
+def test_damaged_and_foreign_checkpoints(tmp_path: Path) -> None:
+    model = make_run(tmp_path / "run", "noadv")
+    candidates.save_candidate(tmp_path / "run", 5, model)
+    (tmp_path / "run" / "checkpoints" / "best.safetensors").write_bytes(b"")
+    assert candidates.candidates(tmp_path / "run") == [5]
+    candidates.candidate_path(tmp_path / "run", 5).write_bytes(b"half")
+    with pytest.raises(UserError, match=r"000005.safetensors is damaged"):
+        candidates.load_candidate(tmp_path / "run", 5, model)

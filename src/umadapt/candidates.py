@@ -9,6 +9,7 @@ from torch import nn
 
 from umadapt import ranks
 from umadapt.data.folder import write_bytes
+from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 
 
@@ -31,11 +32,15 @@ def save_candidate(run: Path, step: int, model: UMAdapt, average: nn.Module | No
 
 
 def load_candidate(run: Path, step: int, model: UMAdapt) -> None:
-    """Put a candidate into the model."""
-    tensors = safetensors.torch.load_file(str(candidate_path(run, step)))
-    model.encoder.branches["target"].load_state_dict(tensors)
+    """Put a candidate into the model. Raises UserError where the file is damaged."""
+    path = candidate_path(run, step)
+    try:
+        model.encoder.branches["target"].load_state_dict(safetensors.torch.load_file(str(path)))
+    except Exception as error:  # a damaged file raises many kinds
+        raise UserError(f"{path} is damaged ({error}); delete it to go without") from error
 
 
 def candidates(run: Path) -> list[int]:
     """Steps of the candidates that a run has kept, in order."""
-    return sorted(int(path.stem) for path in (run / "checkpoints").glob("*.safetensors"))
+    stems = (path.stem for path in (run / "checkpoints").glob("*.safetensors"))
+    return sorted(int(stem) for stem in stems if stem.isdecimal())

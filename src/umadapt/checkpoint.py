@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 
 FORMAT = 1
+LOCK = ".lock"  # of the process that writes the run
+KEYS = ("variant", "domain", "model", "command", "done")  # of every config.json
 PACKAGES = ("umadapt", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 # Arguments that change neither the weights nor their meaning: a run may be continued with others.
 FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "memory_budget", "compile"}
@@ -38,13 +43,19 @@ class RunFolder:
             the ids that it reads). Versions are added.
 
     Raises:
-        UserError: the folder holds another run, or one with other arguments (the difference is shown).
+        UserError: the folder holds another run, or one with other arguments (the difference is shown), or another
+            process is at work in it.
     """
 
     def __init__(self, path: Path, config: dict[str, Any]):
         self.path = path
         with ranks.first():
+            there = (path / "config.json").exists()
+            if there:
+                self._lock()
             self.config = self._open(json.loads(json.dumps(config, default=str)))
+            if not there:
+                self._lock()
         ranks.barrier()  # nothing is rewritten before all have read it
 
     def _open(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +63,11 @@ class RunFolder:
         path = self.path
         if (path / "config.json").exists():
             stored = read_config(path)
+            if not ranks.rank() and {file.name for file in path.iterdir()} <= {
+                "config.json",
+                LOCK,
+            }:  # stopped before its first step
+                return self._begin(config)
             refuse_changes(path, stored["command"], config["command"])
             if stored["data"] != config["data"]:
                 raise UserError(f"{path} was begun on other data: images were added or removed; give another --out")
@@ -60,9 +76,28 @@ class RunFolder:
             raise UserError(f"{path} is not seen on this machine; give --out a folder that all machines share")
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UserError(f"{path} exists and is no run folder; give --out a new or an empty folder")
+        return self._begin(config)
+
+    def _begin(self, config: dict[str, Any]) -> dict[str, Any]:
         begun = {"format": FORMAT, **config, "git": git_commit(), "packages": versions(), "done": []}
-        write_json(path / "config.json", begun)
+        write_json(self.path / "config.json", begun)
         return begun
+
+    def _lock(self) -> None:
+        """Keep other processes out while this object lives. The kernel lets go of it whatever way the process ends."""
+        if ranks.rank():
+            return
+        try:
+            file = os.open(self.path / LOCK, os.O_WRONLY | os.O_CREAT, 0o644)
+        except OSError:  # a folder that may only be read
+            return
+        weakref.finalize(self, os.close, file)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process, which may open its own run twice
+        except BlockingIOError as error:
+            raise UserError(f"another process is at work in {self.path}; wait until it ends, or stop it") from error
+        except OSError:  # a file system without locks
+            return
 
     def write_config(self) -> None:
         if not ranks.rank():
@@ -138,9 +173,12 @@ def read_config(run: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{run} is no run folder (it has no config.json); `umadapt train --out {run}` makes one")
     try:
-        config = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        config = json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # no JSON, or no text at all
         raise UserError(f"{path} is damaged: {error}") from error
+    lacking = [key for key in KEYS if key not in config] if isinstance(config, dict) else ["everything"]
+    if lacking:
+        raise UserError(f"{path} is damaged: it lacks {', '.join(lacking)}")
     if config.get("format", 0) > FORMAT:
         raise UserError(f"{path} has format {config['format']}, this umadapt reads up to {FORMAT}: update umadapt")
     return config
@@ -156,6 +194,8 @@ def load_model(run: Path, device: str = "auto") -> tuple[UMAdapt, dict[str, Any]
     path = run / "model.safetensors"
     if not path.exists():
         raise UserError(f"{run} has no weights yet: its training was stopped early; repeat the command that began it")
+    if config["domain"] == "source" and "base" not in config["done"]:
+        raise UserError(f"{run} lacks base: transfer nets alone predict nothing; go on with `umadapt train`")
     try:
         tensors = safetensors.torch.load_file(str(path))
     except Exception as error:
@@ -198,7 +238,7 @@ def refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None
 
 def digest(ids: Sequence[str]) -> str:
     """Which images a run reads, in short."""
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(ids).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def source_key(model: UMAdapt) -> str:

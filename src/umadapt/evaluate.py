@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -131,7 +134,10 @@ def _as_prediction(map_: Tensor) -> Tensor:
 
 
 def run(config: configs.Evaluate) -> int:
-    """The command `evaluate`: prints a table, writes --json and RUN/evaluations/PROTOCOL-NAME-SPLIT.json."""
+    """The command `evaluate`: prints a table, writes --json and RUN/evaluations/PROTOCOL-NAME-SPLIT.json.
+
+    Data of a name and split that other data has taken get their own file, see `own_file`.
+    """
     if not config.data:
         raise UserError("no labelled data given; expected for example: umadapt evaluate RUN --data DATA:SPLIT")
     if (config.run is None) == (config.predictions is None):
@@ -153,7 +159,7 @@ def run(config: configs.Evaluate) -> int:
         suffix += "".join(f"-{witness}" for witness in config.witnesses)
         name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
         if not ranks.rank():
-            write_json(config.run / "evaluations" / f"{name}.json", result)
+            write_json(own_file(config.run / "evaluations" / f"{name}.json", address), result)
         what = f"{config.run} ({stored['variant']})"
     else:
         assert config.predictions is not None
@@ -165,6 +171,17 @@ def run(config: configs.Evaluate) -> int:
     print(f"{what} on {config.data}")
     print(table(result, len(folder.classes)))
     return 0
+
+
+def own_file(path: Path, address: str) -> Path:
+    """Where the evaluation on the data at `address` goes: `path`, or beside it where other data of that name has it."""
+    try:
+        taken = json.loads(path.read_text("utf-8"))["data"]
+    except (OSError, ValueError, LookupError, TypeError):  # none there, or none that could be read
+        return path
+    if taken == address:
+        return path
+    return path.with_stem(f"{path.stem}-{hashlib.sha256(address.encode(errors='surrogateescape')).hexdigest()[:8]}")
 
 
 def conditions(result: Mapping[str, Any], classes: int = 0) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,6 +67,10 @@ def check_numbers(arguments: Any) -> None:
         if value is None:
             continue
         option = f"--{name.replace('_', '-')} is {value}"
+        if isinstance(value, float) and math.isinf(value) and name != "clip":
+            raise UserError(f"{option}; expected a finite number")
+        if name == "seed" and value >= 2**63:
+            raise UserError(f"{option}; expected less than 2^63")
         if name in AT_LEAST and not value >= AT_LEAST[name]:
             raise UserError(f"{option}; expected {AT_LEAST[name]:g} or more")
         if name in POSITIVE and not value > 0:

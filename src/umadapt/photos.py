@@ -105,18 +105,19 @@ def photo_batches(
     ids: Sequence[str],
     net_size: tuple[int, int],
     batch: int,
-    read: Callable[[str], T],
+    read: Callable[[str, tuple[int, int]], T],
     progress: bool = False,
 ) -> Iterator[tuple[list[str], Tensor, list[T]]]:
     """Whole photos of a folder at their fitted size, those of one size together; of several ranks, this one's share.
 
     Each block of `batch` photos makes a batch, or one for each size in it, so that the batches are the same on any
     number of ranks. Yields (ids, images (B, 3, h, w) in [0, 1], what `read` gave for each id). `read` is called by
-    threads.
+    threads, with the id and the photo's own size (H, W).
     """
 
     def load(id: str) -> tuple[Tensor, T]:
-        return fitted(folder.read_image(id), net_size), read(id)
+        image = folder.read_image(id)
+        return fitted(image, net_size), read(id, image.shape[:2])
 
     mine = own_photos(ids, batch)
     waiting: dict[tuple[int, ...], list[tuple[str, Tensor, T]]] = {}  # by size

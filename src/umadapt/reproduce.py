@@ -109,6 +109,10 @@ def run(config: Reproduce) -> int:
     refuse_missing(config)
     chosen(config)
     out = config.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be made ({error.strerror or error})") from error
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     made = renders(config)
     Runner(out, 1, cores).run(made)

@@ -133,7 +133,9 @@ def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tup
     left_out = {name: "not among --rungs" for name in names if name not in wanted}
     for name, there in (("semi", labelled), ("oracle", oracle)):
         if not there and name not in left_out:
-            left_out[name] = "the photos have no labels; give --labelled DATA"
+            several = name == "oracle" and len(config.labelled) > 1
+            why = "it trains on one folder; give one" if several else "the photos have no labels; give"
+            left_out[name] = f"{why} --labelled DATA"
     return [rung for rung in RUNGS if rung.name not in left_out], left_out
 
 

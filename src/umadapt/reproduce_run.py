@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +20,8 @@ from umadapt.errors import UserError
 from umadapt.loop import stop_signals
 
 TAIL = 15  # lines of a failed command's log that the error shows
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 PATIENCE_S = 120.0  # a stopped training writes its state before it goes
 
 
@@ -43,6 +47,12 @@ class Running:
     process: subprocess.Popen[bytes]
     started: float  # of the monotonic clock, seconds
     began: int  # of the clock of files, nanoseconds
+
+
+def end_with_us() -> None:
+    """In a child: have the kernel stop it where we are killed and cannot; it writes its state and goes."""
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Runner:
@@ -126,6 +136,7 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on once: `stop`
+                preexec_fn=end_with_us,
             )
         print(f"$ {step.command}  > {self.log(step)}", flush=True)
         return Running(step, process, started, began)

@@ -66,10 +66,11 @@ class Ruler:
         self.meters = {task: kind.meter(counting) for task, kind in self.kinds.items()}
         self.count = 0
 
-    def read(self, id: str) -> Maps:
+    def read(self, id: str, photo: tuple[int, int] | None = None) -> Maps:
         """Ground truth of one photo: depth (H, W) metres, normals (3, H, W), seg (H, W) ids, edges (H, W).
 
-        Called by the reader's threads. Raises UserError when the size is not the protocol's.
+        Called by the reader's threads. Raises UserError when the size is not the protocol's, or not that of the photo
+        where it is given.
         """
         truth: Maps = {}
         labels: dict[str, np.ndarray | None] = {}
@@ -80,6 +81,11 @@ class Ruler:
             label = labels[kind.label]
             if label is None:
                 continue
+            if photo not in (None, label.shape[:2]):
+                made = kind.label == "normals" and self.from_depth
+                path = self.folder.label_path("depth" if made else kind.label, id)
+                shown = self.folder.image_path(id)
+                raise UserError(f"{path}: found {hxw(label)}, expected {photo[0]}x{photo[1]} as {shown}")
             if self.protocol.size not in (None, label.shape[:2]):
                 raise UserError(
                     f"protocol {self.protocol.name} measures {task} at {self.protocol.size[0]}x"

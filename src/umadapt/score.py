@@ -97,7 +97,7 @@ def sample(
     model: UMAdapt, photos: Folder, ids: Sequence[str], batch: int, progress: bool = False
 ) -> Iterator[tuple[list[str], Tensor]]:
     """(ids, images (B, 3, h, w) where the model is) of this rank's share of the photos."""
-    for names, images, _ in photo_batches(photos, ids, model.spec.size, batch, lambda _: None, progress):
+    for names, images, _ in photo_batches(photos, ids, model.spec.size, batch, lambda *_: None, progress):
         yield names, images.to(model.mean.device, memory_format=torch.channels_last)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from umadapt import config as configs
 from umadapt import ranks
 from umadapt.checkpoint import load_model
+from umadapt.data.files import whole_file
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
@@ -30,6 +31,7 @@ from umadapt.tasks.resize import resize_map
 FRACTIONS = np.arange(100) / 100  # of the pixels removed: 0 to 0.99
 PIXELS = 12_000  # OURS: of a photo, drawn at random, because neighbours say the same and 654 photos must fit in memory
 BOTH = "disagreement+entropy"
+PLOTS = (".png", ".pdf", ".svg")
 
 Pixels = dict[str, np.ndarray]  # "error" and one entry an uncertainty, each (pixels,) float32
 
@@ -204,6 +206,8 @@ def run(config: configs.Trust) -> int:
     """The command `trust`: prints a table, writes --json and --plot."""
     if not config.data:
         raise UserError("no labelled data given; expected for example: umadapt trust RUN --data DATA:SPLIT")
+    if config.plot is not None and config.plot.suffix.lower() not in PLOTS:
+        raise UserError(f"--plot is {config.plot}; expected a name that ends in {' '.join(PLOTS)}")
     folder = Folder(config.data)
     model, stored = load_model(config.run, config.device)
     batch, seed = config.batch, config.seed
@@ -211,10 +215,10 @@ def run(config: configs.Trust) -> int:
     result |= {"run": str(config.run), "variant": stored["variant"], "data": config.data}
     if config.json is not None and not ranks.rank():
         write_json(config.json, result)
-    if config.plot is not None and not ranks.rank():
-        plot(result, config.plot)
     print(f"{config.run} ({stored['variant']}) on {config.data}")
     print(table(result))
+    if config.plot is not None and not ranks.rank():
+        plot(result, config.plot)
     return 0
 
 
@@ -254,5 +258,5 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
         axes.legend(title="uncertainty (AUSE)", fontsize="small", title_fontsize="small", **below)
     title = f"{result.get('variant', '')} on {Path(result.get('data', '')).name}, {result['protocol']}"
     figure.suptitle(f"{title}, {result['n']} photos")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    with whole_file(path) as new:
+        figure.savefig(new, dpi=100, format=path.suffix[1:].lower())

@@ -363,3 +363,8 @@ def test_imports_no_torch():
     code = "import sys, umadapt.data.folder, umadapt.data.normals, umadapt.viz; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert set(module.__all__) <= set(dir(module))
+
+
+def test_json_of_file_names_that_are_no_text(tmp_path):
+    write_json(tmp_path / "a.json", {"id": "caf\udce9 ü"})
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == {"id": "caf\udce9 ü"}

@@ -197,7 +197,12 @@ def _plain(value: Any) -> Any:
 
 def write_json(path: str | Path, data: Any) -> None:
     """Write JSON, indented; NaN and infinity become null, because JSON has no word for them."""
-    write_bytes(path, (json.dumps(_plain(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_bytes(
+        path,
+        (json.dumps(_plain(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
+            errors="backslashreplace"
+        ),
+    )
 
 
 # --- Reading
