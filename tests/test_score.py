@@ -90,6 +90,8 @@ def test_runs_that_do_not_compare_are_refused(tmp_path, toy_world):
             run(Score((tmp_path / "a", tmp_path / other), str(toy_world), device="cpu"))
     with pytest.raises(UserError, match="c has no transfer nets"):
         run(Score((tmp_path / "c",), str(toy_world), device="cpu"))
+    with pytest.raises(UserError, match="a is given twice"):
+        run(Score((tmp_path / "a", tmp_path / "d", tmp_path / "a"), str(toy_world), device="cpu"))
     with pytest.raises(UserError, match="no runs given"):
         run(Score((), str(toy_world)))
 

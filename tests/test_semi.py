@@ -128,6 +128,8 @@ def test_mistakes_are_named(adapted: Path, tmp_path: Path, capsys: pytest.Captur
     common = ["--target", str(adapted / "photos"), "--labelled", str(data), "--out", str(tmp_path / "run")]
     assert main(["semi", str(adapted / "base"), *common]) == 2
     assert "is not adapted; give a run of `umadapt adapt" in capsys.readouterr().err
+    assert semi(adapted, tmp_path / "run", "--labelled", str(data), "--labelled", f"{data}/") == 2
+    assert "is given twice" in capsys.readouterr().err
     meta = json.loads((data / "dataset.json").read_text())
     meta["tasks"]["seg"]["classes"][0] = "ceiling"
     (data / "dataset.json").write_text(json.dumps(meta))

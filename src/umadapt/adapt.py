@@ -7,11 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 
 from umadapt import candidates, memory, ranks, speed
-from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, load_weights, pick_device, read_config
+from umadapt.checkpoint import (
+    RunFolder,
+    command_dict,
+    digest,
+    load_model,
+    load_weights,
+    pick_device,
+    read_config,
+    read_weights,
+)
 from umadapt.config import Adapt, Method
 from umadapt.consensus import UNKNOWN, shares_of
 from umadapt.data.augment import Augment
@@ -85,7 +93,7 @@ def run(config: Adapt) -> int:
     model.freeze(model)
     model.to(device).to(memory_format=torch.channels_last)
     if run_folder.done("adapt"):
-        load_weights(model, safetensors.torch.load_file(str(config.out / "model.safetensors")))
+        load_weights(model, read_weights(config.out))
     else:
         images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
         share = 1.0 if config.method == "adabn" else config.statistics_share

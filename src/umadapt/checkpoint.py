@@ -163,6 +163,15 @@ def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor]) -> None:
         raise UserError(f"the weights do not fit the model: {str(error).splitlines()[-1].strip()}") from error
 
 
+def read_weights(run: Path) -> dict[str, Tensor]:
+    """RUN/model.safetensors. Raises UserError where it is damaged."""
+    path = run / "model.safetensors"
+    try:
+        return safetensors.torch.load_file(str(path))
+    except Exception as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
 def read_config(run: Path) -> dict[str, Any]:
     """RUN/config.json.
 
@@ -191,17 +200,12 @@ def load_model(run: Path, device: str = "auto") -> tuple[UMAdapt, dict[str, Any]
         UserError: no run, not yet trained, or damaged.
     """
     config = read_config(run)
-    path = run / "model.safetensors"
-    if not path.exists():
+    if not (run / "model.safetensors").exists():
         raise UserError(f"{run} has no weights yet: its training was stopped early; repeat the command that began it")
     if config["domain"] == "source" and "base" not in config["done"]:
         raise UserError(f"{run} lacks base: transfer nets alone predict nothing; go on with `umadapt train`")
-    try:
-        tensors = safetensors.torch.load_file(str(path))
-    except Exception as error:
-        raise UserError(f"{path} is damaged: {error}") from error
     model = UMAdapt(ModelSpec.from_json(config["model"]))
-    load_weights(model, tensors)
+    load_weights(model, read_weights(run))
     model.freeze(model)
     return model.eval().to(pick_device(device)).to(memory_format=torch.channels_last), config
 

@@ -171,6 +171,8 @@ def run(config: configs.Score) -> int:
     """The command `score`: prints the runs, or their checkpoints, best first, and writes --json."""
     if not config.runs:
         raise UserError("no runs given; expected for example: umadapt score RUN1 RUN2 --photos PHOTOS")
+    if len(set(config.runs)) < len(config.runs):
+        raise UserError(f"{next(run for run in config.runs if config.runs.count(run) > 1)} is given twice")
     photos = Folder(config.photos)
     if not photos.has("image", photos.ids[0]):
         raise UserError(f"{photos.root} holds labels alone; expected photos")

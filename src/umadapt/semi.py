@@ -98,6 +98,10 @@ def open_labelled(config: Semi, model: UMAdapt) -> list[tuple[Folder, tuple[str,
         UserError: a folder has none, its classes are others than the model's, or --depth-labels asks for too many.
     """
     folders = [Folder(address) for address in config.labelled]
+    given = [(folder.root.resolve(), folder.split) for folder in folders]
+    if len(set(given)) < len(given):
+        twice = next(address for i, address in enumerate(config.labelled) if given[i] in given[:i])
+        raise UserError(f"--labelled {twice} is given twice")
     if config.depth_labels:
         keep_few(folders, "depth", config.depth_labels, config.seed)
     out = []

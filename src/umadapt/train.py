@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from umadapt import memory, ranks, speed, viz
-from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick_device, read_config
+from umadapt.checkpoint import RunFolder, command_dict, digest, load_weights, pick_device, read_config, read_weights
 from umadapt.config import ModelSpec, Train
 from umadapt.consensus import weigh
 from umadapt.data.augment import Augment
@@ -24,6 +24,7 @@ from umadapt.options import parse_graph
 from umadapt.samples import save_samples
 from umadapt.sources import labelled_ids, labels_of, learnable_tuples, tuple_tasks, whole_tuples
 from umadapt.stages import base, contour, transfer
+from umadapt.tasks import TASKS
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
@@ -64,7 +65,7 @@ def run(config: Train) -> int:
         },
     )
     if trained:
-        model = load_model(config.out, "cpu")[0]
+        load_weights(model, read_weights(config.out))
     model.to(device).to(memory_format=torch.channels_last)
     for name in STAGES if config.stage == "all" else (config.stage,):
         if run_folder.done(name):
@@ -99,6 +100,11 @@ def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:
     Raises:
         UserError: a task has no labels at all, or there are too few images.
     """
+    unknown = [task for task in config.tasks if task not in TASKS]
+    if unknown:
+        raise UserError(f"--tasks: no task {unknown[0]!r}; there are {', '.join(TASKS)}")
+    if len(set(config.tasks)) < len(config.tasks):
+        raise UserError(f"--tasks {','.join(config.tasks)} names a task twice")
     labels = labels_of(config.tasks)
     missing = [label for label in labels if label not in folder.tasks]
     if missing or not config.tasks:
