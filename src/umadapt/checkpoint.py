@@ -63,10 +63,8 @@ class RunFolder:
         path = self.path
         if (path / "config.json").exists():
             stored = read_config(path)
-            if not ranks.rank() and {file.name for file in path.iterdir()} <= {
-                "config.json",
-                LOCK,
-            }:  # stopped before its first step
+            untouched = {file.name for file in path.iterdir()} <= {"config.json", LOCK}
+            if untouched and not ranks.rank():  # stopped before its first step
                 return self._begin(config)
             refuse_changes(path, stored["command"], config["command"])
             if stored["data"] != config["data"]:

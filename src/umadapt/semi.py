@@ -69,6 +69,7 @@ def run(config: Semi) -> int:
         },
     )
     if run_folder.done("semi"):
+        forget_views(config)  # where it was killed before it could
         print(f"{config.out} is done")
         return 0
     model.freeze(model)

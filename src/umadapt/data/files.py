@@ -197,12 +197,9 @@ def _plain(value: Any) -> Any:
 
 def write_json(path: str | Path, data: Any) -> None:
     """Write JSON, indented; NaN and infinity become null, because JSON has no word for them."""
-    write_bytes(
-        path,
-        (json.dumps(_plain(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(
-            errors="backslashreplace"
-        ),
-    )
+    text = json.dumps(_plain(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # what is no text in the name of a file gets JSON's own escape
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 # --- Reading
