@@ -107,8 +107,14 @@ def test_a_step_tells_its_peak(monkeypatch: pytest.MonkeyPatch, capsys, variant:
 def test_views_are_what_more_rooms_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Three seconds to start, a half for each view."""
     monkeypatch.setattr(rendering, "call", lambda *words: (3 + 0.5 * int(words[words.index("--views") + 1]), 1.0))
+    monkeypatch.setattr(rendering, "by_stage", lambda *_: {"colour": 0.2})
     rows = run(monkeypatch, tmp_path, "rendering --rooms 2 --sizes 96x128")["rows"]
-    assert rows["96x128 photo"] == {"view_wall_s": 0.5, "view_cpu_s": 0.0, "start_wall_s": 3.0}
+    assert rows["96x128"] == {
+        "view_wall_s": 0.5,
+        "view_cpu_s": 0.0,
+        "start_wall_s": 3.0,
+        "stages_cpu_s": {"colour": 0.2},
+    }
 
 
 def test_neighbours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "nets": {"tasks"},
     "checkpoint": {"tasks", "data.folder", "data.files", *NETS},
     "photos": {"consensus", "predictor", "tasks", "checkpoint", "ruler", *DATA, *NETS},
+    "pretrained": set(),
     "protocols": {"tasks"},
     "ruler": {"tasks", "protocols", *DATA},
     "samples": {"viz", "tasks", "checkpoint", *DATA, *NETS},

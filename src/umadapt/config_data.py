@@ -23,11 +23,13 @@ class Render:
     size: Size = (228, 304)  # image size in pixels, height x width
     style: Literal["synthetic", "photo"] = "synthetic"  # plain render, or textures, light and a camera model
     seed: int = 0  # which rooms; the same seed gives the same files on any number of workers
-    spp: int = 16  # samples a pixel
+    spp: int = 0  # samples a pixel; 0 = 2 at 320 pixels wide and more in smaller images for oidn, 16 for atrous
+    denoiser: Literal["auto", "oidn", "atrous"] = "auto"  # oidn needs the package pyoidn; auto = it where installed
     views_per_room: int = 4  # cameras in each room, without --rooms
     furniture: str = "auto"  # folder of Sweet Home 3D catalogues (.sh3f); none; auto = Debian's where it is installed
     clutter: float = 1.0  # how many small loose objects; 0 = none, 1 = as in NYUDv2
     without: Names = ()  # leave out, to learn what it is worth: textures, light, sensor (photo style), poses
+    tone_of: str = ""  # DATA or DATA:SPLIT of photos, labelled or not, whose tones the images get (photo style)
     shard: Shard = (1, 1)  # I/N: render the I-th of N shares of the rooms, into the same folder or another
     workers: int = 0  # processes; 0 = one a core
     engine: Literal["auto", "cuda", "llvm", "scalar"] = "auto"  # Mitsuba's engine; auto = the fastest that works here

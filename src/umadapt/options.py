@@ -49,11 +49,12 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
     return graph
 
 
-_ONE = "shard_mb batch save_every critic_every joint_steps views spp views_per_room seeds jobs"
+_ONE = "shard_mb batch save_every critic_every joint_steps views views_per_room seeds jobs"
 _ZERO = (
-    "seed workers rooms pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr critic_lr "
-    "alpha ccr energy_weight prior margin clutter augment energy_floor sharpen consensus kept_views candidates "
-    "joint_weight joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr consistency"
+    "seed workers rooms spp pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr "
+    "critic_lr alpha ccr energy_weight prior margin clutter augment energy_floor sharpen consensus kept_views "
+    "candidates joint_weight joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr "
+    "consistency"
 )
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)

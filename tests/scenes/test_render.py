@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import shutil
@@ -19,10 +20,10 @@ import pytest
 from PIL import Image
 
 from umadapt.config_data import Render
-from umadapt.data.files import sweep
+from umadapt.data.files import sweep, write_image
 from umadapt.errors import UserError
 from umadapt.options import check_numbers
-from umadapt.scenes import engine, render
+from umadapt.scenes import denoise, engine, render
 from umadapt.scenes.classes import ID, NYU40
 from umadapt.scenes.interior.stock import Stock
 
@@ -194,6 +195,63 @@ def test_what_is_left_out(plain: Path, tmp_path: Path) -> None:
     assert len(set(images)) == 4
     with pytest.raises(UserError, match="--without names colour; there are textures, light, sensor, poses"):
         render.run(dataclasses.replace(photo, without=("colour",)))
+
+
+def test_every_denoiser(plain: Path, tmp_path: Path) -> None:
+    """The denoiser changes the picture alone; a set is not continued with another."""
+    render.run(make(tmp_path / "atrous", denoiser="atrous", views=2))
+    atrous = content(tmp_path / "atrous")
+    assert all(data == content(plain)[name] for name, data in atrous.items() if name.startswith(("depth", "normals")))
+    if denoise.choose("auto") == "oidn":
+        assert atrous["image/000000.png"] != content(plain)["image/000000.png"]
+        with pytest.raises(UserError, match="denoiser was oidn, now atrous"):
+            render.run(make(plain, denoiser="atrous"))
+
+
+def test_tones_of_photos(tmp_path: Path) -> None:
+    """Dark photos make dark rooms, on any number of workers, also in a set that is continued without the photos' rooms;
+    the labels stay."""
+    photos = tmp_path / "photos"
+    for k in range(3):
+        write_image(photos / f"{k}.png", np.random.default_rng(k).integers(0, 60, (48, 64, 3), dtype=np.uint8))
+    photo = make(tmp_path / "one", style="photo", views=4, tone_of=str(photos))
+    render.run(photo)
+    render.run(dataclasses.replace(photo, out=tmp_path / "two", workers=2))
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    (tmp_path / "two/image/000003.jpg").unlink()
+    render.run(dataclasses.replace(photo, out=tmp_path / "two"))
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert np.array(Image.open(tmp_path / "one/image/000000.jpg")).mean() < 70
+    with pytest.raises(UserError, match="it needs --style photo"):
+        render.run(make(tmp_path / "plain", tone_of=str(photos)))
+
+
+@pytest.mark.parametrize(("package", "said"), [("embreex", "Embree"), ("mitsuba", "Mitsuba 3")])
+def test_what_is_missing_is_named(package: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    with pytest.raises(UserError, match=f"{said}.*pip install {package}"):
+        render.run(make(tmp_path / "out"))
+
+
+def test_shell_is_where_it_was_built(tmp_path: Path) -> None:
+    """Floors and walls are planes: depth within 1e-4 m, normals within 0.1 degrees."""
+    pinhole, tested = render.nyu_camera(*SIZE), 0
+    for room_index in range(6):
+        room, poses = render.furnish(make(tmp_path), Stock(), room_index)
+        triangles = room.triangles()
+        up = np.array([0.0, 0.0, 1.0])
+        for pose in poses:
+            index, depth_m, normals = render.cast(triangles, pose, pinhole)
+            corners = triangles.corners[index]
+            on_floor = (triangles.label[index] == ID["floor"]) & (np.abs(corners[..., 2]) < 1e-9).all(-1)
+            rays = (pinhole.rays() * [1, -1, -1] @ pose.axes.T)[on_floor]
+            exact_m = -pose.position[2] / rays[:, 2]
+            np.testing.assert_allclose(depth_m[on_floor], exact_m, atol=1e-4)
+            angles = np.degrees(np.arccos(np.clip(normals[on_floor] @ pose.axes.T @ up, -1, 1)))
+            assert (angles < 0.1).all()
+            tested += on_floor.sum()
+    assert tested > 2000
 
 
 def test_resumed_is_undisturbed(plain: Path, tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 
 Rng = np.random.Generator
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+PHOTO_WIDTH = 640  # pixels of the photo that lens and sensor are those of
+TINT = np.array([1.0, 0.93, 1.03])  # what white balance leaves
+QUALITIES = (90, 97)  # of the JPEG, from and below; a shrunk photo shows little of its own
 
 
 def exposure_gain(linear: np.ndarray, key: float = 0.2) -> float:
@@ -68,9 +71,10 @@ def shoulder(linear: np.ndarray, start: float = 0.6) -> np.ndarray:
     return np.where(linear > start, start + room * (1 - np.exp(-over / room)), linear)
 
 
-def tone(linear: np.ndarray, contrast: float) -> np.ndarray:
-    """Linear -> display values in [0, 1]: shoulder, sRGB curve, an S-curve of that strength (0 = none)."""
-    x = srgb(shoulder(linear))
+def tone(linear: np.ndarray, contrast: float, black: float = 0.0, white: float = 1.0) -> np.ndarray:
+    """Linear -> display values in [0, 1]: shoulder, sRGB curve, cut at a black and a white level, an S-curve of that
+    strength (0 = none)."""
+    x = np.clip((srgb(shoulder(linear)) - black) / (white - black), 0, 1)
     return x + contrast * (x * x * (3 - 2 * x) - x)
 
 
@@ -85,11 +89,17 @@ def develop_plain(linear: np.ndarray) -> np.ndarray:
 
 
 def develop_photo(linear: np.ndarray, rng: Rng) -> tuple[np.ndarray, int]:
-    """Photo style: the whole camera. Returns (H, W, 3) uint8 and the JPEG quality to store it with."""
-    scale = linear.shape[1] / 640  # blur is in pixels of a 640 pixels wide photo
-    x = linear * exposure_gain(linear, key=0.2 * 2 ** float(np.clip(rng.normal(0, 0.3), -0.5, 0.6)))
-    x = x * white_balance_gains(x, rng.uniform(0.4, 0.95)) * np.exp(rng.normal(0, 0.03, 3))
+    """Photo style: the whole camera, of a photo 640 pixels wide that was shrunk to this size.
+
+    The ranges were chosen so that rooms look like the photos of `nyudv2:target` to EfficientNet's first layers
+    (`studies/domain_gap.py`). Returns (H, W, 3) uint8 and the JPEG quality to store it with.
+    """
+    scale = linear.shape[1] / PHOTO_WIDTH
+    x = linear * exposure_gain(linear, key=0.2 * 2 ** float(np.clip(rng.normal(0, 0.3), -0.6, 0.6)))
+    x = x * white_balance_gains(x, rng.uniform(0.45, 1.0)) * TINT * np.exp(rng.normal(0, 0.03, 3))
     x = vignette(x, rng.uniform(0.05, 0.35))
-    x = blur(x, rng.uniform(0.6, 1.4) * scale)
-    x = sensor_noise(np.minimum(x, 4.0), rng, electrons=rng.uniform(800, 6000), read=rng.uniform(0.001, 0.006))
-    return to_uint8(tone(x, rng.uniform(0.0, 0.5))), int(rng.integers(60, 96))
+    x = blur(x, rng.uniform(0.2, 0.8) * scale)
+    electrons, read = rng.uniform(800, 6000), rng.uniform(0.001, 0.006)
+    x = sensor_noise(np.minimum(x, 4.0), rng, electrons / scale**2, read * scale)  # shrinking averages noise
+    black, white = rng.uniform(0.07, 0.16), rng.uniform(0.9, 1.05)
+    return to_uint8(tone(x, rng.uniform(0.2, 0.75), black, white)), int(rng.integers(*QUALITIES))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import glob
 import importlib.util
 import os
@@ -10,17 +11,22 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Literal
 
 from umadapt.errors import UserError
 
 _MIN_LLVM = 17  # with LLVM 15 and 16 the process aborts
 _TIMEOUT_S = 60.0
-_HINT = "for the fast engine install LLVM 17 or newer (Debian, Ubuntu: apt install libllvm19)"
+_PACKAGE = "karellen-llvm-core"  # an LLVM by pip, for Linux on x86-64
+_SUPPORT = ("libunwind.so.1", "libc++abi.so.1", "libc++.so.1")  # of the package's LLVM; each needs those before it
+_HINT = f"for the fast engine type: pip install {_PACKAGE} (Linux on x86-64), else: apt install libllvm19"
 
 # A whole tiny render: an LLVM or a driver that loads may still abort while it compiles.
 _PROBE = """
-import sys, drjit, mitsuba as mi
+import ctypes, sys
+support = [ctypes.CDLL(path) for path in sys.argv[2:]]
+import drjit, mitsuba as mi
 mi.set_variant(sys.argv[1])
 drjit.set_thread_count(1)
 scene = mi.load_dict({"type": "scene", "a": {"type": "sphere"}, "b": {"type": "point"}, "c": {"type": "path"}})
@@ -38,9 +44,12 @@ class Engine:
     name: Literal["cuda", "llvm", "scalar"]
     variant: str
     library: str = ""
+    support: tuple[str, ...] = ()  # libraries that must be loaded before it, in this order
 
     def export(self) -> None:
-        """Put the library where Dr.Jit looks for it; child processes inherit it."""
+        """Load the support and put the library where Dr.Jit looks for it; child processes inherit the latter alone."""
+        for path in self.support:
+            ctypes.CDLL(path)  # not RTLD_GLOBAL: Mitsuba's exceptions would meet two unwinders and end the process
         if self.library:
             os.environ["DRJIT_LIBLLVM_PATH"] = self.library
 
@@ -49,24 +58,50 @@ SCALAR = Engine("scalar", "scalar_rgb")
 CUDA = Engine("cuda", "cuda_ad_rgb")
 
 
-def candidates() -> list[str]:
-    """LLVM libraries worth trying, newest first; the user's own DRJIT_LIBLLVM_PATH alone where it is set."""
+def _version(path: str) -> int:
+    """Of a libLLVM by its file name; 0 where that has none."""
+    found = re.search(r"libLLVM(?:-|\.so\.)(\d+)", path)
+    return int(found[1]) if found else 0
+
+
+def _packaged() -> Engine | None:
+    """With the LLVM of the pip package; None where that is absent, too old, or laid out otherwise (--target)."""
+    try:
+        listed = metadata.files(_PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return None
+    # Its links (libc++.so.1) are made at the next start of Python, its files (libc++.so.1.0) are there at once.
+    names = {name: os.path.realpath(file.locate()) for file in listed if ".so." in (name := file.name)}
+    there = {name: path for name, path in sorted(names.items()) if os.path.isfile(path)}
+    library = next((path for name, path in there.items() if _version(name) >= _MIN_LLVM), None)
+    if library is None:
+        return None
+    support = (next((path for name, path in there.items() if name.startswith(soname)), None) for soname in _SUPPORT)
+    return Engine("llvm", "llvm_ad_rgb", library, tuple(path for path in support if path))
+
+
+def candidates() -> list[Engine]:
+    """Engines with an LLVM worth trying: the user's own DRJIT_LIBLLVM_PATH alone where it is set, else the pip package,
+    then the system's libraries, newest first."""
+    packaged = _packaged()
     own = os.environ.get("DRJIT_LIBLLVM_PATH")
     if own:
-        return [own]
+        if packaged and os.path.realpath(own) == packaged.library:
+            return [packaged]
+        return [Engine("llvm", "llvm_ad_rgb", own)]
     found: dict[str, int] = {}
     for pattern in ("/usr/lib/*/libLLVM*.so*", "/usr/lib/llvm-*/lib/libLLVM*.so*", "/usr/lib64/libLLVM*.so*"):
         for path in sorted(glob.glob(pattern)):
-            version = re.search(r"libLLVM(?:-|\.so\.)(\d+)", path)
-            if version and int(version[1]) >= _MIN_LLVM:
-                found.setdefault(os.path.realpath(path), int(version[1]))
-    return sorted(found, key=lambda path: (-found[path], path))
+            if _version(path) >= _MIN_LLVM:
+                found.setdefault(os.path.realpath(path), _version(path))
+    newest_first = sorted(found, key=lambda path: (-found[path], path))
+    return [*([packaged] if packaged else []), *(Engine("llvm", "llvm_ad_rgb", path) for path in newest_first)]
 
 
 def probe(engine: Engine) -> str:
     """Render a few pixels with that engine in a process of its own. Returns "" where it works, else the reason."""
     environment = {**os.environ, **({"DRJIT_LIBLLVM_PATH": engine.library} if engine.library else {})}
-    command = [sys.executable, "-c", _PROBE, engine.variant]
+    command = [sys.executable, "-c", _PROBE, engine.variant, *engine.support]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -107,7 +142,7 @@ def choose(wanted: Literal["auto", "cuda", "llvm", "scalar"]) -> tuple[Engine, s
             return found, ""
         if wanted == "cuda":
             raise UserError(f"--engine cuda does not work here ({problem}); type --engine auto")
-    found, problem = _first([Engine("llvm", "llvm_ad_rgb", library) for library in candidates()])
+    found, problem = _first(candidates())
     if found:
         return found, ""
     problem = problem or f"no LLVM {_MIN_LLVM} or newer was found"

@@ -15,9 +15,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +30,20 @@ from umadapt.config_data import Render
 from umadapt.data.files import sweep
 from umadapt.data.folder import write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
-from umadapt.scenes import camera, denoise, engine, tracer
+from umadapt.scenes import camera, denoise, engine, tone, tracer
 from umadapt.scenes.classes import IGNORE, NYU40
 from umadapt.scenes.interior.layout import Room
 from umadapt.scenes.interior.rooms import draw_kind, draw_room
 from umadapt.scenes.interior.stock import Stock
-from umadapt.scenes.labels import Pose, Triangles, cast
+from umadapt.scenes.labels import Pose, Triangles, cast, require_embree
+from umadapt.scenes.style import LIGHTS
 from umadapt.scenes.sweethome.catalogue import Catalogue, default_folder
 from umadapt.scenes.views import draw_views, nyu_camera
 
-GENERATOR = 2  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
+GENERATOR = 3  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
 MAX_DEPTH_M = 10.0
 _ROOM_TRIES = 50
+PILOT_ROOMS, PILOT_SIZE = 32, (90, 120)  # whose tones stand for those of the set
 LEAVE_OUT = ("textures", "light", "sensor", "poses")
 
 
@@ -49,11 +52,19 @@ def run(config: Render) -> int:
     unknown = sorted(set(config.without) - set(LEAVE_OUT))
     if unknown:
         raise UserError(f"--without names {', '.join(unknown)}; there are {', '.join(LEAVE_OUT)}")
+    if config.tone_of and (config.style != "photo" or "sensor" in config.without):
+        raise UserError("--tone-of gives a camera the tones of photos; it needs --style photo, with its sensor")
     catalogue = open_catalogue(config.furniture)
+    require_embree()
+    config = resolved(config)
     chosen, remark = engine.choose(config.engine)
     engines = {name for names in ranks.gather([chosen.name]) for name in names}
+    wanted = settings(config, catalogue)
     with ranks.first():
-        _describe(config, engines, catalogue)
+        engines |= _check_stored(config, wanted)
+        curve = _tone(config, chosen, wanted["tone_of"])
+        if not ranks.rank():
+            _describe(config, wanted, engines, catalogue, curve)
     for task in ("image", "depth", "normals", "seg"):
         sweep(config.out / task)
     if remark and not ranks.rank():
@@ -61,13 +72,19 @@ def run(config: Render) -> int:
     jobs = _jobs(own_rooms(config))
     missing = sum(len(views) for _, views in jobs)
     if jobs:
-        _render_all(config, chosen, jobs, missing)
+        _render_all(config, chosen, curve, jobs, missing)
     missing = sum(ranks.gather(missing))
     share = sum(len(views) for _, views in _rooms(config))
     skipped = f" ({share - missing} were there already)" if missing < share else ""
     part = f" of {total_views(config)}, shard {'/'.join(map(str, config.shard))}" if config.shard[1] > 1 else ""
     print(f"{config.out}: {share} views{part}{skipped}, engine {'+'.join(sorted(engines))}")
     return 0
+
+
+def resolved(config: Render) -> Render:
+    """The denoiser that is there, and its samples where none are asked for."""
+    denoiser = denoise.choose(config.denoiser)
+    return replace(config, denoiser=denoiser, spp=config.spp or denoise.samples(denoiser, config.size[1]))
 
 
 def total_views(config: Render) -> int:
@@ -96,35 +113,68 @@ def settings(config: Render, catalogue: Catalogue | None) -> dict[str, Any]:
         "seed": config.seed,
         "size": list(config.size),
         "spp": config.spp,
+        "denoiser": config.denoiser,
         "views_per_room": views_a_room(config),
         "furniture": catalogue.digest if catalogue else "none",
         "clutter": config.clutter,
         "without": sorted(config.without),
+        "tone_of": tone.photo_percentiles(config.tone_of) if config.tone_of else None,
     }
 
 
-def _describe(config: Render, engines: set[str], catalogue: Catalogue | None) -> None:
-    """Write dataset.json, or check that the one there belongs to the same settings."""
-    path, wanted = config.out / "dataset.json", settings(config, catalogue)
-    if path.exists():
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))["render"]
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise UserError(f"{path} was not written by `umadapt render`; give another folder to write to") from error
-        differences = [f"{k} was {stored.get(k)}, now {v}" for k, v in wanted.items() if stored.get(k) != v]
-        if differences:
-            raise UserError(
-                f"{config.out} was begun with other settings: {'; '.join(differences)}\n"
-                "type the same settings to continue it, or give another folder"
-            )
-        engines = engines | set(stored["engine"].split("+"))
-    elif (config.out / "image").exists():
-        raise UserError(f"{config.out} has images but no dataset.json; give another folder to write to")
-    if ranks.rank():
-        return
+def _stored(config: Render) -> dict[str, Any] | None:
+    """The entry "render" of dataset.json; None where there is no such file yet."""
+    path = config.out / "dataset.json"
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["render"]
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise UserError(f"{path} was not written by `umadapt render`; give another folder to write to") from error
+
+
+def _check_stored(config: Render, wanted: dict[str, Any]) -> set[str]:
+    """Refuse to continue a set with other settings. Returns the engines that have rendered it so far."""
+    stored = _stored(config)
+    if stored is None:
+        if (config.out / "image").exists():
+            raise UserError(f"{config.out} has images but no dataset.json; give another folder to write to")
+        return set()
+    differences = [f"{k} was {stored.get(k)}, now {v}" for k, v in wanted.items() if stored.get(k) != v]
+    if differences:
+        raise UserError(
+            f"{config.out} was begun with other settings: {'; '.join(differences)}\n"
+            "type the same settings to continue it, or give another folder"
+        )
+    return set(stored["engine"].split("+"))
+
+
+def _tone(config: Render, chosen: engine.Engine, photos: tone.Percentiles | None) -> tone.ToneCurve | None:
+    """The curve that gives the rooms the tones of the photos: from dataset.json, else from the first views rendered
+    small. None without --tone-of."""
+    if photos is None:
+        return None
+    stored = _stored(config)
+    if stored is not None:
+        return tone.ToneCurve(stored["tone_curve"]["rooms"], photos)
+    small = replace(config, size=PILOT_SIZE)
+    jobs = [(room, [views[0]]) for room, views in _rooms(replace(config, shard=(1, 1)))[:PILOT_ROOMS]]
+    with _workers(small, chosen, len(jobs)) as pool:
+        counts = sum(pool.map(_pilot_room, *zip(*[(small, room, views[0]) for room, views in jobs], strict=True)))
+    return tone.ToneCurve(tone.percentiles(np.asarray(counts)), photos)
+
+
+def _describe(
+    config: Render,
+    wanted: dict[str, Any],
+    engines: set[str],
+    catalogue: Catalogue | None,
+    curve: tone.ToneCurve | None,
+) -> None:
+    """Write dataset.json."""
     pinhole = nyu_camera(*config.size)
     write_json(
-        path,
+        config.out / "dataset.json",
         {
             "name": f"rooms-{config.style}-{config.seed}",
             "license": "CC-BY-3.0" if catalogue else "CC0-1.0",
@@ -139,10 +189,17 @@ def _describe(config: Render, engines: set[str], catalogue: Catalogue | None) ->
             "render": {
                 **wanted,
                 "engine": "+".join(sorted(engines)),
-                "mitsuba": importlib.metadata.version("mitsuba"),
+                "versions": versions(config),
+                **({"tone_curve": asdict(curve)} if curve else {}),
             },
         },
     )
+
+
+def versions(config: Render) -> dict[str, str]:
+    """The packages whose version decides what the files are, to the byte."""
+    names = ["mitsuba", "embreex", "numpy", "pillow", *(["pyoidn"] if config.denoiser == "oidn" else [])]
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def image_path(config: Render, view: int) -> Path:
@@ -176,18 +233,15 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _render_all(config: Render, chosen: engine.Engine, jobs: list[tuple[int, list[int]]], missing: int) -> None:
-    workers = min(config.workers or max(1, _cores() // ranks.local_size()), len(jobs))
+@contextlib.contextmanager
+def _workers(config: Render, chosen: engine.Engine, jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool of worker processes for so many jobs."""
+    workers = min(config.workers or max(1, _cores() // ranks.local_size()), jobs)
     context = multiprocessing.get_context("spawn")  # forked copies of Mitsuba's threads would hang
     stop = context.Event()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (config, chosen, stop))
-    progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=True if ranks.rank() else None)
     try:
-        waiting: set[Future[int]] = {pool.submit(_render_room, config, room, views) for room, views in jobs}
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                progress.update(future.result())
+        yield pool
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process died, perhaps for want of memory; what is finished is kept:\n"
@@ -196,19 +250,42 @@ def _render_all(config: Render, chosen: engine.Engine, jobs: list[tuple[int, lis
     finally:
         stop.set()  # on an error or Ctrl-C the workers finish the view in hand, no more
         pool.shutdown(wait=True, cancel_futures=True)
-        progress.close()
+
+
+def _render_all(
+    config: Render,
+    chosen: engine.Engine,
+    curve: tone.ToneCurve | None,
+    jobs: list[tuple[int, list[int]]],
+    missing: int,
+) -> None:
+    progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=True if ranks.rank() else None)
+    with progress, _workers(config, chosen, len(jobs)) as pool:
+        waiting: set[Future[int]] = {pool.submit(render_room, config, curve, room, views) for room, views in jobs}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                progress.update(future.result())
 
 
 _stop: Any = None  # multiprocessing.Event of this worker process
-_stock = Stock()  # furniture of this worker process
+_stock = Stock()  # furniture of this process
+
+
+def prepare(config: Render, chosen: engine.Engine) -> None:
+    """Make this process ready for `render_room`."""
+    global _stock
+    _stock = Stock(open_catalogue(config.furniture))
+    tracer.start(chosen)
+    denoise.start()
 
 
 def _start_worker(config: Render, chosen: engine.Engine, stop: Any) -> None:
-    global _stop, _stock
-    _stop, _stock = stop, Stock(open_catalogue(config.furniture))
+    global _stop
+    _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    tracer.start(chosen)
+    prepare(config, chosen)
 
 
 def _end_with_parent() -> None:
@@ -226,47 +303,93 @@ def furnish(config: Render, stock: Stock, room_index: int) -> tuple[Room, list[P
     for attempt in range(_ROOM_TRIES):
         rng = np.random.default_rng((config.seed, room_index, attempt))
         room = draw_room(rng, stock, config.clutter, kind)
+        if not any(part.material in LIGHTS for part in room.parts):
+            continue
         poses = draw_views(rng, room, pinhole, count, like_nyu="poses" not in config.without)
         if len(poses) == count:
             return room, poses
     raise UserError(f"no room with {count} good views was found in {_ROOM_TRIES} tries; ask for fewer views a room")
 
 
-def _render_room(config: Render, room_index: int, views: list[int]) -> int:
-    try:
-        room, poses = furnish(config, _stock, room_index)
-        triangles = room.triangles()
-        traced = tracer.build(room, config.style, (config.seed, room_index, 1 << 20), frozenset(config.without))
+def render_room(config: Render, curve: tone.ToneCurve | None, room_index: int, views: list[int]) -> int:
+    """Write those views of a room, in a process that is prepared. Returns how many, fewer after a stop."""
+    with _noting(room_index, views):
+        scene = _build(config, room_index)
         for count, view in enumerate(views):
             if _stop is not None and _stop.is_set():
                 return count
-            _render_view(config, room, triangles, traced, poses[view % views_a_room(config)], view)
+            _write_view(config, curve, scene, view)
+    return len(views)
+
+
+def _pilot_room(config: Render, room_index: int, view: int) -> np.ndarray:
+    """How often each value of each channel (3, 256) stands in the image of a view."""
+    with _noting(room_index, [view]):
+        scene = _build(config, room_index)
+        labels = cast(scene.triangles, scene.pose(view), nyu_camera(*config.size))
+        return tone.histogram(_develop(config, _linear(config, scene, view, *labels), view)[0])
+
+
+@contextlib.contextmanager
+def _noting(room_index: int, views: list[int]) -> Iterator[None]:
+    """Say in an error which room was being rendered."""
+    try:
+        yield
     except Exception as error:
         with contextlib.suppress(AttributeError):
             error.add_note(f"while rendering room {room_index}, views {views}")
         raise
-    return len(views)
 
 
-def _render_view(
-    config: Render, room: Room, triangles: Triangles, traced: tracer.Traced, pose: Pose, view: int
-) -> None:
+@dataclass(frozen=True)
+class Scene:
+    """A room ready to be rendered."""
+
+    room: Room
+    poses: list[Pose]
+    triangles: Triangles
+    traced: tracer.Traced
+
+    def pose(self, view: int) -> Pose:
+        """Of a view of the set."""
+        return self.poses[view % len(self.poses)]
+
+
+def _build(config: Render, room_index: int) -> Scene:
+    room, poses = furnish(config, _stock, room_index)
+    traced = tracer.build(room, config.style, (config.seed, room_index, 1 << 20), frozenset(config.without))
+    return Scene(room, poses, room.triangles(), traced)
+
+
+def _linear(
+    config: Render, scene: Scene, view: int, index: np.ndarray, depth_m: np.ndarray, normals: np.ndarray
+) -> np.ndarray:
+    """(H, W, 3) linear radiance of a view without its noise; the labels guide the filter."""
     pinhole = nyu_camera(*config.size)
-    index, depth_m, normals = cast(triangles, pose, pinhole)
-    seed = np.random.SeedSequence((config.seed, view))
-    color, albedo = tracer.render(traced, pose, pinhole, config.spp, int(seed.generate_state(1)[0]))
+    seed = int(np.random.SeedSequence((config.seed, view)).generate_state(1)[0])
+    rendered = tracer.render(scene.traced, scene.pose(view), pinhole, config.spp, seed)
+    if config.denoiser == "oidn":
+        return denoise.oidn(rendered.color, rendered.albedo, rendered.normals)
     points = pinhole.rays() * depth_m[..., None] * [1.0, -1.0, -1.0]  # (H, W, 3), in the frame of the normals
     shining, clear = (
-        np.array([part.material in names for part in room.parts])[triangles.part[index]]
-        for names in (traced.shining, traced.clear)
+        np.array([part.material in names for part in scene.room.parts])[scene.triangles.part[index]]
+        for names in (scene.traced.shining, scene.traced.clear)
     )
-    linear = denoise.denoise(color, albedo, points, normals, shining, clear)
+    return denoise.atrous(rendered.color, rendered.albedo, points, normals, shining, clear)
+
+
+def _develop(config: Render, linear: np.ndarray, view: int) -> tuple[np.ndarray, int]:
+    """(H, W, 3) uint8 and the JPEG quality to store it with; the plain camera's images are stored without loss."""
+    if config.style == "photo" and "sensor" not in config.without:
+        return camera.develop_photo(linear, np.random.default_rng((config.seed, view, 2)))
+    return camera.develop_plain(linear), camera.QUALITIES[1]
+
+
+def _write_view(config: Render, curve: tone.ToneCurve | None, scene: Scene, view: int) -> None:
+    index, depth_m, normals = cast(scene.triangles, scene.pose(view), nyu_camera(*config.size))
+    image, quality = _develop(config, _linear(config, scene, view, index, depth_m, normals), view)
     name = f"{view:06d}.png"
     write_depth(config.out / "depth" / name, np.where(depth_m <= MAX_DEPTH_M, depth_m, 0.0))
     write_normals(config.out / "normals" / name, normals)
-    write_seg(config.out / "seg" / name, triangles.label[index].astype(np.uint8))
-    if config.style == "photo" and "sensor" not in config.without:
-        image, quality = camera.develop_photo(linear, np.random.default_rng((config.seed, view, 2)))
-        write_image(image_path(config, view), image, quality)
-    else:
-        write_image(image_path(config, view), camera.develop_plain(linear))
+    write_seg(config.out / "seg" / name, scene.triangles.label[index].astype(np.uint8))
+    write_image(image_path(config, view), image if curve is None else curve(image), quality)

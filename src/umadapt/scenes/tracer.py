@@ -19,6 +19,7 @@ from umadapt.scenes.style import LIGHTS, Style, surfaces
 
 OUTLIER = 50.0  # radiance is cut off at this multiple of its 98th percentile
 PATH_DEPTH = 4  # edges of a path, the one from the camera included
+GUIDE_SAMPLES = 8  # of albedo and normals, a pixel; a twentieth of what as many paths cost
 
 
 def _mitsuba() -> Any:
@@ -181,22 +182,32 @@ def sensor(pose: Pose, camera: Pinhole, sampler: dict[str, Any] | None = None) -
     )
 
 
-def render(traced: Traced, pose: Pose, camera: Pinhole, spp: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Linear radiance (H, W, 3) of a view and the diffuse albedo (H, W, 3) averaged over the same samples."""
+@dataclass(frozen=True)
+class Rendered:
+    """A view: linear radiance and, averaged over samples of the same pixels, diffuse albedo in [0, 1] and normals in
+    the world frame; (H, W, 3) float32 each."""
+
+    color: np.ndarray
+    albedo: np.ndarray
+    normals: np.ndarray
+
+
+def render(traced: Traced, pose: Pose, camera: Pinhole, spp: int, seed: int) -> Rendered:
+    """Trace a view once; its albedo and normals are those of the first hits of a second, cheap set of rays."""
     mi = _mitsuba()
 
-    # Two renders, because one AOV integrator around the path tracer costs two to four times as much. With the same seed
-    # they sample the same points of the pixels. The scalar engine is slow at the second: two samples must do.
-    integrators = {
-        "radiance": ({"type": "path", "max_depth": PATH_DEPTH}, spp),
-        "albedo": ({"type": "aov", "aovs": "albedo:albedo"}, min(spp, 2) if mi.variant() == "scalar_rgb" else spp),
-    }
-    view, images = sensor(pose, camera), []
-    for integrator, samples in integrators.values():
+    view = sensor(pose, camera)
+
+    def trace(integrator: dict[str, Any], samples: int) -> np.ndarray:
         image = mi.render(traced.scene, sensor=view, integrator=mi.load_dict(integrator), spp=samples, seed=seed)
-        images.append(np.asarray(image, dtype=np.float64).reshape(camera.height, camera.width, -1)[..., -3:])
+        image = np.asarray(image, dtype=np.float32).reshape(camera.height, camera.width, -1)
+        return np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0)
+
+    color = trace({"type": "path", "max_depth": PATH_DEPTH}, spp)[..., :3]
+    # An AOV integrator around the path tracer would cost twice as much. The scalar engine is slow at this, too.
+    samples = 2 if mi.variant() == "scalar_rgb" else max(spp, GUIDE_SAMPLES)
+    guides = trace({"type": "aov", "aovs": "albedo:albedo,normals:sh_normal"}, samples)[..., -6:]
     # A path through a smooth reflection may weigh millions, and one such sample would be the picture's exposure.
-    color, albedo = (np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0) for image in images)
     color = np.clip(color, 0.0, OUTLIER * max(float(np.quantile(color, 0.98)), 1e-6))
     # Mitsuba takes a glossy surface's value at normal incidence for its albedo: its highlight, when seen head-on.
-    return color, np.clip(albedo, 0.0, 1.0)
+    return Rendered(color, np.clip(guides[..., :3], 0.0, 1.0), guides[..., 3:])

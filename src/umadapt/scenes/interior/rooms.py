@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from umadapt.scenes.classes import ID
@@ -81,10 +83,12 @@ def _lamps(home: Home, plan: Kind) -> None:
         extra = home.item("ceiling_lamp")
         x, y = home.uniform(0.3, 0.7) * room.width, home.uniform(0.3, 0.7) * room.depth
         room.place(extra, (x, y), 0.0, room.height - extra.size[2] - 0.001)
-    if not hung:  # where a beam or another lamp is in the way: a room without a lamp would be dark by night
-        for share in (0.25, 0.75, 0.4, 0.6):
-            lamp = _disc(home.uniform(0.08, 0.16))
-            room.place(lamp, (share * room.width, 0.5 * room.depth), 0.0, room.height - lamp.size[2] - 0.001)
+    if not hung:  # where beams, cupboards or another lamp are in the way: a room without a lamp would be black by night
+        lamp = _disc(home.uniform(0.08, 0.16))
+        for x, y in itertools.product((0.5, 0.25, 0.75, 0.4, 0.6), repeat=2):
+            centre = (x * room.width, y * room.depth)
+            if room.place(lamp, centre, 0.0, room.height - lamp.size[2] - 0.001, ignore_reserved=True):
+                break
 
 
 def _disc(r: float) -> Item:

