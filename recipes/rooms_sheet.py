@@ -1,31 +1,35 @@
-"""Views of a rendered set as one small picture, six in a row, one view a room, spread evenly over the set.
+"""Views of rendered sets as one small picture, spread evenly over each; several sets stand side by side, view by view.
 
-python recipes/rooms_sheet.py docs/rooms.jpg ROOMS [COUNT]
+python recipes/rooms_sheet.py OUT.jpg COUNT ROOMS [ROOMS ...]
 """
 
 from __future__ import annotations
 
 import sys
-
-import numpy as np
+from pathlib import Path
 
 from umadapt.data.folder import Folder, write_image
-from umadapt.viz import thumbnail_photo
+from umadapt.viz import contact_sheet, thumbnail_photo
 
 COLUMNS, WIDTH = 6, 200
 
 
-def main(out: str, address: str, count: int = 30) -> None:
+def main(out: str, count: int, addresses: list[str]) -> None:
     """Write the sheet."""
-    folder = Folder(address)
-    chosen = [folder.ids[round((k + 0.5) * len(folder.ids) / count)] for k in range(count)]
-    tiles = [thumbnail_photo(folder.read_image(name), WIDTH) for name in chosen]
-    height = min(tile.shape[0] for tile in tiles)
-    rows = [np.hstack([tile[:height] for tile in tiles[k : k + COLUMNS]]) for k in range(0, count, COLUMNS)]
-    write_image(out, np.vstack([row for row in rows if row.shape == rows[0].shape]), 85)
+    folders = [Folder(address) for address in addresses]
+    tiles = [
+        thumbnail_photo(folder.read_image(folder.ids[round((k + 0.5) * len(folder.ids) / count)]), WIDTH)
+        for k in range(count)
+        for folder in folders
+    ]
+    columns = COLUMNS // len(folders) * len(folders)
+    rows = [tiles[k : k + columns] for k in range(0, len(tiles), columns)]
+    titles = [Path(address).name for address in addresses] * (columns // len(folders)) if len(folders) > 1 else None
+    height = max(tile.shape[0] for tile in tiles)
+    write_image(Path(out), contact_sheet(rows, titles, tile=(height, WIDTH)), 85)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 4):
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2], *(int(n) for n in sys.argv[3:]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])

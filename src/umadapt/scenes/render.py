@@ -314,7 +314,7 @@ def furnish(config: Render, stock: Stock, room_index: int) -> tuple[Room, list[P
 def render_room(config: Render, curve: tone.ToneCurve | None, room_index: int, views: list[int]) -> int:
     """Write those views of a room, in a process that is prepared. Returns how many, fewer after a stop."""
     with _noting(room_index, views):
-        scene = _build(config, room_index)
+        scene = build_scene(config, room_index)
         for count, view in enumerate(views):
             if _stop is not None and _stop.is_set():
                 return count
@@ -325,9 +325,9 @@ def render_room(config: Render, curve: tone.ToneCurve | None, room_index: int, v
 def _pilot_room(config: Render, room_index: int, view: int) -> np.ndarray:
     """How often each value of each channel (3, 256) stands in the image of a view."""
     with _noting(room_index, [view]):
-        scene = _build(config, room_index)
+        scene = build_scene(config, room_index)
         labels = cast(scene.triangles, scene.pose(view), nyu_camera(*config.size))
-        return tone.histogram(_develop(config, _linear(config, scene, view, *labels), view)[0])
+        return tone.histogram(_develop(config, linear_view(config, scene, view, *labels), view)[0])
 
 
 @contextlib.contextmanager
@@ -355,13 +355,14 @@ class Scene:
         return self.poses[view % len(self.poses)]
 
 
-def _build(config: Render, room_index: int) -> Scene:
+def build_scene(config: Render, room_index: int) -> Scene:
+    """The room of that index, in a process that is prepared."""
     room, poses = furnish(config, _stock, room_index)
     traced = tracer.build(room, config.style, (config.seed, room_index, 1 << 20), frozenset(config.without))
     return Scene(room, poses, room.triangles(), traced)
 
 
-def _linear(
+def linear_view(
     config: Render, scene: Scene, view: int, index: np.ndarray, depth_m: np.ndarray, normals: np.ndarray
 ) -> np.ndarray:
     """(H, W, 3) linear radiance of a view without its noise; the labels guide the filter."""
@@ -387,7 +388,7 @@ def _develop(config: Render, linear: np.ndarray, view: int) -> tuple[np.ndarray,
 
 def _write_view(config: Render, curve: tone.ToneCurve | None, scene: Scene, view: int) -> None:
     index, depth_m, normals = cast(scene.triangles, scene.pose(view), nyu_camera(*config.size))
-    image, quality = _develop(config, _linear(config, scene, view, index, depth_m, normals), view)
+    image, quality = _develop(config, linear_view(config, scene, view, index, depth_m, normals), view)
     name = f"{view:06d}.png"
     write_depth(config.out / "depth" / name, np.where(depth_m <= MAX_DEPTH_M, depth_m, 0.0))
     write_normals(config.out / "normals" / name, normals)
