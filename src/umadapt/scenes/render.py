@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +159,10 @@ def _tone(config: Render, chosen: engine.Engine, photos: tone.Percentiles | None
     if stored is not None:
         return tone.ToneCurve(stored["tone_curve"]["rooms"], photos)
     small = replace(config, size=PILOT_SIZE)
-    jobs = [(room, [views[0]]) for room, views in _rooms(replace(config, shard=(1, 1)))[:PILOT_ROOMS]]
-    with _workers(small, chosen, len(jobs)) as pool:
-        counts = sum(pool.map(_pilot_room, *zip(*[(small, room, views[0]) for room, views in jobs], strict=True)))
-    return tone.ToneCurve(tone.percentiles(np.asarray(counts)), photos)
+    first = _rooms(replace(config, shard=(1, 1)))[:PILOT_ROOMS]
+    with _workers(small, chosen, len(first)) as pool:
+        counts = list(pool.map(partial(_pilot_room, small), *zip(*first, strict=True)))
+    return tone.ToneCurve(tone.percentiles(np.sum(counts, axis=0)), photos)
 
 
 def _describe(
@@ -322,8 +323,9 @@ def render_room(config: Render, curve: tone.ToneCurve | None, room_index: int, v
     return len(views)
 
 
-def _pilot_room(config: Render, room_index: int, view: int) -> np.ndarray:
-    """How often each value of each channel (3, 256) stands in the image of a view."""
+def _pilot_room(config: Render, room_index: int, views: range) -> np.ndarray:
+    """How often each value of each channel (3, 256) stands in the image of a room's first view."""
+    view = views[0]
     with _noting(room_index, [view]):
         scene = build_scene(config, room_index)
         labels = cast(scene.triangles, scene.pose(view), nyu_camera(*config.size))
