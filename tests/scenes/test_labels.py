@@ -85,3 +85,19 @@ def test_agrees_with_brute_force(two_sided: bool) -> None:
     np.testing.assert_allclose(depth_m.ravel()[same], t.min(1)[same], rtol=1e-6)
     facing = (normals.reshape(-1, 3)[same] * (CAMERA.rays().reshape(-1, 3)[same] * [1, -1, -1])).sum(-1)
     assert (facing < 0).all()
+
+
+def test_the_back_of_a_wall_is_not_seen() -> None:
+    """A box on a wall, seen from inside the box: the wall shines through, though its plane is the box's own."""
+    pose = look(np.zeros(3), yaw_deg=0, pitch_deg=0, roll_deg=0)
+    wall, back = plane(np.array([0.0, 2.0, 0.0]), np.array([0.0, -1.0, 0.0])), np.array([0.0, 1.0, 0.0])
+    side = plane(np.array([0.0, 2.0, 0.0]), back, half_m=1.0)
+    nearer = plane(np.array([0.0, 1.5, 0.0]), back, half_m=1.0)
+    both = triangles(np.concatenate([side.corners, nearer.corners, wall.corners]))
+    index, depth_m, _ = cast(both, pose, CAMERA)
+    assert (index >= 4).all()
+    np.testing.assert_allclose(depth_m, 2.0, rtol=1e-12)
+    index, depth_m, normals = cast(nearer, pose, CAMERA)  # nothing else
+    assert (index == -1).all()
+    assert np.isinf(depth_m).all()
+    assert not normals.any()

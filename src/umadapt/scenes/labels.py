@@ -120,8 +120,10 @@ def cast(triangles: Triangles, pose: Pose, camera: Pinhole) -> tuple[np.ndarray,
     hidden = (index >= 0) & ~triangles.two_sided[index] & (np.einsum("nk,nk->n", normal, rays) >= 0)
     if hidden.any():  # the inside of something closed, which is not seen: look again, at what faces the camera alone
         front = triangles.seen_from(pose.position, rays[hidden])
-        again = triangles.take(front).first_hit(pose.position, rays[hidden])
-        index[hidden] = np.where(again >= 0, front[again], -1)
+        index[hidden] = -1
+        if len(front):
+            again = triangles.take(front).first_hit(pose.position, rays[hidden])
+            index[hidden] = np.where(again >= 0, front[again], -1)
         normal, depth_m = _plane(triangles, index, pose, rays)
     normal *= -np.sign(np.einsum("nk,nk->n", normal, rays))[:, None]
     shape = (camera.height, camera.width)
@@ -137,5 +139,6 @@ def _plane(triangles: Triangles, index: np.ndarray, pose: Pose, rays: np.ndarray
     n = np.cross(b - a, c - a)
     normal[hit] = n / np.linalg.norm(n, axis=1, keepdims=True)
     slope = np.einsum("nk,nk->n", normal[hit], rays[hit])
-    way[hit] = np.einsum("nk,nk->n", normal[hit], a - pose.position) / slope
+    with np.errstate(divide="ignore", invalid="ignore"):  # seen edge-on to the last bit: nowhere
+        way[hit] = np.nan_to_num(np.einsum("nk,nk->n", normal[hit], a - pose.position) / slope, nan=np.inf)
     return normal, way

@@ -394,5 +394,6 @@ def _write_view(config: Render, curve: tone.ToneCurve | None, scene: Scene, view
     name = f"{view:06d}.png"
     write_depth(config.out / "depth" / name, np.where(depth_m <= MAX_DEPTH_M, depth_m, 0.0))
     write_normals(config.out / "normals" / name, normals)
-    write_seg(config.out / "seg" / name, scene.triangles.label[index].astype(np.uint8))
+    label = np.where(index >= 0, scene.triangles.label[index], IGNORE)
+    write_seg(config.out / "seg" / name, label.astype(np.uint8))
     write_image(image_path(config, view), image if curve is None else curve(image), quality)
