@@ -19,6 +19,7 @@ from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.labels import Pinhole, cast
 from umadapt.scenes.render import furnish
 from umadapt.scenes.shapes import rotation
+from umadapt.scenes.style import LIGHTS
 from umadapt.scenes.views import look, nyu_camera
 
 SIGNATURE = {
@@ -105,6 +106,7 @@ def test_rooms_hold(seed: int, kind: str) -> None:
     size = np.array([room.width, room.depth, room.height])
     points = np.concatenate([part.vertices for part in room.parts])
     assert np.isfinite(points).all()
+    assert any(part.material in LIGHTS for part in room.parts)
     assert (points[:, 2] >= -1e-6).all()
     assert (points[:, :2] >= -3.0).all()  # rooms behind doors lie outside
     assert (points[:, :2] <= size[:2] + 3.0).all()
