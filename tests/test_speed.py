@@ -130,7 +130,7 @@ def test_bf16_is_taken_in_networks_alone(model: UMAdapt) -> None:
     def run(images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         features = model.encode(images, "target")
         maps = model.decode(features)
-        return features, {"contour": model.contour(features), **maps, **model.cross(maps)}
+        return features["res5"], {"contour": model.contour(features["res5"]), **maps, **model.cross(maps)}
 
     features, maps = speed.in_precision(run, "bf16", CPU)(images)
     assert features.dtype == torch.bfloat16

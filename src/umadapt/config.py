@@ -33,6 +33,7 @@ class ModelSpec:
     ignore: int = 255
     depth_scale_m: float = 10.0  # network units of depth: metres / depth_scale_m
     depth_head: Literal["softplus", "relu"] = "softplus"
+    decoder: Literal["fcrn", "skip"] = "fcrn"
     width: float = 1.0
     transfer_width: float = 1.0
     pseudo_softmax: float = 0.5  # share of real tuples whose label maps look like softmax outputs
@@ -74,7 +75,8 @@ class Train:
     backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
     weights: str = "imagenet"  # imagenet (downloaded), none (random), or a .safetensors file
     size: Size = (228, 304)  # network input in pixels, height x width
-    width: float = 1.0  # width factor of the decoders; 1 = the paper's
+    decoder: Literal["fcrn", "skip"] = "fcrn"  # the paper's; or one that joins features of strides 4 to 32
+    width: float = 1.0  # width factor of the decoders; 1 = the paper's, or skip's own
     transfer_width: float = 1.0  # width factor of the transfer nets; 1 = the paper's
     depth_scale_m: float = 10.0  # metres of one network unit of depth (10 indoors, 80 outdoors)
     depth_head: Literal["softplus", "relu"] = "softplus"  # last non-linearity of depth

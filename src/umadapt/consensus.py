@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.errors import UserError
+from umadapt.nets.encoder import Features
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import excess
 
-See = Callable[[Tensor], Tensor]  # images (B, 3, H, W) to Res-5c features
+See = Callable[[Tensor], Features]  # images (B, 3, H, W) to what decoders read
 Shares = dict[str, dict[str, float]]  # witness -> task -> its share of the merged prediction
 
 ZOOM = 4 / 3  # the larger copy; at 5/3 depth is far off already

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from umadapt.loop import Batch, Loss
+from umadapt.nets.encoder import Features
 from umadapt.nets.gradient import keep_probability, mask_gradient
 from umadapt.nets.model import Maps, UMAdapt
 
 
-def distillation(model: UMAdapt, features: Tensor, batch: Batch, task: str, alpha: float) -> Loss:
+def distillation(model: UMAdapt, features: Features, batch: Batch, task: str, alpha: float) -> Loss:
     """L_dist of one task: L_t(Y^, Y) + alpha L_t(N->t(O^), Y). Algorithm 1, lines 3 and 4.
 
     A task without a transfer net (normals indoors) has the direct term alone, and so has every task at alpha = 0.
@@ -19,7 +19,7 @@ def distillation(model: UMAdapt, features: Tensor, batch: Batch, task: str, alph
     and no step is taken, because Adam would go on by its momentum.
 
     Args:
-        features: Res-5c features (B, C, h, w) of the batch's images.
+        features: of the batch's images.
     """
     inputs = model.graph.get(task, ()) if alpha else ()
     predictions = model.decode(features, (task, *inputs))
@@ -35,11 +35,11 @@ def distillation(model: UMAdapt, features: Tensor, batch: Batch, task: str, alph
 
 
 def add_trunk_features(model: UMAdapt, batch: Batch) -> Batch:
-    """The batch with "res4", what the target's frozen trunk makes of its photos; as it is where it has them."""
-    if "res4" in batch:
+    """The batch with "trunk", what the target's frozen trunk makes of its photos; as it is where it has them."""
+    if "trunk" in batch:
         return batch
     with torch.no_grad():
-        return {**batch, "res4": model.trunk(batch["image"], "target")}
+        return {**batch, "trunk": model.trunk(batch["image"], "target")}
 
 
 def encode(model: UMAdapt, predictions: Maps, mask: str) -> Maps:

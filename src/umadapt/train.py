@@ -18,6 +18,7 @@ from umadapt.data.batches import Batches, class_frequencies, split_heldout
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.loop import Stage, fit, to_device
+from umadapt.nets.decoder import DECODERS
 from umadapt.nets.encoder import create_backbone, read_weights_header, split
 from umadapt.nets.model import UMAdapt
 from umadapt.options import parse_graph
@@ -165,6 +166,7 @@ def make_spec(config: Train, folder: Folder, train_ids: tuple[str, ...]) -> Mode
         class_weights=config.class_weights,
         depth_scale_m=config.depth_scale_m,
         depth_head=config.depth_head,
+        decoder=config.decoder,
         width=config.width,
         transfer_width=config.transfer_width,
         pseudo_softmax=config.pseudo_softmax,
@@ -222,7 +224,7 @@ def load_backbone(model: UMAdapt, source: str) -> None:
             net.load_state_dict(tensors, strict=False)
         except RuntimeError as error:
             raise UserError(f"{source} does not fit {spec.backbone}: {str(error).splitlines()[-1].strip()}") from error
-    trunk, branch, _ = split(net, spec.backbone)
+    trunk, branch, _ = split(net, spec.backbone, DECODERS[spec.decoder].reads)
     model.encoder.trunks["source"], model.encoder.branches["source"] = trunk, branch
 
 

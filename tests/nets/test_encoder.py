@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from umadapt.nets.encoder import Encoder, create_backbone, split
+from umadapt.nets.encoder import ALL, STRIDES, Encoder, create_backbone, split
 
 BACKBONES = ["test_resnet", "resnet10t", "mobilenetv3_small_050", "test_convnext", "regnety_002", "efficientnet_b0"]
 
@@ -13,7 +13,7 @@ BACKBONES = ["test_resnet", "resnet10t", "mobilenetv3_small_050", "test_convnext
 def test_trunk_and_branch_are_timms_own_features(name: str) -> None:
     torch.manual_seed(0)
     net = create_backbone(name).eval()
-    trunk, branch, channels = split(net, name)
+    trunk, branch, channels = split(net, name, ALL)
     theirs = timm.create_model(name, features_only=True).eval()
     own = net.state_dict()
     dotted = {k: k.replace("stages_", "stages.").replace("stem_", "stem.") for k in theirs.state_dict()}
@@ -23,11 +23,11 @@ def test_trunk_and_branch_are_timms_own_features(name: str) -> None:
     reductions = theirs.feature_info.reduction()  # type: ignore[union-attr]
     with torch.no_grad():
         features = dict(zip(reductions, theirs(x), strict=True))
-        res4 = trunk(x)
-        res5 = branch(res4)
-    torch.testing.assert_close(res4, features[16])
-    torch.testing.assert_close(res5, features[32])
-    assert res5.shape[1] == channels
+        found = branch(trunk(x))
+    assert list(found) == list(ALL)
+    for name, stride in STRIDES.items():
+        torch.testing.assert_close(found[name], features[stride])
+        assert found[name].shape[1] == channels[name]
 
 
 @pytest.mark.parametrize(("name", "why"), [("vit_tiny_patch16_224", "strides"), ("no_such_net", "cannot make")])

@@ -7,7 +7,7 @@ from torch import nn
 
 from umadapt.nets.contour import ContourDecoder
 from umadapt.nets.critic import LATENT, JointCritic
-from umadapt.nets.decoder import Decoder
+from umadapt.nets.decoder import FCRN
 from umadapt.nets.encoder import Encoder
 from umadapt.nets.transfer import TransferNet
 
@@ -72,16 +72,17 @@ def test_transfer_net_to_depth() -> None:
 def test_encoder_sizes_of_the_paper() -> None:
     net = Encoder("resnet50").eval()
     with torch.no_grad():
-        res4 = net.trunks["source"](torch.zeros(1, 3, 228, 304))
-        res5 = net.branches["source"](res4)
-    assert res4.shape == (1, 1024, 15, 19)
-    assert res5.shape == (1, 2048, 8, 10)
+        features = net(torch.zeros(1, 3, 228, 304))
+    assert {name: tuple(x.shape) for name, x in features.items()} == {
+        "res4": (1, 1024, 15, 19),
+        "res5": (1, 2048, 8, 10),
+    }
     assert sum(p.numel() for p in net.parameters()) == 25_557_032 - (2048 * 1000 + 1000)  # ResNet-50 less its head
 
 
 def test_decoder_is_fcrns() -> None:
-    net = Decoder(2048, 1)
-    rows = trace(net, torch.zeros(1, 2048, 8, 10))
+    net = FCRN({"res5": 2048}, 1)
+    rows = trace(net, {"res5": torch.zeros(1, 2048, 8, 10)})
     sizes = [(16, 20), (32, 40), (64, 80), (128, 160)]
     ups = [
         row

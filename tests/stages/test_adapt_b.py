@@ -46,7 +46,7 @@ def test_real_tuples_are_source_features_and_ground_truth(tiny: UMAdapt) -> None
     tiny.eval()
     reals = adapt_b.real_tuples(tiny, batch)
     assert set(reals) == {LATENT, "depth", "normals", "seg"}
-    torch.testing.assert_close(reals[LATENT], tiny.encode(batch["image"], "source"))
+    torch.testing.assert_close(reals[LATENT], tiny.encode(batch["image"], "source")["res5"])
     torch.testing.assert_close(reals["depth"], batch["depth"] / 10)
     known = batch["seg"] != 255
     assert (reals["seg"].argmax(1)[known] == batch["seg"][known]).all()
@@ -60,7 +60,7 @@ def test_the_critics_loss_is_that_of_wgan_gp(tiny: UMAdapt) -> None:
     config = configure(method="b-ccr", gp=7.0, gradient_mask="off")
     batch = {**add_trunk_features(tiny, random_batch(tiny)), "source": random_batch(tiny, seed=1)}
     with torch.no_grad():
-        latent, prediction = tiny.encode(batch["image"], "target"), tiny(batch["image"], "target")["depth"]
+        latent, prediction = tiny.encode(batch["image"], "target")["res5"], tiny(batch["image"], "target")["depth"]
         reals = adapt_b.real_tuples(tiny, batch["source"])
     slopes = {LATENT: 0.3, "depth": -2.0, "normals": 0.0, "seg": 0.0}
 
@@ -80,7 +80,8 @@ def test_the_critics_loss_is_that_of_wgan_gp(tiny: UMAdapt) -> None:
 def test_feature_loss_is_one_for_a_decoder_that_knows_nothing(tiny: UMAdapt) -> None:
     """In units of the features' mean square, zeros have a loss of 1 and the features themselves of 0."""
     res4 = 7 * torch.randn(2, 5, 4, 6)
+    features = {"res4": res4, "res5": res4}
     silent = lambda x, size: torch.zeros_like(res4)  # noqa: E731
     perfect = lambda x, size: res4  # noqa: E731
-    assert adapt_b.reconstruction(silent, res4, res4).item() == pytest.approx(1)  # type: ignore[arg-type]
-    assert adapt_b.reconstruction(perfect, res4, res4).item() == 0  # type: ignore[arg-type]
+    assert adapt_b.reconstruction(silent, features).item() == pytest.approx(1)  # type: ignore[arg-type]
+    assert adapt_b.reconstruction(perfect, features).item() == 0  # type: ignore[arg-type]

@@ -155,7 +155,7 @@ def test_critic_hinge_stops_at_the_margin_and_the_literal_form_does_not(tiny: UM
     tiny.encoder.add_target()
     tiny.freeze(tiny)
     batch, source = random_batch(tiny), random_batch(tiny, seed=1)
-    batch["res4"] = tiny.encoder.trunks["target"](tiny.normalise(batch["image"]))
+    batch["trunk"] = tiny.encoder.trunks["target"](tiny.normalise(batch["image"]))
     args = (tiny, batch, source, "depth")
     low = adapt.critic_losses(*args, configure(), tiny.transfers, margin=0.0)
     assert low.terms["fake"].item() == 0
@@ -174,7 +174,7 @@ def test_the_hinge_measures_the_fakes_as_the_reals_without_the_entropy_of_the_pr
     tiny.encoder.add_target()
     tiny.freeze(tiny)
     batch, source = random_batch(tiny), random_batch(tiny, seed=1)
-    batch["res4"] = tiny.encoder.trunks["target"](tiny.normalise(batch["image"]))
+    batch["trunk"] = tiny.encoder.trunks["target"](tiny.normalise(batch["image"]))
     agreed = tiny(batch["image"], "target")["seg"]
     assert tiny.tasks["seg"].energy(agreed, agreed).item() > 0.5, "nats of entropy"
     monkeypatch.setattr(tiny, "transfer", lambda *_: agreed)
@@ -191,7 +191,7 @@ def test_generator_gradient_passes_prediction_and_transfer_net(tiny: UMAdapt) ->
     parameters = stage.turns[0].parameters
     grads = torch.autograd.grad(stage.turns[0].loss(batch).terms["energy"], parameters, allow_unused=True)
 
-    features = tiny.encoder.branches["target"](batch["res4"])
+    features = tiny.encoder.branches["target"](batch["trunk"])
     maps = tiny.decode(features)
     cross = tiny.cross(maps)["seg"]
     detached = tiny.tasks["seg"].energy(cross.detach(), maps["seg"])

@@ -82,6 +82,20 @@ class UpProjection(nn.Module):
         return F.relu(self.norm(self.conv(F.relu(main))) + skip)
 
 
+class ResizeAs(nn.Module):
+    """x (B, C, h, w) at the size of `like`, bilinear. A module, so that an export can put another in its place."""
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class CropAs(nn.Module):
+    """The upper left part of x that has the size of `like`. A module as `ResizeAs` is."""
+
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
+        return x[..., : like.shape[-2], : like.shape[-1]]
+
+
 def initialise(net: nn.Module) -> None:
     """He initialisation of every convolution (OURS: the papers' N(0, 0.01) stalls without pretrained weights)."""
     for m in net.modules():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,38 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from umadapt.nets.recompute import Chain
+from umadapt.nets.recompute import Chain, forward, units
+
+Features = dict[str, Tensor]  # "res2" to "res5", after ResNet's stages -> (B, C, H / stride, W / stride), rounded up
+STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}
+COARSE, ALL = ("res4", "res5"), tuple(STRIDES)  # what decoders may read
+
+
+class Trunk(Chain):
+    """A backbone up to stride 16: images (B, 3, H, W) to its features.
+
+    Args:
+        modules: of the backbone, in order.
+        ends: name of a feature map -> how many modules lead to it.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], ends: Mapping[str, int]):
+        super().__init__(*modules)
+        self.ends = dict(ends)
+
+    def forward(self, input: Tensor) -> Features:  # type: ignore[override]
+        features, first, children = {}, 0, list(self)
+        for name, end in self.ends.items():
+            input = features[name] = forward(self, units(children[first:end]), input)
+            first = end
+        return features
+
+
+class Branch(Chain):
+    """Res-5: the trunk's features to the same with "res5"."""
+
+    def forward(self, input: Features) -> Features:  # type: ignore[override]
+        return {**input, "res5": super().forward(input["res4"])}
 
 
 class Encoder(nn.Module):
@@ -21,16 +53,17 @@ class Encoder(nn.Module):
     encoder knows only the domain "source"; `add_target` adds the other as a copy.
 
     Args:
-        backbone: name of a timm model with stride-16 and stride-32 features.
+        backbone: name of a timm model with features of these strides.
         kwargs: passed on to timm, such as {"pad_type": "same"}.
+        reads: the features that are wanted, COARSE or ALL.
 
     Raises:
         ValueError: the backbone has no such features, or is unknown to timm.
     """
 
-    def __init__(self, backbone: str = "resnet50", kwargs: dict[str, Any] | None = None):
+    def __init__(self, backbone: str = "resnet50", kwargs: dict[str, Any] | None = None, reads: Sequence[str] = COARSE):
         super().__init__()
-        trunk, branch, self.channels = split(create_backbone(backbone, kwargs), backbone)
+        trunk, branch, self.channels = split(create_backbone(backbone, kwargs), backbone, reads)
         self.trunks = nn.ModuleDict({"source": trunk})
         self.branches = nn.ModuleDict({"source": branch})
 
@@ -43,8 +76,8 @@ class Encoder(nn.Module):
                 theirs._parameters[name] = parameter
         self.trunks["target"] = trunk
 
-    def forward(self, x: Tensor, domain: str = "source") -> Tensor:
-        """(B, 3, H, W) normalised images to Res-5c features (B, channels, H/32, W/32); ResNets round up."""
+    def forward(self, x: Tensor, domain: str = "source") -> Features:
+        """(B, 3, H, W) normalised images to their features."""
         return self.branches[domain](self.trunks[domain](x))
 
 
@@ -63,33 +96,41 @@ def create_backbone(name: str, kwargs: dict[str, Any] | None = None, *, pretrain
         raise
 
 
-def split(net: nn.Module, name: str) -> tuple[nn.Sequential, nn.Sequential, int]:
-    """Cut a timm network into (trunk up to stride 16, the rest up to stride 32, channels at stride 32)."""
+def split(net: nn.Module, name: str, reads: Sequence[str] = COARSE) -> tuple[Trunk, Branch, dict[str, int]]:
+    """Cut a timm network into (trunk up to stride 16, Res-5, channels of each of `reads`)."""
     info = {entry["reduction"]: entry for entry in getattr(net, "feature_info", [])}  # the last entry of each stride
-    if 16 not in info or 32 not in info:
-        raise ValueError(f"backbone {name!r} has features at strides {sorted(info)}; 16 and 32 are needed")
-    cuts = {entry["module"] for entry in info.values()}
-    parts: list[tuple[str, nn.Module]] = []
-    for child, module in net.named_children():
-        if any(cut.startswith(f"{child}.") for cut in cuts):  # a container of stages, such as "blocks" or "stages"
-            parts += [(f"{child}.{index}", stage) for index, stage in module.named_children()]
-        else:
-            parts.append((child, module))
+    wanted = [STRIDES[read] for read in reads]
+    if not set(wanted) <= set(info):
+        raise ValueError(f"backbone {name!r} has features at strides {sorted(info)}; {wanted} are needed")
+    parts = list(_parts(net, {entry["module"] for entry in info.values()}))
     names = [part for part, _ in parts]
-    if not {info[16]["module"], info[32]["module"]} <= set(names):
+    if not {info[stride]["module"] for stride in wanted} <= set(names):
         raise ValueError(f"backbone {name!r} is no plain sequence of stages ({', '.join(names)})")
-    middle, end = names.index(info[16]["module"]) + 1, names.index(info[32]["module"]) + 1
-    trunk = Chain(*(module for _, module in parts[:middle]))
-    branch = Chain(*(module for _, module in parts[middle:end]))
+    ends = {read: names.index(info[STRIDES[read]]["module"]) + 1 for read in reads}
+    middle, end = ends["res4"], ends.pop("res5")
+    modules = [module for _, module in parts]
+    trunk, branch = Trunk(modules[:middle], ends), Branch(*modules[middle:end])
     try:
         with torch.no_grad():
-            shape = branch.eval()(trunk.eval()(torch.zeros(1, 3, 64, 64))).shape
+            found = branch.eval()(trunk.eval()(torch.zeros(1, 3, 64, 64)))
     except (AssertionError, RuntimeError) as error:
         raise ValueError(f"backbone {name!r} does not take images of any size ({error})") from error
-    channels = info[32]["num_chs"]
-    if tuple(shape) != (1, channels, 2, 2):
-        raise ValueError(f"backbone {name!r} gives {tuple(shape)} for a 64x64 image, not (1, {channels}, 2, 2)")
+    channels = {read: int(info[STRIDES[read]]["num_chs"]) for read in reads}
+    for read, x in found.items():
+        side = 64 // STRIDES[read]
+        if x.shape != (1, channels[read], side, side):
+            expected = (1, channels[read], side, side)
+            raise ValueError(f"backbone {name!r} gives {tuple(x.shape)} for a 64x64 image, not {expected}")
     return trunk, branch, channels
+
+
+def _parts(net: nn.Module, cuts: set[str]) -> Iterator[tuple[str, nn.Module]]:
+    """The children of a network, and of those that hold stages, such as "blocks" or "stages", theirs."""
+    for child, module in net.named_children():
+        if any(cut.startswith(f"{child}.") for cut in cuts):
+            yield from ((f"{child}.{index}", stage) for index, stage in module.named_children())
+        else:
+            yield child, module
 
 
 def read_weights_header(path: Path) -> dict[str, Any]:

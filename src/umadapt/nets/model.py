@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from umadapt.config import ModelSpec
 from umadapt.nets.contour import ContourDecoder
-from umadapt.nets.decoder import Decoder
-from umadapt.nets.encoder import Encoder
+from umadapt.nets.decoder import DECODERS
+from umadapt.nets.encoder import Encoder, Features
 from umadapt.nets.transfer import TransferNet
 from umadapt.tasks import make_tasks
 
@@ -21,7 +21,7 @@ class UMAdapt(nn.Module):
     """UM-Adapt (ICCV 2019, Figure 2).
 
     Images are (B, 3, H, W) floats in [0, 1]; normalisation is inside. Predictions are in network units on a grid of
-    sixteen times the Res-5c size (228x304 gives 128x160); `task.to_physical` makes metres of depth.
+    half the image's size or a little more (`grid`); `task.to_physical` makes metres of depth.
 
     Raises:
         ValueError: the spec names an unknown backbone or task, or its graph reads a task that it has not.
@@ -38,10 +38,11 @@ class UMAdapt(nn.Module):
         check_graph(spec)
         self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
-        self.encoder = Encoder(spec.backbone, spec.backbone_kwargs)
+        decoder = DECODERS[spec.decoder]
+        self.encoder = Encoder(spec.backbone, spec.backbone_kwargs, decoder.reads)
         c = self.encoder.channels
-        self.decoders = nn.ModuleDict({n: Decoder(c, t.channels, spec.width) for n, t in self.tasks.items()})
-        self.contour = ContourDecoder(c, spec.width)
+        self.decoders = nn.ModuleDict({n: decoder(c, t.channels, spec.width) for n, t in self.tasks.items()})
+        self.contour = ContourDecoder(c["res5"], spec.width)
         self.transfers = nn.ModuleDict(
             {
                 task: TransferNet(
@@ -59,14 +60,14 @@ class UMAdapt(nn.Module):
 
     @torch.no_grad()
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The output grid (h, w) for images of `size`: sixteen times the Res-5c size."""
+        """The output grid (h, w) for images of `size`."""
         mode, device = self.training, self.mean.device
-        h, w = self.eval().encoder(torch.zeros(1, 3, *size, device=device)).shape[-2:]
+        features = self.eval().encoder(torch.zeros(1, 3, *size, device=device))
         self.train(mode)
-        return 16 * h, 16 * w
+        return DECODERS[self.spec.decoder].grid(features)
 
-    def trunk(self, images: Tensor, domain: str = "source") -> Tensor:
-        """Res-4f features (B, C, h/8, w/8) of images: what a frozen trunk gives, once for all that read it."""
+    def trunk(self, images: Tensor, domain: str = "source") -> Features:
+        """What a frozen trunk makes of images, once for all that read it: "res4", and finer ones that decoders read."""
         return self.encoder.trunks[domain](self.normalise(images))
 
     def adaptable(self, bn: str = "frozen") -> list[nn.Parameter]:
@@ -82,12 +83,12 @@ class UMAdapt(nn.Module):
             self.unfreeze(branch)
         return list(branch.parameters())
 
-    def encode(self, images: Tensor, domain: str = "source") -> Tensor:
-        """Res-5c features (B, C, h/16, w/16)."""
+    def encode(self, images: Tensor, domain: str = "source") -> Features:
+        """The trunk's features and "res5"."""
         return self.encoder(self.normalise(images), domain)
 
-    def decode(self, features: Tensor, tasks: tuple[str, ...] | None = None) -> Maps:
-        """Predictions of `tasks` (default: all) from Res-5c features."""
+    def decode(self, features: Features, tasks: tuple[str, ...] | None = None) -> Maps:
+        """Predictions of `tasks` (default: all)."""
         return {name: self.tasks[name].activate(self.decoders[name](features)) for name in tasks or self.tasks}
 
     def forward(self, images: Tensor, domain: str = "source") -> Maps:

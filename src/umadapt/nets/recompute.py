@@ -8,7 +8,7 @@ give. The price is one more forward pass. Where BatchNorm trains, it normalises 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -84,7 +84,7 @@ def chain(blocks: Sequence[Callable[..., Tensor]]) -> Callable[..., Tensor]:
     return run
 
 
-def units(net: nn.Sequential) -> list[Callable[[Tensor], Tensor]]:
+def units(net: Iterable[nn.Module]) -> list[Callable[[Tensor], Tensor]]:
     """The blocks of a sequence: those of the sequences inside it each alone, the layers between them together.
 
     A block then begins with a convolution, and an activation that works in place finds the layer before it in the

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from umadapt.nets.blocks import conv, deconv, initialise, scaled, wide
+from umadapt.nets.blocks import CropAs, conv, deconv, initialise, scaled, wide
 from umadapt.nets.recompute import SPEND, forward
 
 
@@ -47,12 +47,17 @@ class TransferNet(nn.Module):
             deconv(c(256), c(128)),  # C8m
         )
         self.head = nn.Conv2d(c(128), cout, 1)  # C9
+        self.crop = CropAs()
         initialise(self)
 
     def forward(self, maps: Mapping[str, Tensor]) -> Tensor:
-        """(B, C_task, 16h, 16w) for each input task to (B, cout, 16h, 16w)."""
+        """(B, C_task, h, w) for each input task to (B, cout, h, w).
+
+        OURS: where a side is no multiple of 16, what the decoder gives beyond it is cut off.
+        """
         blocks = [self.read, *self.encoder, *self.decoder, self.head]
-        return wide(forward(self, blocks, *(maps[task] for task in self.stems)))
+        inputs = [maps[task] for task in self.stems]
+        return wide(self.crop(forward(self, blocks, *inputs), inputs[0]))
 
     def read(self, *maps: Tensor) -> Tensor:
         """The stems of all input tasks, side by side."""

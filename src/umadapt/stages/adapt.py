@@ -32,7 +32,7 @@ def generator_losses(
     if "features" in batch:  # a forward that all tasks share
         features, predictions = batch["features"], batch["predictions"]
     else:
-        features = model.encoder.branches["target"](batch["res4"])
+        features = model.encoder.branches["target"](batch["trunk"])
         predictions = model.decode(features, reads(model, (task,), config))
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask), nets)
     direct = predictions[task]
@@ -43,7 +43,7 @@ def generator_losses(
     pulls = not floor or bool(excess(kind, cross.detach(), direct.detach()) > floor)
     terms = {
         "energy": config.energy_weight * pulls * energy,
-        "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
+        "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features["res5"]), batch["contour"])),
     }
     watch = {"tuple_energy": energy.detach()}
     if config.consensus:
@@ -75,15 +75,16 @@ def shared_gradients(
     before the first one. They differ by what updates of one learning rate change (tests/stages/test_shared.py).
     """
     parameters = [p for p in model.encoder.branches["target"].parameters() if p.requires_grad]
-    features = model.encoder.branches["target"](batch["res4"])
-    leaf = features.detach().requires_grad_(True)  # so that Res-5 is passed once a task, the decoders' graph is kept
-    shared = {**batch, "features": leaf, "predictions": model.decode(leaf, reads(model, graph, config))}
+    features = model.encoder.branches["target"](batch["trunk"])
+    leaf = features["res5"].detach().requires_grad_(True)  # so that Res-5 is passed once a task, the decoders once
+    seen = {**features, "res5": leaf}
+    shared = {**batch, "features": seen, "predictions": model.decode(seen, reads(model, graph, config))}
     found = {}
     for task in graph:
         made = loss(shared, task)
         total = torch.stack(list(made.terms.values())).sum()
         (pull,) = torch.autograd.grad(total, leaf, retain_graph=task != graph[-1])
-        grads = torch.autograd.grad(features, parameters, pull, retain_graph=task != graph[-1])
+        grads = torch.autograd.grad(features["res5"], parameters, pull, retain_graph=task != graph[-1])
         terms = {name: term.detach() for name, term in made.terms.items()}
         found[task] = (Loss(terms, made.watch), list(grads))
     return found
@@ -125,7 +126,7 @@ def fakes_of(model: UMAdapt, batch: Batch) -> Maps:
     if "fakes" not in batch:
         needed = {name for task, inputs in model.graph.items() for name in (task, *inputs)}
         tasks = tuple(name for name in model.tasks if name in needed)
-        batch["fakes"] = model.decode(model.encoder.branches["target"](batch["res4"]), tasks)
+        batch["fakes"] = model.decode(model.encoder.branches["target"](batch["trunk"]), tasks)
     return batch["fakes"]
 
 

@@ -15,6 +15,7 @@ from umadapt.cross_task import add_trunk_features, encode
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.blocks import wide
 from umadapt.nets.critic import LATENT, JointCritic, Tuples, gradient_penalty
+from umadapt.nets.encoder import Features
 from umadapt.nets.features import FeatureDecoder
 from umadapt.nets.model import UMAdapt
 
@@ -24,49 +25,52 @@ FEATURES_LR = 1e-3  # of the FCF decoder
 
 def generator_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointCritic, extra: nn.ModuleDict) -> Loss:
     """Res-5 of M_t makes tuples that the critic takes for real; CCR or FCF keeps the content."""
-    features = model.encoder.branches["target"](batch["res4"])
+    features = model.encoder.branches["target"](batch["trunk"])
     predictions = model.decode(features)
-    score = together.mean(critic({LATENT: wide(features), **encode(model, predictions, config.gradient_mask)}).mean())
+    fakes = {LATENT: wide(features["res5"]), **encode(model, predictions, config.gradient_mask)}
+    score = together.mean(critic(fakes).mean())
     terms = {"critic": -config.joint_weight * score}
     if config.method == "b-fcf":
-        terms["fcf"] = config.fcf * reconstruction(extra["features"], features, batch["res4"])
+        terms["fcf"] = config.fcf * reconstruction(extra["features"], features)
     else:
-        terms["ccr"] = config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"]))
+        terms["ccr"] = config.ccr * together.mean(F.mse_loss(model.contour(features["res5"]), batch["contour"]))
     return Loss(terms)
 
 
 def critic_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointCritic) -> Loss:
     """E[D(fake)] - E[D(real)] + gp * penalty (Gulrajani et al., NIPS 2017, Algorithm 1)."""
     with torch.no_grad():
-        features = model.encoder.branches["target"](batch["res4"])
-        fakes = {LATENT: wide(features), **encode(model, model.decode(features), config.gradient_mask)}
+        features = model.encoder.branches["target"](batch["trunk"])
+        fakes = {LATENT: wide(features["res5"]), **encode(model, model.decode(features), config.gradient_mask)}
         reals = real_tuples(model, batch["source"])
     gap = together.mean(critic(reals).mean() - critic(fakes).mean())
-    epsilon = together.rows(len(features)).draw(torch.rand)
-    with torch.autocast(features.device.type, enabled=False):  # OURS: the penalty is differentiated twice, in float32
-        penalty = together.mean(gradient_penalty(critic, reals, fakes, epsilon.to(wide(features))))
+    latent = features["res5"]
+    epsilon = together.rows(len(latent)).draw(torch.rand)
+    with torch.autocast(latent.device.type, enabled=False):  # OURS: the penalty is differentiated twice, in float32
+        penalty = together.mean(gradient_penalty(critic, reals, fakes, epsilon.to(wide(latent))))
     return Loss({"gap": -gap, "penalty": config.gp * penalty}, {"score_gap": gap.detach()})
 
 
 def feature_losses(model: UMAdapt, batch: Batch, decoder: nn.Module) -> Loss:
     """The FCF decoder follows Res-5: it "is itself updated" during adaptation, on features that stand still."""
     with torch.no_grad():
-        features = model.encoder.branches["target"](batch["res4"])
-    return Loss({"reconstruction": reconstruction(decoder, features, batch["res4"])})
+        features = model.encoder.branches["target"](batch["trunk"])
+    return Loss({"reconstruction": reconstruction(decoder, features)})
 
 
 def real_tuples(model: UMAdapt, source: Batch) -> Tuples:
     """(M_s(x_s), ground truth maps); half of the label maps as pseudo-softmax."""
     maps = {name: task.encode_truth(task.prepare(source[name])) for name, task in model.tasks.items()}
-    return {LATENT: wide(model.encode(source["image"], "source")), **maps}
+    return {LATENT: wide(model.encode(source["image"], "source")["res5"]), **maps}
 
 
-def reconstruction(decoder: nn.Module, features: Tensor, res4: Tensor) -> Tensor:
+def reconstruction(decoder: nn.Module, features: Features) -> Tensor:
     """Feature consistency (FCF, after AdaDepth, approximate): squared error of Res-4f features made from Res-5c.
 
     OURS: in units of the features' mean square, so that its weight means the same for every backbone.
     """
-    made, res4 = decoder(features, tuple(res4.shape[-2:])), wide(res4)
+    res4 = wide(features["res4"])
+    made = decoder(features["res5"], tuple(res4.shape[-2:]))
     return together.mean(F.mse_loss(made, res4)) / together.mean(res4.square().mean()).clamp(min=1e-12)
 
 
@@ -81,12 +85,11 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     parameters = model.adaptable(config.bn)
     channels = {name: task.channels for name, task in model.tasks.items()}
     groups = [{n: c for n, c in channels.items() if n != "seg"}, {n: c for n, c in channels.items() if n == "seg"}]
-    critic = JointCritic(model.encoder.channels, [g for g in groups if g], model.spec.transfer_width)
+    critic = JointCritic(model.encoder.channels["res5"], [g for g in groups if g], model.spec.transfer_width)
     extra = nn.ModuleDict({"critic": critic})
     if config.method == "b-fcf":
-        with torch.no_grad():
-            res4 = model.trunk(torch.zeros(1, 3, *model.spec.size, device=model.mean.device), "target")
-        extra["features"] = FeatureDecoder(model.encoder.channels, res4.shape[1], model.spec.width)
+        c = model.encoder.channels
+        extra["features"] = FeatureDecoder(c["res5"], c["res4"], model.spec.width)
     extra.to(model.mean.device).to(memory_format=torch.channels_last)
 
     frozen = partial(add_trunk_features, model)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from umadapt import together
@@ -15,7 +14,7 @@ from umadapt.nets.model import UMAdapt
 
 def losses(model: UMAdapt, batch: Batch) -> Loss:
     """L_CCR(Y^_con, GT_con), mean squared error."""
-    return Loss({"ccr": together.mean(F.mse_loss(model.contour(batch["features"]), batch["contour"]))})
+    return Loss({"ccr": together.mean(F.mse_loss(model.contour(batch["res5"]), batch["contour"]))})
 
 
 def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:
@@ -24,8 +23,7 @@ def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:
 
     @torch.no_grad()
     def encode(batch: Batch) -> Batch:
-        features: Tensor = model.encode(batch["image"], "source")
-        return {**batch, "features": features}
+        return {**batch, "res5": model.encode(batch["image"], "source")["res5"]}
 
     turn = Turn("contour", list(model.contour.parameters()), lambda b: losses(model, b), lr)
     return Stage("contour", [turn], batch, steps, prepare=encode)

@@ -30,7 +30,7 @@ def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
 
     OURS: depth and normals count everywhere alike, because neither has a confidence of its own.
     """
-    features = model.encoder.branches["target"](disturb(batch["res4"]))
+    features = model.encoder.branches["target"]({k: disturb(x) for k, x in batch["trunk"].items()})
     student, taught = model.decode(features), batch["taught"]
     terms = {}
     for name, task in model.tasks.items():
@@ -81,7 +81,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
         batch = frozen(batch)
-        taught: Maps = model.decode(teacher(batch["res4"]))
+        taught: Maps = model.decode(teacher(batch["trunk"]))
         return {**batch, "taught": taught}
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ from umadapt.nets.model import UMAdapt
 
 def losses(model: UMAdapt, batch: Batch, weight: float) -> Loss:
     """Mean entropy of the class probabilities, in units of a uniform guess: 0 to 1 (ADVENT, Equation 2)."""
-    logits = model.decode(model.encoder.branches["target"](batch["res4"]), ("seg",))["seg"]
+    logits = model.decode(model.encoder.branches["target"](batch["trunk"]), ("seg",))["seg"]
     log_p = logits.log_softmax(1)
     entropy = -(log_p.exp() * log_p).sum(1).mean() / math.log(max(2, logits.shape[1]))
     return Loss({"entropy": weight * together.mean(entropy)})

@@ -31,14 +31,14 @@ def encode(model: UMAdapt, predictions: Maps) -> Maps:
 
 def generator_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict, weight: float) -> Loss:
     """L_adv of every task: the target's outputs are to be taken for the source's (Equation 4)."""
-    maps = encode(model, model.decode(model.encoder.branches["target"](batch["res4"])))
+    maps = encode(model, model.decode(model.encoder.branches["target"](batch["trunk"])))
     return Loss({name: weight * together.mean(F.softplus(-critics[name](map_)).mean()) for name, map_ in maps.items()})
 
 
 def critic_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict) -> Loss:
     """L_d of every task: cross-entropy of source against target (Equation 2), one half each."""
     with torch.no_grad():
-        fakes = encode(model, model.decode(model.encoder.branches["target"](batch["res4"])))
+        fakes = encode(model, model.decode(model.encoder.branches["target"](batch["trunk"])))
     terms, watch = {}, {}
     for name, fake in fakes.items():
         on_real, on_fake = critics[name](batch["reals"][name]), critics[name](fake)

@@ -18,7 +18,7 @@ from umadapt.nets.model import UMAdapt
 
 def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
     """L_dist of Algorithm 1 on a labelled target batch, through M_t."""
-    return distillation(model, model.encoder.branches["target"](batch["res4"]), batch, task, alpha)
+    return distillation(model, model.encoder.branches["target"](batch["trunk"]), batch, task, alpha)
 
 
 def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> Loss:
@@ -26,12 +26,12 @@ def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> 
 
     OURS: plus the distance to the consensus, as in `adapt`: the energy would slide where a task has no labels.
     """
-    features = model.encoder.branches["target"](batch["res4"])
+    features = model.encoder.branches["target"](batch["trunk"])
     predictions = model.decode(features, None if config.consensus else (task, *model.graph[task]))
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask))
     terms = {
         "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
-        "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features), batch["contour"])),
+        "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features["res5"]), batch["contour"])),
     }
     if config.consensus:
         terms["consensus"] = config.consensus * distance(model, predictions, batch["taught"])
