@@ -65,7 +65,6 @@ def imagenet_network() -> nn.Module:
         UserError: the package with the weights is not installed, or holds others.
     """
     weights = package_weights(BACKBONE)
-    assert weights is not None
     net = timm.create_model(BACKBONE)
     net.load_state_dict(weights)
     return net.eval()

@@ -80,7 +80,6 @@ class Network(nn.Module):
         self.tasks = make_tasks(spec)
         encoder: Any = timm.create_model(BACKBONE, features_only=True, out_indices=(1, 2, 3, 4))
         whole = package_weights(BACKBONE)
-        assert whole is not None
         encoder.load_state_dict({name: whole[name] for name in encoder.state_dict()})
         channels = tuple(encoder.feature_info.channels())
         self.encoder = encoder

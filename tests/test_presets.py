@@ -35,7 +35,7 @@ def test_presets_are_the_papers_settings() -> None:
     assert differences(outdoor, plain) == {"preset", "tasks", "size", "depth_scale_m"}
     assert (outdoor.tasks, outdoor.size, outdoor.depth_scale_m) == (("depth", "seg"), (256, 512), 80.0)
     small = parse("--preset", "small", "--base-steps", "50")
-    assert (small.backbone, small.optimiser, small.base_steps) == ("mobilenetv2_100", "joint", 50)
+    assert (small.backbone, small.optimiser, small.base_steps) == ("tf_efficientnet_lite0", "joint", 50)
     assert (small.tasks, small.depth_scale_m) == (plain.tasks, plain.depth_scale_m)
 
 

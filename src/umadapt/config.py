@@ -95,7 +95,11 @@ class Train:
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 1e-4  # learning rate of stages transfer and base
     contour_lr: float = 1e-3  # learning rate of stage contour
-    decay: float = 0.3  # share of a stage's steps, at its end, over which the learning rate falls to zero
+    encoder_rate: float = 1.0  # learning rate of the encoder as a share of --lr, for one that is pretrained
+    warm_up: int = 0  # steps at the start of a stage over which the learning rate rises
+    schedule: Literal["linear", "cosine"] = "linear"  # how the learning rate falls: over the last --decay, or all along
+    decay: float = 0.3  # share of a stage's steps, at its end, over which a linear learning rate falls to zero
+    weight_decay: float = 0.0  # of AdamW
     clip: float = 10.0  # largest gradient norm of a turn
     augment: float = 1.0  # strength of the random colours, blur and noise of source images; 0 = images as they are
     holdout: float = 0.1  # share of the source kept for measuring, from the end of the list of ids

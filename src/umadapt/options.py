@@ -54,11 +54,11 @@ _ZERO = (
     "seed workers rooms spp pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr "
     "critic_lr alpha ccr energy_weight prior margin clutter augment energy_floor sharpen consensus kept_views "
     "candidates joint_weight joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr "
-    "consistency"
+    "consistency warm_up weight_decay"
 )
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
-POSITIVE = ("clip", "depth_scale_m", "width", "transfer_width")
+POSITIVE = ("encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")
 SHARES = ("holdout", "decay", "teacher_decay", "confidence", "average")
 
 

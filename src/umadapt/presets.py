@@ -40,24 +40,29 @@ def outdoor() -> Train:
 
 
 def small() -> Train:
-    """Indoors on a CPU: a small backbone and size, a quarter of the width, one optimiser, a few thousand steps.
+    """Indoors on a CPU: a pretrained mobile backbone, decoders with skips, one optimiser, a few thousand steps.
 
-    OURS, after `umadapt reproduce indoor-small`. At so few steps a larger α harms (docs/results.md).
+    OURS (docs/results.md).
     """
     return Train(
         source=tyro.MISSING,
         out=tyro.MISSING,
         preset="small",
-        backbone="mobilenetv2_100",
+        backbone="tf_efficientnet_lite0",
+        decoder="skip",
         size=(120, 160),
-        width=0.25,
         transfer_width=0.25,
         alpha=0.1,
         optimiser="joint",
         transfer_steps=2_000,
-        base_steps=2_000,
+        base_steps=2_500,
         contour_steps=200,
-        lr=5e-4,
+        batch=12,
+        lr=1e-3,
+        encoder_rate=0.2,
+        warm_up=50,
+        schedule="cosine",
+        weight_decay=1e-4,
     )
 
 

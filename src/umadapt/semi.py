@@ -57,6 +57,7 @@ def run(config: Semi) -> int:
             "variant": "semi",
             "domain": "target",
             "model": before["model"],
+            "backbone_weights": before.get("backbone_weights"),
             "command": command_dict(config),
             "source": before["source"],
             "target": ", ".join(config.target),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 
-import safetensors.torch
 import torch
 
 from umadapt import memory, ranks, speed, viz
@@ -18,10 +16,9 @@ from umadapt.data.batches import Batches, class_frequencies, split_heldout
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.loop import Stage, fit, to_device
-from umadapt.nets.decoder import DECODERS
-from umadapt.nets.encoder import create_backbone, read_weights_header, split
 from umadapt.nets.model import UMAdapt
 from umadapt.options import parse_graph
+from umadapt.pretrained import Weights
 from umadapt.samples import save_samples
 from umadapt.sources import labelled_ids, labels_of, learnable_tuples, tuple_tasks, whole_tuples
 from umadapt.stages import base, contour, transfer
@@ -43,21 +40,23 @@ def run(config: Train) -> int:
     begun = (config.out / "config.json").exists()
     torch.manual_seed(config.seed)
     try:
+        weights = Weights(config.backbone, config.weights)
         stored = read_config(config.out)["model"] if begun else None
-        spec = ModelSpec.from_json(stored) if stored else make_spec(config, folder, train_ids)
+        spec = ModelSpec.from_json(stored) if stored else make_spec(config, weights, folder, train_ids)
         model = UMAdapt(spec)
     except ValueError as error:
         raise UserError(str(error)) from error
     trained = (config.out / "model.safetensors").exists()
     if not trained and not (config.out / "state.pt").exists():
         with ranks.first():  # a download is found in the cache by the others
-            load_backbone(model, config.weights)
+            weights.fill(model.encoder)
     run_folder = RunFolder(
         config.out,
         {
             "variant": "source-only",
             "domain": "source",
             "model": dataclasses.asdict(spec),
+            "backbone_weights": weights.about(),
             "palette": viz.palette(len(spec.classes)).tolist(),
             "command": command_dict(config),
             "source": config.source,
@@ -141,15 +140,16 @@ def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tu
     if name == "transfer":
         stage = transfer.stage(model, batches, config.transfer_steps, config.lr)
     elif name == "base":
-        stage = base.stage(model, batches, config.base_steps, config.lr, config.alpha, config.optimiser)
+        stage = base.stage(
+            model, batches, config.base_steps, config.lr, config.alpha, config.optimiser, config.encoder_rate
+        )
     else:
         stage = contour.stage(model, batches, config.contour_steps, config.contour_lr)
     return dataclasses.replace(stage, data=(batches,))
 
 
-def make_spec(config: Train, folder: Folder, train_ids: tuple[str, ...]) -> ModelSpec:
+def make_spec(config: Train, weights: Weights, folder: Folder, train_ids: tuple[str, ...]) -> ModelSpec:
     """The network that the arguments and the data ask for."""
-    kwargs, statistics = backbone_options(config)
     graph = parse_graph(config.transfer) or {
         task: tuple(i for i in inputs if i in config.tasks)
         for task, inputs in PAPER_GRAPH.items()
@@ -157,7 +157,7 @@ def make_spec(config: Train, folder: Folder, train_ids: tuple[str, ...]) -> Mode
     }
     return ModelSpec(
         backbone=config.backbone,
-        backbone_kwargs=kwargs,
+        backbone_kwargs=weights.kwargs,
         size=config.size,
         tasks=config.tasks,
         graph=graph,
@@ -170,62 +170,8 @@ def make_spec(config: Train, folder: Folder, train_ids: tuple[str, ...]) -> Mode
         width=config.width,
         transfer_width=config.transfer_width,
         pseudo_softmax=config.pseudo_softmax,
-        **statistics,
+        **weights.statistics,
     )
-
-
-def backbone_options(config: Train) -> tuple[dict, dict]:
-    """(timm arguments, {"mean", "std"}) that belong to the weights."""
-    if config.weights in ("imagenet", "none"):
-        import timm
-
-        if not timm.is_model(config.backbone):
-            create_backbone(config.backbone)  # raises with suggestions
-        default = timm.get_pretrained_cfg(config.backbone)
-        statistics = {"mean": tuple(default.mean), "std": tuple(default.std)} if default else {}
-        return {}, statistics
-    path = Path(config.weights)
-    if not path.is_file():
-        raise UserError(f"--weights {config.weights}: no such file; give imagenet, none, or a .safetensors file")
-    try:
-        header = read_weights_header(path)
-    except Exception as error:
-        raise UserError(f"{path} is no sound safetensors file: {error}") from error
-    if header.get("timm_model", config.backbone) != config.backbone:
-        raise UserError(f"{path} holds weights of {header['timm_model']}; give --backbone {header['timm_model']}")
-    return header.get("timm_kwargs", {}), {k: header[k] for k in ("mean", "std") if k in header}
-
-
-def load_backbone(model: UMAdapt, source: str) -> None:
-    """Fill the source encoder with ImageNet weights, those of a file, or leave it random ("none").
-
-    Raises:
-        UserError: no download, or the file does not fit.
-    """
-    spec = model.spec
-    if source == "none":
-        return
-    if source == "imagenet":
-        try:
-            net = create_backbone(spec.backbone, spec.backbone_kwargs, pretrained=True)
-        except Exception as error:  # the hub's client raises many kinds
-            raise UserError(
-                f"cannot download ImageNet weights of {spec.backbone} ({type(error).__name__}); connect to the "
-                "network, give --weights FILE.safetensors, or --weights none to start from random weights"
-            ) from error
-    else:
-        net = create_backbone(spec.backbone, spec.backbone_kwargs)
-        tensors = safetensors.torch.load_file(source)
-        lacking = sorted(set(net.state_dict()) - set(tensors))
-        lacking = [name for name in lacking if not name.endswith("num_batches_tracked")]
-        if lacking:
-            raise UserError(f"{source} lacks {len(lacking)} tensors of {spec.backbone}, such as {lacking[0]}")
-        try:
-            net.load_state_dict(tensors, strict=False)
-        except RuntimeError as error:
-            raise UserError(f"{source} does not fit {spec.backbone}: {str(error).splitlines()[-1].strip()}") from error
-    trunk, branch, _ = split(net, spec.backbone, DECODERS[spec.decoder].reads)
-    model.encoder.trunks["source"], model.encoder.branches["source"] = trunk, branch
 
 
 def report_witnesses(model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[str, ...], config: Train) -> None:

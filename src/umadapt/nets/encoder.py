@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -101,7 +99,8 @@ def split(net: nn.Module, name: str, reads: Sequence[str] = COARSE) -> tuple[Tru
     info = {entry["reduction"]: entry for entry in getattr(net, "feature_info", [])}  # the last entry of each stride
     wanted = [STRIDES[read] for read in reads]
     if not set(wanted) <= set(info):
-        raise ValueError(f"backbone {name!r} has features at strides {sorted(info)}; {wanted} are needed")
+        needed = f"{', '.join(map(str, wanted[:-1]))} and {wanted[-1]}"
+        raise ValueError(f"backbone {name!r} has features at strides {sorted(info)}; {needed} are needed")
     parts = list(_parts(net, {entry["module"] for entry in info.values()}))
     names = [part for part, _ in parts]
     if not {info[stride]["module"] for stride in wanted} <= set(names):
@@ -131,18 +130,3 @@ def _parts(net: nn.Module, cuts: set[str]) -> Iterator[tuple[str, nn.Module]]:
             yield from ((f"{child}.{index}", stage) for index, stage in module.named_children())
         else:
             yield child, module
-
-
-def read_weights_header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of itself: "timm_model", "timm_kwargs", "mean", "std", each where stated."""
-    from safetensors import safe_open
-
-    with safe_open(str(path), framework="pt") as file:
-        meta = file.metadata() or {}
-    header: dict[str, Any] = {k: meta[k] for k in ("timm_model",) if k in meta}
-    if "timm_kwargs" in meta:
-        header["timm_kwargs"] = json.loads(meta["timm_kwargs"])
-    for key in ("mean", "std"):
-        if key in meta:
-            header[key] = tuple(float(x) for x in meta[key].split(","))
-    return header

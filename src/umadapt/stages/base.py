@@ -38,18 +38,24 @@ def joint_losses(model: UMAdapt, batch: Batch, alpha: float) -> Loss:
     return Loss(terms, {name: value.detach() for name, value in watch.items()})
 
 
-def stage(model: UMAdapt, batch: Any, steps: int, lr: float, alpha: float, optimiser: str) -> Stage:
+def stage(
+    model: UMAdapt, batch: Any, steps: int, lr: float, alpha: float, optimiser: str, encoder_rate: float = 1.0
+) -> Stage:
     """One Adam a task over all parameters of the base model: each normalises its own gradients, which balances.
 
     Args:
         optimiser: "per-task", or "joint" for one Adam and one forward a step (an option).
+        encoder_rate: learning rate of the encoder as a share of `lr`.
     """
     trained = nn.ModuleList([model.encoder, model.decoders])
     model.freeze(model)
     model.unfreeze(*trained)
     parameters = list(trained.parameters())
+    slow = (list(model.encoder.parameters()), encoder_rate)
     if optimiser == "joint":
-        turns = [Turn("all", parameters, lambda b: joint_losses(model, b, alpha), lr)]
+        turns = [Turn("all", parameters, lambda b: joint_losses(model, b, alpha), lr, slow=slow)]
     else:
-        turns = [Turn(task, parameters, lambda b, t=task: losses(model, b, t, alpha), lr) for task in model.tasks]
+        turns = [
+            Turn(task, parameters, lambda b, t=task: losses(model, b, t, alpha), lr, slow=slow) for task in model.tasks
+        ]
     return Stage("base", turns, batch, steps)
