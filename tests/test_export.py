@@ -77,6 +77,17 @@ def test_maps_are_pytorchs(exported, size):
         assert ours["trust"][name] == pytest.approx(right["trust"][name], abs=1e-4)
 
 
+def test_a_network_with_skips_at_a_size_that_32_does_not_divide(tmp_path, capsys):
+    make_run(tmp_path / "run", "noadv", decoder="skip", width=0.2, size=(72, 104), backbone="mobilenetv2_050")
+    assert main(["export", str(tmp_path / "run")]) == 0  # compares, and refuses what differs
+    assert "72x104" in capsys.readouterr().out
+    photo = made_photo(90, 130)  # of the network's aspect, so that it is seen at 72x104
+    files = (tmp_path / "run", tmp_path / "run" / "model.onnx")
+    right, ours = (umadapt.load(file, "cpu").predict(photo) for file in files)
+    assert ours["depth"] == pytest.approx(right["depth"], abs=1e-4)
+    assert ours["trust"]["seg"] == pytest.approx(right["trust"]["seg"], abs=1e-4)
+
+
 def test_a_batch_is_its_photos(exported):
     import onnxruntime
 

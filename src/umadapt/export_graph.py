@@ -21,6 +21,7 @@ from torch import nn
 
 from umadapt.data.files import whole_file
 from umadapt.errors import UserError
+from umadapt.export_shapes import TRANSLATIONS, put_operators
 from umadapt.exported import KEY
 from umadapt.nets.model import UMAdapt
 from umadapt.portable import Portable, slim
@@ -85,6 +86,7 @@ def to_onnx(model: UMAdapt, domain: str) -> onnx.ModelProto:
     """
     portable = slim(model, domain)
     same = pad_evenly(portable)
+    put_operators(portable)
     example = (torch.zeros(2, 480, 640, 3, dtype=torch.uint8), 7, 10)
     free = torch.export.Dim.DYNAMIC
     sizes = {"photo": {0: free, 1: free, 2: free}, "rows": free, "columns": free}
@@ -93,7 +95,14 @@ def to_onnx(model: UMAdapt, domain: str) -> onnx.ModelProto:
             warnings.simplefilter("ignore")  # deprecations inside torch and onnxscript are no concern of a user
             names = list(portable(example[0][:1, :64, :64], 2, 2))
             program = torch.export.export(portable, example, dynamic_shapes=sizes)
-            converted = torch.onnx.export(program, dynamo=True, opset_version=OPSET, output_names=names, verbose=False)
+            converted = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                output_names=names,
+                custom_translation_table=TRANSLATIONS,
+                verbose=False,
+            )
     except Exception as error:  # the exporters raise many kinds
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(

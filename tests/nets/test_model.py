@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from toys import random_batch, tiny_spec
+from umadapt.nets.decoder import DECODERS
 from umadapt.nets.model import UMAdapt
 
 
@@ -19,17 +20,42 @@ def test_maps_have_the_grid_and_physical_meaning(tiny: UMAdapt) -> None:
     assert set(tiny.cross(maps)) == {"seg", "depth"}
 
 
-def test_gradient_reaches_every_parameter(tiny: UMAdapt) -> None:
-    batch = random_batch(tiny)
-    maps = tiny.train()(batch["image"])
-    cross = tiny.cross(maps)
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_gradient_reaches_every_parameter(decoder: str) -> None:
+    model = UMAdapt(tiny_spec(decoder=decoder))
+    batch = random_batch(model)
+    maps = model.train()(batch["image"])
+    cross = model.cross(maps)
     total = sum(m.square().mean() for m in [*maps.values(), *cross.values()])
-    total = total + tiny.contour(tiny.encode(batch["image"])["res5"]).square().mean()
+    total = total + model.contour(model.encode(batch["image"])["res5"]).square().mean()
     assert isinstance(total, torch.Tensor)
     total.backward()
-    for name, parameter in tiny.named_parameters():
+    for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.parametrize("size", [(64, 96), (72, 104), (57, 61)])
+def test_decoders_with_skips_give_half_the_size(size: tuple[int, int]) -> None:
+    """Also where the sides are no multiples of 32, or odd; the transfer nets too."""
+    model = UMAdapt(tiny_spec(decoder="skip", size=size)).eval()
+    grid = tuple(2 * -(-side // 4) for side in size)
+    assert model.grid(size) == grid
+    maps = model(torch.rand(2, 3, *size))
+    assert {map_.shape[-2:] for map_ in [*maps.values(), *model.cross(maps).values()]} == {grid}
+
+
+def test_decoders_with_skips_see_fine_detail() -> None:
+    """A change of one pixel moves the map most where it is; FCRN's cells of 32 pixels cannot tell."""
+    torch.manual_seed(0)
+    model = UMAdapt(tiny_spec(decoder="skip", width=1.0, graph={})).eval()
+    image = torch.rand(1, 3, 64, 96)
+    other = image.clone()
+    other[..., 22:24, 50:52] = 1 - other[..., 22:24, 50:52].round()
+    moved = (model(other)["seg"] - model(image)["seg"]).abs().sum(1)[0]
+    row, column = divmod(int(moved.argmax()), moved.shape[1])
+    assert abs(2 * row - 22) <= 8
+    assert abs(2 * column - 50) <= 8
 
 
 def test_frozen_parts_stay_frozen_through_train(tiny: UMAdapt) -> None:

@@ -20,12 +20,12 @@ from umadapt.stages import adapt, base, minent, semi, transfer
 EXACT = [Economy(micro=2), Economy(micro=1, blocks=True)]
 
 
-@pytest.fixture
-def model() -> Iterator[UMAdapt]:
+@pytest.fixture(params=["fcrn", "skip"])
+def model(request: pytest.FixtureRequest) -> Iterator[UMAdapt]:
     """In double precision, as all that is made while it lives."""
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(0)
-    model = UMAdapt(tiny_spec())
+    model = UMAdapt(tiny_spec(decoder=request.param, width=0.03 if request.param == "fcrn" else 0.2))
     model.encoder.add_target()
     for module in model.modules():  # statistics that are not those of a fresh network
         if isinstance(module, BatchNorm):

@@ -45,7 +45,7 @@ class Normals(NormalsMap):
         return label
 
     def activate(self, raw: Tensor) -> Tensor:
-        return F.normalize(raw, dim=1, eps=1e-6)
+        return raw / raw.norm(dim=1, keepdim=True).clamp(min=1e-6)  # F.normalize, but for any size in an exported graph
 
     def to_physical(self, prediction: Tensor) -> Tensor:
         return prediction
