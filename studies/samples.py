@@ -23,7 +23,6 @@ from umadapt.data.folder import write_image
 from umadapt.options import parse_size
 from umadapt.scenes import camera, denoise, engine, render
 from umadapt.scenes.labels import cast
-from umadapt.scenes.views import nyu_camera
 from umadapt.viz import contact_sheet
 
 
@@ -58,7 +57,7 @@ class View:
     def of(config: Render, room: int) -> View:
         """Draw the room."""
         scene, number = render.build_scene(config, room), render.views_a_room(config) * room
-        labels = cast(scene.triangles, scene.pose(number), nyu_camera(*config.size))
+        labels = cast(scene.triangles, scene.pose(number), scene.camera)
         return View(config, scene, number, labels)
 
     def linear(self, setting: Setting) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tyro.conf import Positional, UseAppendAction
 
-from umadapt.options import JsonFile, Names, Shard, Size
+from umadapt.options import JsonFile, Names, Shard, Size, Span
 
 SetName = Literal["nyudv2", "pbrs", "hypersim", "gta5", "vkitti2", "synthia", "kitti", "cityscapes"]
 
@@ -21,6 +21,7 @@ class Render:
     views: int = 200  # images in all; with --rooms, images of each room
     rooms: int = 0  # rooms, each seen in --views images; 0 = as many as --views takes
     size: Size = (228, 304)  # image size in pixels, height x width
+    fov: Span = (50.0, 75.0)  # horizontal field of view in degrees, drawn for each room; NYUDv2's camera has 63.3
     style: Literal["synthetic", "photo"] = "synthetic"  # plain render, or textures, light and a camera model
     seed: int = 0  # which rooms; the same seed gives the same files on any number of workers
     spp: int = 0  # samples a pixel; 0 = 2 at 320 pixels wide and more in smaller images for oidn, 16 for atrous

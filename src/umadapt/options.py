@@ -31,6 +31,18 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_span(text: str) -> tuple[float, float]:
+    """`50-75` -> (50.0, 75.0); `63` -> (63.0, 63.0)."""
+    first, _, last = text.strip().partition("-")
+    try:
+        low, high = float(first), float(last or first)
+    except ValueError:
+        low, high = 0.0, 0.0
+    if not 0 < low <= high < 180:
+        raise ValueError(f"a span of angles is LOW-HIGH in degrees, between 0 and 180, such as 50-75; found {text!r}")
+    return low, high
+
+
 def parse_names(text: str) -> tuple[str, ...]:
     """`depth,normals` -> ("depth", "normals")."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
@@ -93,6 +105,7 @@ def _one_word(metavar: str, parse: Any, show: Any) -> Any:
 
 
 Size = Annotated[tuple[int, int], _one_word("HxW", parse_size, lambda s: f"{s[0]}x{s[1]}")]
+Span = Annotated[tuple[float, float], _one_word("LOW-HIGH", parse_span, lambda s: f"{s[0]:g}-{s[1]:g}")]
 Shard = Annotated[tuple[int, int], _one_word("I/N", parse_shard, lambda s: f"{s[0]}/{s[1]}")]
 Names = Annotated[tuple[str, ...], _one_word("A,B,…", parse_names, ",".join)]
 JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]

@@ -67,10 +67,22 @@ def test_folder(plain: Path) -> None:
         assert ((depth > 100) & (depth <= 10_000)).all()
 
 
+def test_every_room_has_a_field_of_view_of_its_own(plain: Path, tmp_path: Path) -> None:
+    folder = Folder(plain)
+    focal = [camera.fx / 64 for id in folder.ids if (camera := folder.camera_of(id))]
+    assert focal[0] == focal[1] != focal[2] == focal[3]
+    wide, narrow = (0.5 / np.tan(np.radians(angle) / 2) for angle in (75, 50))
+    drawn = [render.pinhole_of(make(tmp_path), room).fx / 64 for room in range(200)]
+    assert wide < min(drawn) < 1.1 * wide
+    assert narrow / 1.1 < max(drawn) < narrow
+    assert render.pinhole_of(make(tmp_path, fov=(63.0, 63.0)), 3).fx == pytest.approx(32 / np.tan(np.radians(31.5)))
+
+
 def test_floor_agrees_with_camera_and_normals(plain: Path) -> None:
-    description = json.loads((plain / "dataset.json").read_text())["camera"]
     tested = 0
     for view in range(4):
+        camera = Folder(plain).camera_of(f"{view:06d}")
+        assert camera is not None
         _, poses = render.furnish(make(plain), Stock(), view // 2)
         up = poses[view % 2].axes.T @ [0.0, 0.0, 1.0]  # world up in the camera frame x right, y up, z to the viewer
         depth, seg, packed = (
@@ -81,8 +93,8 @@ def test_floor_agrees_with_camera_and_normals(plain: Path) -> None:
             continue
         tested += 1
         z = depth[i, j] * 0.001
-        x = (j + 0.5 - description["cx"]) / description["fx"] * z
-        y = -(i + 0.5 - description["cy"]) / description["fy"] * z
+        x = (j + 0.5 - camera.cx) / camera.fx * z
+        y = -(i + 0.5 - camera.cy) / camera.fy * z
         points = np.stack([x, y, -z], 1)
         fitted = np.linalg.svd(points - points.mean(0), full_matrices=False)[2][-1]
         assert np.degrees(np.arccos(np.clip(abs(fitted @ up), -1, 1))) < 1
@@ -93,13 +105,11 @@ def test_floor_agrees_with_camera_and_normals(plain: Path) -> None:
 
 
 def test_normals_face_the_viewer(plain: Path) -> None:
-    description = json.loads((plain / "dataset.json").read_text())["camera"]
     j, i = np.meshgrid(np.arange(64) + 0.5, np.arange(48) + 0.5)
-    rays = np.stack(
-        [(j - description["cx"]) / description["fx"], -(i - description["cy"]) / description["fy"], -np.ones_like(i)],
-        -1,
-    )
     for view in range(4):
+        camera = Folder(plain).camera_of(f"{view:06d}")
+        assert camera is not None
+        rays = np.stack([(j - camera.cx) / camera.fx, -(i - camera.cy) / camera.fy, -np.ones_like(i)], -1)
         normals = np.array(Image.open(plain / "normals" / f"{view:06d}.png")) / 127.5 - 1
         np.testing.assert_allclose(np.linalg.norm(normals, axis=-1), 1, atol=0.01)
         assert ((normals * rays).sum(-1) < 0.01).all()  # rounding to bytes tips those seen edge-on
@@ -236,8 +246,9 @@ def test_what_is_missing_is_named(package: str, said: str, tmp_path: Path, monke
 
 def test_shell_is_where_it_was_built(tmp_path: Path) -> None:
     """Floors and walls are planes: depth within 1e-4 m, normals within 0.1 degrees."""
-    pinhole, tested = render.nyu_camera(*SIZE), 0
+    tested = 0
     for room_index in range(6):
+        pinhole = render.pinhole_of(make(tmp_path), room_index)
         room, poses = render.furnish(make(tmp_path), Stock(), room_index)
         triangles = room.triangles()
         up = np.array([0.0, 0.0, 1.0])

@@ -36,12 +36,12 @@ from umadapt.scenes.classes import IGNORE, NYU40
 from umadapt.scenes.interior.layout import Room
 from umadapt.scenes.interior.rooms import draw_kind, draw_room
 from umadapt.scenes.interior.stock import Stock
-from umadapt.scenes.labels import Pose, Triangles, cast, require_embree
+from umadapt.scenes.labels import Pinhole, Pose, Triangles, cast, require_embree
 from umadapt.scenes.style import LIGHTS
 from umadapt.scenes.sweethome.catalogue import Catalogue, default_folder
-from umadapt.scenes.views import draw_views, nyu_camera
+from umadapt.scenes.views import camera_of, draw_views, nyu_camera
 
-GENERATOR = 3  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
+GENERATOR = 4  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
 MAX_DEPTH_M = 10.0
 _ROOM_TRIES = 50
 PILOT_ROOMS, PILOT_SIZE = 32, (90, 120)  # whose tones stand for those of the set
@@ -113,6 +113,7 @@ def settings(config: Render, catalogue: Catalogue | None) -> dict[str, Any]:
         "style": config.style,
         "seed": config.seed,
         "size": list(config.size),
+        "fov": list(config.fov),
         "spp": config.spp,
         "denoiser": config.denoiser,
         "views_per_room": views_a_room(config),
@@ -173,7 +174,9 @@ def _describe(
     curve: tone.ToneCurve | None,
 ) -> None:
     """Write dataset.json."""
-    pinhole = nyu_camera(*config.size)
+    cameras = {
+        view: pinhole_of(config, room) for room, views in _rooms(replace(config, shard=(1, 1))) for view in views
+    }
     write_json(
         config.out / "dataset.json",
         {
@@ -181,7 +184,8 @@ def _describe(
             "license": "CC-BY-3.0" if catalogue else "CC0-1.0",
             "notes": "rooms rendered by umadapt; labels are exact, one ray through each pixel centre",
             **({"attribution": catalogue.attribution()} if catalogue else {}),
-            "camera": asdict(pinhole),
+            "camera": asdict(nyu_camera(*config.size)),
+            "cameras": {f"{view:06d}": {"fx": camera.fx, "fy": camera.fy} for view, camera in cameras.items()},
             "tasks": {
                 "depth": {"scale_m": 0.001, "max_m": MAX_DEPTH_M},
                 "normals": {},
@@ -297,9 +301,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+def pinhole_of(config: Render, room_index: int) -> Pinhole:
+    """The camera of a room's views: its focal length is drawn between those of --fov, evenly in its logarithm."""
+    low, high = (np.log(0.5 / np.tan(np.radians(angle) / 2)) for angle in config.fov)
+    rng = np.random.default_rng((config.seed, room_index, 2 << 20))
+    return camera_of(*config.size, float(np.exp(rng.uniform(high, low))))
+
+
 def furnish(config: Render, stock: Stock, room_index: int) -> tuple[Room, list[Pose]]:
     """The room of that index and all its camera poses; a room without enough good views is drawn anew."""
-    pinhole, count = nyu_camera(*config.size), views_a_room(config)
+    pinhole, count = pinhole_of(config, room_index), views_a_room(config)
     kind = draw_kind(np.random.default_rng((config.seed, room_index)))  # a small room gives up no place to a large one
     for attempt in range(_ROOM_TRIES):
         rng = np.random.default_rng((config.seed, room_index, attempt))
@@ -328,7 +339,7 @@ def _pilot_room(config: Render, room_index: int, views: range) -> np.ndarray:
     view = views[0]
     with _noting(room_index, [view]):
         scene = build_scene(config, room_index)
-        labels = cast(scene.triangles, scene.pose(view), nyu_camera(*config.size))
+        labels = cast(scene.triangles, scene.pose(view), scene.camera)
         return tone.histogram(_develop(config, linear_view(config, scene, view, *labels), view)[0])
 
 
@@ -348,6 +359,7 @@ class Scene:
     """A room ready to be rendered."""
 
     room: Room
+    camera: Pinhole
     poses: list[Pose]
     triangles: Triangles
     traced: tracer.Traced
@@ -361,14 +373,14 @@ def build_scene(config: Render, room_index: int) -> Scene:
     """The room of that index, in a process that is prepared."""
     room, poses = furnish(config, _stock, room_index)
     traced = tracer.build(room, config.style, (config.seed, room_index, 1 << 20), frozenset(config.without))
-    return Scene(room, poses, room.triangles(), traced)
+    return Scene(room, pinhole_of(config, room_index), poses, room.triangles(), traced)
 
 
 def linear_view(
     config: Render, scene: Scene, view: int, index: np.ndarray, depth_m: np.ndarray, normals: np.ndarray
 ) -> np.ndarray:
     """(H, W, 3) linear radiance of a view without its noise; the labels guide the filter."""
-    pinhole = nyu_camera(*config.size)
+    pinhole = scene.camera
     seed = int(np.random.SeedSequence((config.seed, view)).generate_state(1)[0])
     rendered = tracer.render(scene.traced, scene.pose(view), pinhole, config.spp, seed)
     if config.denoiser == "oidn":
@@ -389,7 +401,7 @@ def _develop(config: Render, linear: np.ndarray, view: int) -> tuple[np.ndarray,
 
 
 def _write_view(config: Render, curve: tone.ToneCurve | None, scene: Scene, view: int) -> None:
-    index, depth_m, normals = cast(scene.triangles, scene.pose(view), nyu_camera(*config.size))
+    index, depth_m, normals = cast(scene.triangles, scene.pose(view), scene.camera)
     image, quality = _develop(config, linear_view(config, scene, view, index, depth_m, normals), view)
     name = f"{view:06d}.png"
     write_depth(config.out / "depth" / name, np.where(depth_m <= MAX_DEPTH_M, depth_m, 0.0))

@@ -22,9 +22,14 @@ MEDIAN_DEPTH_M, DEPTH_SPREAD = 2.65, 0.4
 SHELL, SHELL_SPREAD = 0.36, 0.2
 
 
+def camera_of(height: int, width: int, focal: float) -> Pinhole:
+    """A camera of that focal length as a share of the image's width, square pixels, principal point at the centre."""
+    return Pinhole(focal * width, focal * width, width / 2, height / 2, width, height)
+
+
 def nyu_camera(height: int, width: int) -> Pinhole:
-    """NYUDv2's focal length at another size, square pixels, principal point at the image's centre."""
-    return Pinhole(NYU_FOCAL * width, NYU_FOCAL * width, width / 2, height / 2, width, height)
+    """NYUDv2's focal length at another size."""
+    return camera_of(height, width, NYU_FOCAL)
 
 
 def look(position: np.ndarray, yaw_deg: float, pitch_deg: float, roll_deg: float) -> Pose:
