@@ -43,12 +43,14 @@ def read_camera(value: Any, path: Path) -> Camera | None:
     if value is None:
         return None
     try:
-        width, height = int(value["width"]), int(value["height"])
-        camera = Camera(*(float(value[key]) for key in ("fx", "fy", "cx", "cy")), width, height)
+        sizes = {key: int(value[key]) for key in ("width", "height")}
+        camera = Camera(**{key: float(value[key]) for key in ("fx", "fy", "cx", "cy")}, **sizes)
     except KeyError as error:
         raise UserError(f"{path}: camera lacks {error}; expected fx, fy, cx, cy, width, height, or null") from error
     except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: malformed camera ({error}); expected numbers fx, fy, cx, cy, width, height") from error
+        raise UserError(
+            f"{path}: malformed camera ({error}); expected numbers fx, fy, cx, cy, width, height"
+        ) from error
     positive = [camera.fx, camera.fy, camera.width, camera.height]
     if not all(0 < side < float("inf") for side in positive):
         raise UserError(f"{path}: fx, fy, width and height must be positive; found {positive}")
