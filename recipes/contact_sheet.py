@@ -27,8 +27,8 @@ def main(out: str, address: str, count: int, runs: list[str]) -> None:
     rows = []
     for name in [folder.ids[round((i + 0.5) * len(folder.ids) / count)] for i in range(count)]:
         rgb = folder.read_image(name)
-        found = [model.predict(rgb) for model in models]
-        truth = folder.read(name, folder.tasks)
+        found = [model.predict(rgb, folder.window_of(name)) for model in models]
+        truth = {task: folder.read_label(task, name) for task in folder.tasks}
         depths = [m for m in (truth.get("depth"), *(f["depth"] for f in found)) if m is not None]
         far_m = float(np.percentile(depths[0], 98))
         for task in models[0].maps:

@@ -40,7 +40,7 @@ def main() -> None:
             merged = consensus(model, lambda x: model.encode(x, domain), images, shares)
             physical = {task: model.tasks[task].to_physical(merged[task]) for task in ruler.tasks}
             for k, (name, truth) in enumerate(zip(names, truths, strict=True)):
-                ruler.update(name, {task: maps[k] for task, maps in physical.items()}, truth)
+                ruler.update(name, {task: maps[k] for task, maps in physical.items()}, truth, folder.window_of(name))
     print("| direct and | " + " | ".join(f"{task} {figure}" for task, figure in SHOWN) + " |")
     print("|---" * (len(SHOWN) + 1) + "|")
     for votes, ruler in rulers.items():

@@ -141,9 +141,10 @@ def evaluate(net: Network, data: str) -> dict[str, Any]:
     ruler = Ruler(folder, PROTOCOLS["nyud"], TASKS, folder.classes, from_depth="normals" not in folder.tasks)
     net.eval()
     for name in folder.ids:
-        image = resize_image(to_sample({"image": folder.read_image(name)})["image"], SIZE)
+        image = resize_image(to_sample({"image": folder.read_window(name)})["image"], SIZE)
         maps = net(image[None])
-        ruler.update(name, {k: task.to_physical(maps[k])[0] for k, task in net.tasks.items()}, ruler.read(name))
+        physical = {k: task.to_physical(maps[k])[0] for k, task in net.tasks.items()}
+        ruler.update(name, physical, ruler.read(name), folder.window_of(name))
     return ruler.result()
 
 

@@ -10,7 +10,8 @@ import umadapt
 ROOT = Path(umadapt.__file__).parent
 LEAVES = {"errors", "options", "config", "config_data", "ranks", "together"}  # may be imported from anywhere
 DATA = {
-    f"data.{m}" for m in ("folder", "files", "augment", "colours", "contours", "normals", "cached", "batches", "pool")
+    f"data.{m}"
+    for m in ("folder", "files", "window", "augment", "colours", "contours", "normals", "cached", "batches", "pool")
 }
 NETS = {"nets.model", "nets.encoder", "nets.gradient", "nets.recompute"}
 MEASURE = {"maps", "predictor", "tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
@@ -22,9 +23,9 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "data.batches": {"tasks"},  # which labels a task is learnt from, and how its truth is made of them
     "scenes": {"data.folder", "data.files"},
     "maps": {"viz", "data.files"},
-    "predictor": {"maps", "data.files"},
+    "predictor": {"maps", "data.files", "data.window"},
     "exported": {"maps", "predictor"},
-    "tasks": {"maps", "data.augment"},
+    "tasks": {"maps", "data.augment", "data.window"},
     "nets": {"tasks"},
     "checkpoint": {"tasks", "data.folder", "data.files", *NETS},
     "photos": {"consensus", "predictor", "tasks", "checkpoint", "ruler", *DATA, *NETS},

@@ -84,7 +84,7 @@ def run(config: Adapt) -> int:
             "witnesses": before.get("witnesses"),
             "alpha": before["command"]["alpha"],
             "palette": before["palette"],
-            "data": {"target": digest(photos.ids), "base": before["data"]},
+            "data": {"target": digest(photos.known_as(photos.ids)), "base": before["data"]},
         },
     )
     if run_folder.done("select" if chooses(config) else "adapt"):

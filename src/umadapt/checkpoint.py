@@ -68,7 +68,10 @@ class RunFolder:
                 return self._begin(config)
             refuse_changes(path, stored["command"], config["command"])
             if stored["data"] != config["data"]:
-                raise UserError(f"{path} was begun on other data: images were added or removed; give another --out")
+                raise UserError(
+                    f"{path} was begun on other data: images were added or removed, or their window changed; "
+                    "give another --out"
+                )
             return stored
         if ranks.rank():
             raise UserError(f"{path} is not seen on this machine; give --out a folder that all machines share")
@@ -239,7 +242,7 @@ def refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None
 
 
 def digest(ids: Sequence[str]) -> str:
-    """Which images a run reads, in short."""
+    """Which images a run reads, in short; of `Folder.known_as`."""
     return hashlib.sha256("\n".join(ids).encode(errors="surrogateescape")).hexdigest()[:16]
 
 

@@ -74,7 +74,7 @@ def evaluate(
         predictions = run_model(model, images, domain, shares)
         physical = {task: model.tasks[task].to_physical(predictions[task]) for task in ruler.tasks}
         for i, (name, truth) in enumerate(zip(names, truths, strict=True)):
-            ruler.update(name, {task: maps[i] for task, maps in physical.items()}, truth)
+            ruler.update(name, {task: maps[i] for task, maps in physical.items()}, truth, folder.window_of(name))
     return ruler.result()
 
 
@@ -123,7 +123,7 @@ def evaluate_predictor(
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     ruler = Ruler(folder, protocol, tuple(predictor.maps), predictor.classes or None)
     for id in ids:
-        found = predictor.infer(folder.read_image(id))
+        found = predictor.predict(folder.read_image(id), folder.window_of(id))
         ruler.update(id, {task: _as_prediction(to_tensor(found[task])) for task in ruler.tasks}, ruler.read(id))
     return ruler.result()
 

@@ -26,7 +26,7 @@ class Photos(CalibrationDataReader):
     """The photos of a folder one by one, as ONNX Runtime's calibration asks for them."""
 
     def __init__(self, folder: Folder, ids: Sequence[str]):
-        self.photos = ({"photo": folder.read_image(id)[None]} for id in ids)
+        self.photos = ({"photo": folder.read_window(id)[None]} for id in ids)
 
     def get_next(self) -> dict[str, np.ndarray]:
         return next(self.photos, {})
@@ -97,8 +97,8 @@ def change(right: Predictor, ours: Predictor, folder: Folder, ids: Sequence[str]
     """
     total: dict[str, float] = {}
     for id in ids:
-        photo = folder.read_image(id)
-        one, two = right.infer(photo), ours.infer(photo)
+        photo, window = folder.read_image(id), folder.window_of(id)
+        one, two = right.predict(photo, window), ours.predict(photo, window)
         for task, map_ in right.maps.items():
             total[task] = total.get(task, 0.0) + _apart(map_.kind, one[task], two[task]) / len(ids)
     return total

@@ -111,13 +111,13 @@ def photo_batches(
     """Whole photos of a folder at their fitted size, those of one size together; of several ranks, this one's share.
 
     Each block of `batch` photos makes a batch, or one for each size in it, so that the batches are the same on any
-    number of ranks. Yields (ids, images (B, 3, h, w) in [0, 1], what `read` gave for each id). `read` is called by
-    threads, with the id and the photo's own size (H, W).
+    number of ranks. Yields (ids, images (B, 3, h, w) in [0, 1], what `read` gave for each id); of photos with a window
+    that is the image. `read` is called by threads, with the id and the whole photo's own size (H, W).
     """
 
     def load(id: str) -> tuple[Tensor, T]:
-        image = folder.read_image(id)
-        return fitted(image, net_size), read(id, image.shape[:2])
+        photo = folder.read_image(id)
+        return fitted(folder.crop(id, photo), net_size), read(id, photo.shape[:2])
 
     mine = own_photos(ids, batch)
     waiting: dict[tuple[int, ...], list[tuple[str, Tensor, T]]] = {}  # by size

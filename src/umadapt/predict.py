@@ -20,13 +20,14 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from umadapt import ranks, viz
 from umadapt.data.files import LABEL_MODES, Stored, read_photo, write_bytes, write_image, write_json, write_seg
+from umadapt.data.window import Window
 from umadapt.errors import UserError
 from umadapt.exported import load_onnx
 from umadapt.predictor import Predictor
@@ -66,27 +67,41 @@ def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ())
     return predictor_of(*load_model(path, device), witnesses)
 
 
-def find_photos(photos: Sequence[Path]) -> dict[str, Stored]:
-    """Stem -> file, of photo files and folders (plain, DATA, or DATA:SPLIT).
+class Photo(NamedTuple):
+    """A photo to predict."""
+
+    file: Stored
+    window: Window | None  # of its folder; a file that was given by itself is seen whole
+
+    def read(self) -> np.ndarray:
+        """(H, W, 3) uint8, the whole photo. Raises UserError when it cannot be read or the window does not fit."""
+        rgb = read_photo(self.file)
+        if self.window is not None:
+            self.window.check(rgb, self.file)
+        return rgb
+
+
+def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
+    """Stem -> photo, of photo files and folders (plain, DATA, or DATA:SPLIT).
 
     Raises:
         UserError: nothing there, or two photos of one stem (their predictions would overwrite each other).
     """
     from umadapt.data.folder import Folder
 
-    files: list[Stored] = []
+    given: list[Photo] = []
     for path in photos:
         if path.is_file():
-            files.append(path)
+            given.append(Photo(path, None))
         else:
             folder = Folder(path)
-            files += [folder.image_path(id) for id in folder.ids]
-    found: dict[str, Stored] = {}
-    for path in files:
-        twin = found.setdefault(path.stem, path)
-        if twin.resolve() != path.resolve():
+            given += [Photo(folder.image_path(id), folder.window_of(id)) for id in folder.ids]
+    found: dict[str, Photo] = {}
+    for photo in given:
+        file, twin = photo.file, found.setdefault(photo.file.stem, photo).file
+        if twin.resolve() != file.resolve():
             raise UserError(
-                f"{twin} and {path} would both be written as {path.stem}.png. "
+                f"{twin} and {file} would both be written as {file.stem}.png. "
                 "Rename one of them, or predict them into two folders"
             )
     if not found:
@@ -99,7 +114,7 @@ def run(config: configs.Predict) -> int:
     from tqdm import tqdm
 
     photos = find_photos(config.photos)
-    if config.out.resolve() in {path.resolve().parent for path in photos.values()}:
+    if config.out.resolve() in {photo.file.resolve().parent for photo in photos.values()}:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
     predictor = load(config.run, config.device, config.witnesses)
     if not ranks.rank():
@@ -111,14 +126,14 @@ def run(config: configs.Predict) -> int:
     mine = ranks.share_of(list(photos.items()), ranks.rank(), ranks.size())
     bad: list[str] = []
     means: dict[str, dict[str, float]] = {}
-    for stem, path in tqdm(mine, unit="photo", file=sys.stderr, leave=False, disable=ranks.rank() > 0):
+    for stem, photo in tqdm(mine, unit="photo", file=sys.stderr, leave=False, disable=ranks.rank() > 0):
         try:
-            rgb = read_photo(path)
+            rgb = photo.read()
         except UserError as error:
             bad.append(str(error))
             continue
-        found = predictor.infer(rgb)
-        write_prediction(config.out, stem, path, rgb, found, predictor)
+        found = predictor.predict(rgb, photo.window)
+        write_prediction(config.out, stem, photo.file, rgb, found, predictor)
         means[stem] = {name: float(disagreement.mean()) for name, disagreement in found["trust"].items()}
     add_means(config.out / "trust" / "means.json", ranks.gather(means))
     bad = [line for part in ranks.gather(bad) for line in part]

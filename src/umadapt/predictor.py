@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from umadapt.data.files import read_photo
+from umadapt.data.window import Window
 from umadapt.maps import Map
 
 
@@ -26,8 +27,11 @@ class Predictor:
         """Names of the ids in "seg"."""
         return tuple(self.maps["seg"].stored()["classes"]) if "seg" in self.maps else ()
 
-    def predict(self, photo: str | Path | np.ndarray) -> dict[str, Any]:
+    def predict(self, photo: str | Path | np.ndarray, window: Window | None = None) -> dict[str, Any]:
         """A photo file, or (H, W, 3) uint8 RGB, to maps at its own size.
+
+        Args:
+            window: what the network sees of the photo; the maps outside hold the nearest prediction. Default: all.
 
         Returns:
             "depth" (H, W) float32 metres, "normals" (H, W, 3) float32 unit vectors, "seg" (H, W) uint8 class ids,
@@ -35,6 +39,14 @@ class Predictor:
             float32}, how far the other tasks disagree (low = good): a share of the depth, 1 - cos of normals, nats.
 
         Raises:
-            UserError: the file cannot be read, or the prediction is not finite.
+            UserError: the file cannot be read, the window does not fit, or the prediction is not finite.
         """
-        return self.infer(photo if isinstance(photo, np.ndarray) else read_photo(photo))
+        rgb = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+        if window is None:
+            return self.infer(rgb)
+        window.check(rgb, "photo" if isinstance(photo, np.ndarray) else photo)
+        found = self.infer(window.crop(rgb))
+        trust: Mapping[str, np.ndarray] = found.pop("trust")
+        whole = window.nearest((rgb.shape[0], rgb.shape[1]))
+        maps = {task: map_[whole] for task, map_ in found.items()}
+        return {**maps, "trust": {task: map_[whole] for task, map_ in trust.items()}}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from umadapt.errors import UserError
 from umadapt.tasks.base import Counting
-from umadapt.tasks.resize import Window
+from umadapt.tasks.resize import Bounds
 
 Align = Literal["none", "median", "scale-shift"]
 Borders = tuple[float, float, float, float]  # top, bottom, left, right, as shares of the height and the width
@@ -30,7 +30,7 @@ class Protocol:
 
     name: str
     size: tuple[int, int] | None = None  # the only size of ground truth that the protocol knows, H, W
-    crop: Window | Borders | None = None  # in pixels of `size`, or shares of any size, rounded down
+    crop: Bounds | Borders | None = None  # in pixels of `size`, or shares of any size, rounded down
     depth_range_m: tuple[float, float] | None = None  # predictions are clipped to it, truth outside it is masked
     open_range: bool = False  # truth at the very ends of the range is masked too
     per_image: bool = False  # depth: the mean over images of each image's figures; else pooled over all pixels
@@ -57,7 +57,7 @@ class Protocol:
         pooled = "depth averaged over images, all else" if self.per_image else "errors"
         return f"{self.name}: {crop}{at}, {cap}{never}, {pooled} pooled over all valid pixels"
 
-    def window(self, size: tuple[int, int]) -> Window:
+    def window(self, size: tuple[int, int]) -> Bounds:
         """Rows [top:bottom] and columns [left:right] of truth of that size, all of it without a crop."""
         if self.crop is None:
             return 0, size[0], 0, size[1]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from umadapt import viz
 from umadapt.checkpoint import load_model
 from umadapt.data.folder import Folder
-from umadapt.photos import predict_photo
+from umadapt.photos import predictor_of
 from umadapt.report_runs import RunRecord
 from umadapt.ruler import read_truth
 from umadapt.tasks import Task
@@ -134,8 +134,9 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
         model, stored = load_model(record.path, device)
         tasks |= {name: task for name, task in model.tasks.items() if name not in tasks}
         classes = classes or model.spec.classes
+        predictor = predictor_of(model, stored)
         for id in tqdm(ids, desc=record.label, unit="photo", file=sys.stderr, leave=False):
-            found = predict_photo(model, stored["domain"], folder.read_image(id))
+            found = predictor.predict(folder.read_image(id), folder.window_of(id))
             maps[id][record.label] = {task: thumbnail(found[task], WIDTH) for task in model.tasks}
             trust[id][record.label] = {
                 name: (jpeg(viz.trust_to_rgb(thumbnail(doubt, WIDTH) / tasks[name].trust.white)), f"{doubt.mean():.2f}")

@@ -10,7 +10,7 @@ import numpy as np
 from umadapt import viz
 from umadapt.checkpoint import load_model
 from umadapt.data.folder import Folder
-from umadapt.photos import predict_photo
+from umadapt.photos import predictor_of
 from umadapt.protocols import PROTOCOLS
 from umadapt.ruler import Ruler
 from umadapt.tasks import Task
@@ -46,8 +46,9 @@ def grid(
             for id in ids:
                 truth = {task: to_map(map_) for task, map_ in ruler.read(id).items()}
                 maps[id]["truth"] = {task: thumbnail(map_, TILE[1]) for task, map_ in truth.items()}
+        predictor = predictor_of(model, stored)
         for id in ids:
-            found = predict_photo(model, stored["domain"], folder.read_image(id))
+            found = predictor.predict(folder.read_image(id), folder.window_of(id))
             maps[id][title] = {task: thumbnail(found[task], TILE[1]) for task in tasks}
     blank = np.full((*TILE, 3), viz.BACKGROUND, np.uint8)
     rows: list[list[np.ndarray]] = []

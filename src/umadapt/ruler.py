@@ -14,10 +14,11 @@ from umadapt.config import ModelSpec
 from umadapt.data.augment import resize_seg
 from umadapt.data.cached import cached_normals
 from umadapt.data.folder import Folder, hxw
+from umadapt.data.window import Window
 from umadapt.errors import UserError
 from umadapt.protocols import Protocol, clip_depth
 from umadapt.tasks import Task, label_of, make_tasks
-from umadapt.tasks.resize import to_map, to_tensor
+from umadapt.tasks.resize import fill, to_map, to_tensor
 
 Maps = dict[str, Tensor]  # task -> map
 
@@ -100,8 +101,10 @@ class Ruler:
         assert self.folder.camera is not None
         return None if depth is None else cached_normals(depth, self.folder.camera)
 
-    def update(self, id: str, prediction: Maps, truth: Maps) -> None:
+    def update(self, id: str, prediction: Maps, truth: Maps, window: Window | None = None) -> None:
         """Add one photo: predictions (C, h, w) in physical units (seg also labels (h, w)) and what `read` gave.
+
+        `window` is the part of the photo that they are of; default: all of it.
 
         Raises UserError naming the photo when a prediction is not finite.
         """
@@ -112,15 +115,16 @@ class Ruler:
                     f"the prediction of {task} for {id!r} holds NaN or infinity. The training probably diverged: "
                     "look at metrics.jsonl, and train again with a smaller --lr"
                 )
-            self.meters[task].update(*self.compare(task, found, wanted))
+            self.meters[task].update(*self.compare(task, found, wanted, window))
         self.count += 1
 
-    def compare(self, task: str, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    def compare(self, task: str, found: Tensor, truth: Tensor, window: Window | None = None) -> tuple[Tensor, Tensor]:
         """A prediction (C, h, w), or labels (h, w), and its truth as the protocol compares them: of one size, cropped,
         what is not measured missing in the truth, depth aligned and clipped."""
         size = (truth.shape[-2], truth.shape[-1])
-        resized = self.kinds[task].resize(found, size, self.never) if found.is_floating_point() else None
-        resized = resize_seg(found, size) if resized is None else resized
+        seen = size if window is None else window.size
+        resized = self.kinds[task].resize(found, seen, self.never) if found.is_floating_point() else None
+        resized = fill(resize_seg(found, seen) if resized is None else resized, window, size)
         top, bottom, left, right = self.protocol.window(size)
         resized, truth = (x[..., top:bottom, left:right] for x in (resized, truth))
         truth = truth.to(resized.device)

@@ -24,7 +24,7 @@ def save_samples(
     domain = run.config["domain"]
     rows = []
     for chosen in [ids[round(i * (len(ids) - 1) / max(1, count - 1))] for i in range(min(count, len(ids)))]:
-        image = resize_image(to_sample({"image": folder.read_image(chosen)})["image"], model.spec.size)
+        image = resize_image(to_sample({"image": folder.read_window(chosen)})["image"], model.spec.size)
         maps = model(image.unsqueeze(0).to(model.mean.device), domain)
         row = [(image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)]
         for task, kind in model.tasks.items():

@@ -50,7 +50,7 @@ def run(config: Semi) -> int:
     labelled = open_labelled(config, model)
     if not labelled or not photos:
         raise UserError("semi wants --target PHOTOS and --labelled DATA, each at least once")
-    digests = {f"labelled-{i}": digest(ids) for i, (_, ids) in enumerate(labelled)}
+    digests = {f"labelled-{i}": digest(folder.known_as(ids)) for i, (folder, ids) in enumerate(labelled)}
     run_folder = RunFolder(
         config.out,
         {
@@ -64,7 +64,7 @@ def run(config: Semi) -> int:
             "transfer_report": before.get("transfer_report"),
             "witnesses": before.get("witnesses"),
             "palette": before["palette"],
-            "data": {f"target-{i}": digest(folder.ids) for i, folder in enumerate(photos)}
+            "data": {f"target-{i}": digest(folder.known_as(folder.ids)) for i, folder in enumerate(photos)}
             | digests
             | {"adapted": before["data"]},
         },

@@ -61,7 +61,7 @@ def run(config: Train) -> int:
             "command": command_dict(config),
             "source": config.source,
             "target": None,
-            "data": {"source": digest(ids)},
+            "data": {"source": digest(folder.known_as(ids))},
         },
     )
     if trained:

@@ -26,7 +26,7 @@ from umadapt.nets.model import UMAdapt
 from umadapt.photos import photo_batches, run_model
 from umadapt.protocols import PROTOCOLS, Protocol
 from umadapt.ruler import Ruler
-from umadapt.tasks.resize import resize_map
+from umadapt.tasks.resize import fill, resize_map
 
 FRACTIONS = np.arange(100) / 100  # of the pixels removed: 0 to 0.99
 PIXELS = 12_000  # OURS: of a photo, drawn at random, because neighbours say the same and 654 photos must fit in memory
@@ -191,14 +191,16 @@ def _draw(
         truth: what `Ruler.read` gives.
     """
     size = (truth.shape[-2], truth.shape[-1])
-    found, truth = ruler.compare(task, physical.cpu(), truth)
+    window = ruler.folder.window_of(id)
+    found, truth = ruler.compare(task, physical.cpu(), truth, window)
     error, valid = ruler.kinds[task].pixel_error(found, truth)
     at = torch.nonzero(valid.flatten()).squeeze(1).numpy()
     count = round(len(at) * min(1, PIXELS / (size[0] * size[1])))
     at = np.random.default_rng([seed, zlib.crc32(id.encode())]).choice(at, count, replace=False)
     top, bottom, left, right = ruler.protocol.window(size)
-    wide = {name: resize_map(map_.unsqueeze(0), size)[..., top:bottom, left:right] for name, map_ in maps.items()}
-    planes = {"error": error} | wide
+    seen = size if window is None else window.size
+    wide = {name: fill(resize_map(map_.unsqueeze(0), seen), window, size) for name, map_ in maps.items()}
+    planes = {"error": error} | {name: map_[..., top:bottom, left:right] for name, map_ in wide.items()}
     return {name: plane.cpu().flatten().numpy()[at].astype(np.float32) for name, plane in planes.items()}
 
 

@@ -154,3 +154,34 @@ def test_a_hundred_views_are_quick(tmp_path, capsys):
     start = time.perf_counter()
     check.run(Check(str(tmp_path)))
     assert time.perf_counter() - start < 10  # 240x320; about half a second alone
+
+
+def _frame(root, count, framed, inside=(3, 4, 60, 43)):
+    """JPEGs of noise, so many of them with a white frame."""
+    left, top, right, bottom = inside
+    for k in range(count):
+        picture = np.full((48, 64, 3), 255, np.uint8)
+        noise = np.random.default_rng(k).integers(0, 180, (48, 64, 3), dtype=np.uint8)
+        where = np.s_[top:bottom, left:right] if k < framed else np.s_[:, :]
+        picture[where] = noise[where]
+        write_image(root / f"image/{k:04d}.jpg", picture)
+
+
+def test_a_border_is_told_with_its_cure(tmp_path, capsys):
+    root = tmp_path / "data"
+    _frame(root, 10, 10)
+    code, _, found = _run(root, tmp_path, capsys)
+    assert code == 0
+    (line,) = found["warnings"]
+    path = root / "dataset.json"
+    assert line == f'photos have a border of one colour; write "window": [4, 5, 59, 42] into {path}'
+    write_json(path, {"window": [4, 5, 59, 42]})
+    assert _run(root, tmp_path, capsys)[2]["warnings"] == []
+    write_json(path, {"window": [1, 1, 64, 48]})  # too large a window
+    assert "[4, 5, 59, 42]" in _run(root, tmp_path, capsys)[2]["warnings"][0]
+
+
+@pytest.mark.parametrize(("count", "framed"), [(7, 7), (10, 8), (10, 0)])
+def test_what_few_photos_have_is_no_border(tmp_path, capsys, count, framed):
+    _frame(tmp_path / "data", count, framed)
+    assert _run(tmp_path / "data", tmp_path, capsys)[2]["warnings"] == []

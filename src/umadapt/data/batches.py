@@ -205,14 +205,10 @@ class Batches:
 
 def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool = True) -> Sample:
     """Read an image and its labels as tensors; a label file that is missing becomes a map of missing pixels."""
-    arrays = folder.read(name, tasks) if images else {task: folder.read_label(task, name) for task in tasks}
-    sample = to_sample(arrays, folder.ignore)
+    sample = to_sample(folder.read(name, tasks, images), folder.ignore)
     if not sample:
         raise UserError(f"{folder.root}: {name} has none of the labels {', '.join(tasks)}")
     h, w = next(iter(sample.values())).shape[-2:]
-    shapes = {name: tuple(x.shape[-2:]) for name, x in sample.items()}
-    if len(set(shapes.values())) > 1:
-        raise UserError(f"{folder.root}: the labels of {name} differ in size: {shapes}")
     for task in tasks:
         if task not in sample:
             sample[task] = torch.full((*LABELS[task].channels, h, w), LABELS[task].missing)
@@ -248,7 +244,7 @@ def whole_images(
     waiting: dict[tuple[int, int], list[torch.Tensor | None]] = {}  # None = on another rank
 
     def read(name: str) -> torch.Tensor:
-        image = to_sample({"image": folder.read_image(name)})["image"]
+        image = to_sample({"image": folder.read_window(name)})["image"]
         return resize_image(image, fit_size((image.shape[-2], image.shape[-1]), size))
 
     with data_pool(2) as pool:
@@ -283,7 +279,7 @@ def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
     ids = ids[:: max(1, -(-len(ids) // COUNTED))]
 
     def count(name: str) -> np.ndarray:
-        seg = folder.read_seg(name)
+        seg = folder.read(name, ["seg"], images=False)["seg"]
         return np.zeros(256, dtype=np.int64) if seg is None else np.bincount(seg.ravel(), minlength=256)
 
     with data_pool(2) as pool:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from umadapt import viz
 from umadapt.config_data import Check
+from umadapt.data.border import common_border
 from umadapt.data.folder import TASKS, Folder, hxw, read_label_bytes, write_image, write_json
 from umadapt.data.normals import normals_from_depth
 from umadapt.data.plausible import depth_kind, depth_units, mirrored
@@ -23,6 +24,7 @@ from umadapt.errors import UserError
 
 VIEWS = 6  # of the contact sheet and of the comparison of normals with depth
 COMPARED = 24  # views whose labels are compared with their photos
+BORDERED = 64  # photos whose borders are looked at
 SAMPLES = 1000  # values a file gives to the percentiles
 NOT_UNIT = 0.05  # a stored normal's length may be this far from 1; rounding to bytes makes 0.007
 DISAGREE_DEG = 35.0  # OURS: true normals are within 10 to 25 degrees of plane fits on average
@@ -81,7 +83,9 @@ def _inspect(folder: Folder, id: str) -> View:
     view = View()
     if folder.has("image", id):
         try:
-            view.size = hxw(folder.read_image(id))
+            photo = folder.read_image(id)
+            view.size = hxw(photo)
+            folder.crop(id, photo)  # a window that does not fit
         except UserError as error:
             view.errors.append(str(error))
     for task in folder.tasks:
@@ -197,7 +201,18 @@ def _warnings(folder: Folder, views: list[View], tasks: dict[str, Any]) -> list[
     if "seg" in folder.tasks and not folder.classes:
         found.append("seg: dataset.json names no classes, so that ids cannot be checked")
     told = [_compare_normals(folder, _pick(folder, views, "depth", "normals")), *_senseless(folder, views, tasks)]
+    told.append(_border(folder, views))
     return found + [line for line in told if line]
+
+
+def _border(folder: Folder, views: list[View]) -> str | None:
+    """A warning when a border belongs to the photos: what to write into dataset.json."""
+    if len({view.size for view in views if view.size}) != 1:
+        return None  # one window would not fit all
+    window = common_border(folder, _pick(folder, views, "image", count=BORDERED))
+    if window is None:
+        return None
+    return f'photos have a border of one colour; write "window": {window} into {folder.root / "dataset.json"}'
 
 
 def _senseless(folder: Folder, views: list[View], tasks: dict[str, Any]) -> Iterator[str | None]:

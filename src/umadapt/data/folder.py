@@ -13,12 +13,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from umadapt.data.camera import Camera, read_camera
 from umadapt.data.files import (
     PHOTO_FORMATS,
     Stored,
@@ -34,8 +34,9 @@ from umadapt.data.files import (
     write_seg,
     write_share,
 )
-from umadapt.data.remote import is_host, place
+from umadapt.data.remote import split_address
 from umadapt.data.shards import Packed, open_packed
+from umadapt.data.window import Window, read_window
 from umadapt.errors import UserError
 
 __all__ = [
@@ -57,42 +58,6 @@ __all__ = [
 ]
 
 TASKS = ("depth", "normals", "seg")  # those with labels of the format; others are made from these, or predictions
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera in pixels of a width x height picture; pixel (i, j) is centred at (j + 0.5, i + 0.5)."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    width: int
-    height: int
-
-    def scaled(self, height: int, width: int) -> Camera:
-        """The same camera for the picture resized to height x width (with half-pixel centres all is linear)."""
-        x, y = width / self.width, height / self.height
-        return Camera(self.fx * x, self.fy * y, self.cx * x, self.cy * y, width, height)
-
-    def matrix(self) -> np.ndarray:
-        """(3, 3) float64: camera coordinates (x right, y down, z forward) to pixels."""
-        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
-
-
-def split_address(address: str | Path) -> tuple[Path, str | None]:
-    """`DATA:NAME` -> (DATA, NAME); (DATA, None) without a split. A ':' inside a folder's own name is left alone.
-
-    DATA may be a URL; a number after its host alone is a port, not a split.
-    """
-    text = str(address)
-    head, _, tail = text.rpartition(":")
-    # A folder of exactly that name wins; `C:\photos` and `host:dir/photos` name no split.
-    if not head or not tail or "/" in tail or "\\" in tail or Path(text).exists():
-        return place(text), None
-    if tail.isdecimal() and is_host(head):
-        return place(text), None
-    return place(head), tail
 
 
 def _list_files(folder: Path) -> list[str]:
@@ -122,6 +87,9 @@ def _by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
 class Folder:
     """A data folder or packed set, or one split of it. It is listed once (a packed set not at all, its index is read);
     files are read on demand, by any thread.
+
+    `read_image`, `read_depth`, … give what is stored, the whole picture; `read` and `read_window` what networks are to
+    see of it, the window of dataset.json (see `Window`). `camera` is that of the whole picture.
 
     Raises UserError, naming the file, for whatever is missing, damaged or not of the format.
     """
@@ -162,6 +130,7 @@ class Folder:
         self = copy.copy(folders[0])
         self.root, self.split = Path(" + ".join(map(str, addresses))), None
         self.name, self.camera, self.tasks = " + ".join(folder.name for folder in folders), None, ()
+        self._windows = {f"{i}-{id}": f.window_of(id) for i, f in enumerate(folders) for id in f.ids}
         self._labels = {task: {} for task in TASKS}
         self._images = {f"{i}-{id}": f.image_path(id) for i, f in enumerate(folders) for id in f.ids}
         self.ids = tuple(self._images)
@@ -203,23 +172,18 @@ class Folder:
             self.ignore = int(seg.get("ignore", 255))
             self.depth_scale_m = float(depth.get("scale_m", 0.001))
             self.depth_max_m = float(depth.get("max_m", 10.0))
-            camera = self.meta.get("camera")
-            self.camera: Camera | None = None
-            if camera is not None:
-                sizes = {key: int(camera[key]) for key in ("width", "height")}
-                self.camera = Camera(**{k: float(camera[k]) for k in ("fx", "fy", "cx", "cy")}, **sizes)
-        except KeyError as error:
-            raise UserError(f"{path}: camera lacks {error}; expected fx, fy, cx, cy, width, height, or null") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}: malformed ({error}); expected "
-                '{"name", "camera": {fx, fy, cx, cy, width, height} or null, "tasks": {…}} as in the format\'s page'
+                '{"name", "camera": {…} or null, "window": [left, top, right, bottom], "tasks": {…}} as in the '
+                "format's page"
             ) from error
+        self.camera = read_camera(self.meta.get("camera"), path)
+        self._window = read_window(self.meta.get("window"), path)
+        self._windows: dict[str, Window | None] = {}  # of ids with one of their own
         positive = [self.depth_scale_m, self.depth_max_m]
-        if self.camera is not None:
-            positive += [self.camera.fx, self.camera.fy, self.camera.width, self.camera.height]
         if not all(0 < value < float("inf") for value in positive):
-            raise UserError(f"{path}: scale_m, max_m, fx, fy, width and height must be positive; found {positive}")
+            raise UserError(f"{path}: scale_m and max_m must be positive; found {positive}")
         if not 0 <= self.ignore <= 255 or isinstance(seg.get("classes"), str):
             raise UserError(f"{path}: seg needs a list of classes, and ignore from 0 to 255; found {seg}")
 
@@ -262,9 +226,33 @@ class Folder:
         """Whether `task` ("image" too) has a file for this id."""
         return id in self._images if task == "image" else self.label_path(task, id) is not None
 
+    def window_of(self, id: str) -> Window | None:
+        """What networks are to see of this picture; None = all of it."""
+        return self._windows.get(id, self._window)
+
+    def known_as(self, ids: Iterable[str]) -> list[str]:
+        """Ids, each with its window where it has one: what tells a run whether it still sees the same."""
+        windows = ((id, self.window_of(id)) for id in ids)
+        return [id if window is None else f"{id} {window}" for id, window in windows]
+
     def read_image(self, id: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB, upright."""
         return read_photo(self.image_path(id))
+
+    def read_window(self, id: str) -> np.ndarray:
+        """(h, w, 3) uint8 RGB: the window of the photo. Raises UserError when it does not fit."""
+        return self.crop(id, self.read_image(id))
+
+    def crop(self, id: str, whole: np.ndarray) -> np.ndarray:
+        """The window of a picture or label of this id, (H, W, …) to (h, w, …). Raises UserError when it does not fit.
+
+        A camera for it: `self.camera.scaled(H, W).cropped(window)`.
+        """
+        window = self.window_of(id)
+        if window is None:
+            return whole
+        window.check(whole, self._images.get(id, f"{self.root}, labels of {id}"))
+        return window.crop(whole)
 
     def read_depth(self, id: str) -> np.ndarray | None:
         """(H, W) float32 metres, planar z, 0 = missing; not capped at `depth_max_m`. None when the file is absent."""
@@ -304,13 +292,17 @@ class Folder:
         own = {"depth": self.read_depth, "normals": self.read_normals, "seg": self.read_seg}
         return own[task](id) if task in own else self.read_share(task, id)
 
-    def read(self, id: str, tasks: Iterable[str]) -> dict[str, np.ndarray | None]:
-        """{"image": (H, W, 3) uint8, task: label or None when absent}. Raises UserError when sizes differ."""
-        image = self.read_image(id)
-        sample: dict[str, np.ndarray | None] = {"image": image}
-        for task in tasks:
-            label = sample[task] = self.read_label(task, id)
-            if label is not None and label.shape[:2] != image.shape[:2]:
-                photo = self.image_path(id)
-                raise UserError(f"{self.label_path(task, id)}: found {hxw(label)}, expected {hxw(image)} as {photo}")
-        return sample
+    def read(self, id: str, tasks: Iterable[str], images: bool = True) -> dict[str, np.ndarray | None]:
+        """{"image": (h, w, 3) uint8 where `images`, task: label or None when absent}, the window of each.
+
+        Raises UserError when sizes differ, or the window does not fit.
+        """
+        whole: dict[str, np.ndarray | None] = {"image": self.read_image(id)} if images else {}
+        whole |= {task: self.read_label(task, id) for task in tasks}
+        there = [(task, array) for task, array in whole.items() if array is not None]
+        for task, array in there[1:]:
+            first, expected = there[0]
+            if array.shape[:2] != expected.shape[:2]:
+                found, other = self.stored(task)[id], self.stored(first)[id]
+                raise UserError(f"{found}: found {hxw(array)}, expected {hxw(expected)} as {other}")
+        return {task: None if array is None else self.crop(id, array) for task, array in whole.items()}

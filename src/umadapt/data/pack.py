@@ -287,6 +287,8 @@ def _faults(folder: Folder, id: str) -> list[str]:
         path = folder.stored(kind).get(id)
         try:
             array = None if path is None else folder.read_image(id) if kind == "image" else folder.read_label(kind, id)
+            if array is not None and kind == "image":
+                folder.crop(id, array)  # a window that does not fit
         except UserError as error:
             faults.append(str(error))
             continue

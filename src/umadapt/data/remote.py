@@ -62,6 +62,21 @@ def is_host(text: str) -> bool:
     return scheme is not None and "/" not in text[scheme.end() :]
 
 
+def split_address(address: str | Path) -> tuple[Path, str | None]:
+    """`DATA:NAME` -> (DATA, NAME); (DATA, None) without a split. A ':' inside a folder's own name is left alone.
+
+    DATA may be a URL; a number after its host alone is a port, not a split.
+    """
+    text = str(address)
+    head, _, tail = text.rpartition(":")
+    # A folder of exactly that name wins; `C:\photos` and `host:dir/photos` name no split.
+    if not head or not tail or "/" in tail or "\\" in tail or Path(text).exists():
+        return place(text), None
+    if tail.isdecimal() and is_host(head):
+        return place(text), None
+    return place(head), tail
+
+
 class ShardCache:
     """Remote shards kept in a local folder, named by the digest of their content. Threads and processes may share it.
 

@@ -79,10 +79,9 @@ class FrozenViews:
     def _fingerprint(self) -> str:
         """Of the photos, and of what networks, augmentation and options make of the first views."""
         known = hashlib.sha256(f"{self.batches.views} {self.batches.seed}".encode())
-        for id in self.batches.ids:
-            known.update(
-                b"\0" + os.fsencode(id) + hashlib.sha256(self.batches.folder.image_path(id).read_bytes()).digest()
-            )
+        folder = self.batches.folder
+        for id, seen in zip(self.batches.ids, folder.known_as(self.batches.ids), strict=True):
+            known.update(b"\0" + os.fsencode(seen) + hashlib.sha256(folder.image_path(id).read_bytes()).digest())
         for name, values in sorted(self._look(range(min(CHUNK, len(self)))).items()):
             known.update(f"{name} {values.dtype} {tuple(values.shape)}".encode() + values.numpy().tobytes())
         return known.hexdigest()[:16]

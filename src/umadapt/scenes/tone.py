@@ -35,7 +35,7 @@ def photo_percentiles(address: str) -> Percentiles:
     folder = Folder(address)
     counts = np.zeros((3, 256), dtype=np.int64)
     for name in folder.ids[:: -(-len(folder.ids) // PHOTOS)]:
-        photo = folder.read_image(name)
+        photo = folder.read_window(name)
         top, left = (round(MARGIN * side) for side in photo.shape[:2])
         counts += histogram(photo[top : photo.shape[0] - top : STEP, left : photo.shape[1] - left : STEP])
     return percentiles(counts)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from umadapt.data.window import Window
 from umadapt.tasks.metrics import choose
 
-Window = tuple[int, int, int, int]  # top, bottom, left, right: rows [top:bottom], columns [left:right]
+Bounds = tuple[int, int, int, int]  # top, bottom, left, right: rows [top:bottom], columns [left:right]
 STRIP = 1_000_000  # values of upsampled logits held at once: fits the cache, whatever the size of the photo
 
 
@@ -33,6 +34,14 @@ def resize_map(maps: Tensor, size: tuple[int, int]) -> Tensor:
     if maps.shape[-2:] == size:
         return maps
     return F.interpolate(maps.unsqueeze(0), size=size, mode="bilinear", antialias=True).squeeze(0)
+
+
+def fill(map_: Tensor, window: Window | None, size: tuple[int, int]) -> Tensor:
+    """A map of a window (..., h, w) to one of the whole picture (..., H, W), see `Window.nearest`."""
+    if window is None:
+        return map_
+    rows, columns = (torch.from_numpy(at).to(map_.device) for at in window.nearest(size))
+    return map_[..., rows, columns]
 
 
 def resize_labels(logits: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:

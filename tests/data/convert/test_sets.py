@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -298,3 +299,15 @@ def test_gta5_takes_depth_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixt
     depth = Folder(tmp_path / "out").read_depth("00001")
     assert depth is not None
     np.testing.assert_allclose(depth, 40.0, atol=0.01)
+
+
+def test_nyudv2_writes_the_window_of_its_bordered_photos(tmp_path: Path) -> None:
+    for name, size in (("own", (480, 640)), ("other", (48, 64))):
+        (tmp_path / name).mkdir()
+        with h5py.File(tmp_path / name / nyudv2.FILE, "w") as file:
+            file["images"] = np.zeros((1, 3, *size[::-1]), np.uint8)
+        assert convert("nyudv2", tmp_path / name, tmp_path / f"{name}-out") == 0
+    window = Folder(tmp_path / "own-out").window_of("0001")
+    assert window is not None
+    assert str(window) == "[8, 8, 632, 472]"
+    assert Folder(tmp_path / "other-out").window_of("0001") is None

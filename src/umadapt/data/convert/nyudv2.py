@@ -20,6 +20,7 @@ from umadapt.errors import UserError
 FILE = "nyu_depth_v2_labeled.mat"
 # the toolbox's colour camera; it counts the first pixel's centre as 1, we as 0.5
 CAMERA = Camera(518.857901, 519.469611, 325.582449 - 0.5, 253.736166 - 0.5, 640, 480)
+WINDOW = [8, 8, 632, 472]  # left, top, right, bottom: every photo is stored with a white border of up to 8 pixels
 
 
 def plan(source: Source, config: Convert) -> Plan:
@@ -68,10 +69,12 @@ def plan(source: Source, config: Convert) -> Plan:
     train = set(train_ids())
     splits = {"train": [id for id in ids if id in train], "test": [id for id in ids if id not in train]}
     classes = few.classes if config.classes == 13 else label_map("nyu40").classes
-    facts = {
+    facts: dict[str, Any] = {
         "depth_of": "sensor, with holes" if config.raw_depth else "in-painted",
         "normals_of": "depth and camera" if config.normals is None else str(config.normals),
     }
+    if file["images"].shape[-2:] == (CAMERA.width, CAMERA.height):
+        facts["window"] = WINDOW
     return Plan(ids, read, classes, camera=CAMERA, splits=splits, missing=missing, facts=facts)
 
 
