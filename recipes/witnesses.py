@@ -14,7 +14,7 @@ from pathlib import Path
 from umadapt.checkpoint import load_model
 from umadapt.consensus import consensus, shares_of
 from umadapt.data.folder import Folder
-from umadapt.photos import photo_batches
+from umadapt.photos import photo_batches, physical_maps
 from umadapt.protocols import PROTOCOLS
 from umadapt.ruler import Ruler
 
@@ -34,12 +34,12 @@ def main() -> None:
     protocol, made = PROTOCOLS[given.protocol], "normals" not in folder.tasks
     rulers = {votes: Ruler(folder, protocol, tuple(model.tasks), model.spec.classes, made) for votes in SETS}
     read = rulers[()].read
-    for names, images, truths in photo_batches(folder, folder.ids, model.spec.size, 8, read, True):
+    for seen in photo_batches(folder, folder.ids, model.spec, 8, read, True):
         for votes, ruler in rulers.items():
             shares = shares_of(base, model.tasks, votes)
-            merged = consensus(model, lambda x: model.encode(x, domain), images, shares)
-            physical = {task: model.tasks[task].to_physical(merged[task]) for task in ruler.tasks}
-            for k, (name, truth) in enumerate(zip(names, truths, strict=True)):
+            merged = consensus(model, lambda x: model.encode(x, domain), seen.images, shares)
+            physical = physical_maps(model, {task: merged[task] for task in ruler.tasks}, seen.magnifications)
+            for k, (name, truth) in enumerate(zip(seen.ids, seen.extras, strict=True)):
                 ruler.update(name, {task: maps[k] for task, maps in physical.items()}, truth, folder.window_of(name))
     print("| direct and | " + " | ".join(f"{task} {figure}" for task, figure in SHOWN) + " |")
     print("|---" * (len(SHOWN) + 1) + "|")

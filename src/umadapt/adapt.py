@@ -226,6 +226,7 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
         model.spec.size,
         model.grid(model.spec.size),
         tasks=tasks,
+        focal=model.spec.focal,
         batch=config.batch,
         seed=config.seed + 1,
         recipe=Augment(),

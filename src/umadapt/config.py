@@ -6,6 +6,7 @@ Light to import: the command line's `--help` needs nothing else.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,10 +34,29 @@ class ModelSpec:
     ignore: int = 255
     depth_scale_m: float = 10.0  # network units of depth: metres / depth_scale_m
     depth_head: Literal["softplus", "relu"] = "softplus"
+    focal: float | None = None  # focal length in pixels at `size` of the canonical camera; None = there is none
     decoder: Literal["fcrn", "skip"] = "fcrn"
     width: float = 1.0
     transfer_width: float = 1.0
     pseudo_softmax: float = 0.5  # share of real tuples whose label maps look like softmax outputs
+
+    @property
+    def fov(self) -> float | None:
+        """The canonical camera's field of view in degrees along the longer side; None = there is no such camera."""
+        return None if self.focal is None else math.degrees(2 * math.atan(max(self.size) / 2 / self.focal))
+
+    def magnification(self, focal: float | None, size: tuple[int, int]) -> float:
+        """How much larger things look in a photo than to the canonical camera (Metric3D, Yin et al., ICCV 2023): depth
+        in it is the network's times this.
+
+        Args:
+            focal: of the photo, in pixels at the size at which the network sees it; None = unknown, then it is assumed
+                to have the canonical camera's field of view along its longer side.
+            size: that size (h, w).
+        """
+        if self.focal is None:
+            return 1.0
+        return (self.focal * max(size) / max(self.size) if focal is None else focal) / self.focal
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> ModelSpec:
@@ -257,6 +277,7 @@ class Predict:
     run: Positional[Path]  # run folder, or a file that export wrote (needs no torch)
     photos: Positional[tuple[Path, ...]]  # photo files or folders of photos
     out: Path  # folder to write, in the folder format
+    fov: float = 0.0  # degrees that the photos see along their longer side; 0 = by dataset.json or EXIF, else assumed
     witnesses: Names = ()  # mirror, zoom, transfer: merge predictions with theirs, as adapt's teacher does; slower
     device: str = "auto"  # auto, cpu, cuda
 

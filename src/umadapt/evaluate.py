@@ -19,7 +19,7 @@ from umadapt.consensus import Shares
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
-from umadapt.photos import photo_batches, prefetch, run_model, voting
+from umadapt.photos import photo_batches, physical_maps, prefetch, run_model, voting
 from umadapt.predictor import Predictor
 from umadapt.protocols import PROTOCOLS, Protocol
 from umadapt.ruler import Maps, Ruler
@@ -70,10 +70,11 @@ def evaluate(
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     ruler = Ruler(folder, protocol, tuple(model.tasks), model.spec.classes, normals_from_depth, align)
     ids = folder.ids if ids is None else ids
-    for names, images, truths in photo_batches(folder, ids, model.spec.size, batch, ruler.read, progress):
-        predictions = run_model(model, images, domain, shares)
-        physical = {task: model.tasks[task].to_physical(predictions[task]) for task in ruler.tasks}
-        for i, (name, truth) in enumerate(zip(names, truths, strict=True)):
+    for seen in photo_batches(folder, ids, model.spec, batch, ruler.read, progress):
+        predictions = run_model(model, seen.images, domain, shares)
+        wanted = {task: predictions[task] for task in ruler.tasks}
+        physical = physical_maps(model, wanted, seen.magnifications)
+        for i, (name, truth) in enumerate(zip(seen.ids, seen.extras, strict=True)):
             ruler.update(name, {task: maps[i] for task, maps in physical.items()}, truth, folder.window_of(name))
     return ruler.result()
 
@@ -123,7 +124,7 @@ def evaluate_predictor(
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     ruler = Ruler(folder, protocol, tuple(predictor.maps), predictor.classes or None)
     for id in ids:
-        found = predictor.predict(folder.read_image(id), folder.window_of(id))
+        found = predictor.predict(*folder.photo(id))
         ruler.update(id, {task: _as_prediction(to_tensor(found[task])) for task in ruler.tasks}, ruler.read(id))
     return ruler.result()
 

@@ -117,7 +117,10 @@ def describe(predictor: Predictor, stored: Mapping[str, Any]) -> dict[str, Any]:
         "classes": predictor.classes,
         "palette": palette(len(predictor.classes)).tolist(),
         "size": spec["size"],
+        "fov": predictor.fov,
         "protocol": {
+            "focal": "focal length in pixels of the photo as it is given, a scalar; 0, the default, where it is "
+            "unknown: then the photo is taken to see `fov` degrees along its longer side",
             "photo": "whole photo, RGB uint8, upright, any size; resized to `size` (H, W) where the aspect ratios "
             "differ by 5 % at most, else to as many pixels at its own aspect, sides multiples of 32; antialiased "
             "bilinear",

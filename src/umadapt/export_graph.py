@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from timm.layers import Conv2dSame
@@ -81,19 +82,21 @@ fit (uint8[batch, H, W, 3] photo) => (int64 height, int64 width, int64 rows, int
 def to_onnx(model: UMAdapt, domain: str) -> onnx.ModelProto:
     """The ONNX graph of a model: "photo" (batch, H, W, 3) uint8 to the outputs of `Portable`, all sizes dynamic.
 
+    "focal", float32, may be given too: the focal length in pixels of the photos; 0 = unknown.
+
     Raises:
         UserError: the network cannot be captured.
     """
     portable = slim(model, domain)
     same = pad_evenly(portable)
     put_operators(portable)
-    example = (torch.zeros(2, 480, 640, 3, dtype=torch.uint8), 7, 10)
+    example = (torch.zeros(2, 480, 640, 3, dtype=torch.uint8), torch.tensor(500.0), 7, 10)
     free = torch.export.Dim.DYNAMIC
-    sizes = {"photo": {0: free, 1: free, 2: free}, "rows": free, "columns": free}
+    sizes = {"photo": {0: free, 1: free, 2: free}, "focal": {}, "rows": free, "columns": free}
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # deprecations inside torch and onnxscript are no concern of a user
-            names = list(portable(example[0][:1, :64, :64], 2, 2))
+            names = list(portable(example[0][:1, :64, :64], example[1], 2, 2))
             program = torch.export.export(portable, example, dynamic_shapes=sizes)
             converted = torch.onnx.export(
                 program,
@@ -175,9 +178,11 @@ def put_fit_in_front(graph: onnx.GraphProto, net_size: tuple[int, int]) -> None:
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
-    inputs = [given for given in graph.input if given.name == "photo"]
+    inputs = [given for given in graph.input if given.name in ("photo", "focal")]
     del graph.input[:]
     graph.input.extend(inputs)
+    if len(inputs) > 1:
+        graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((), np.float32), "focal"))  # where none is given
     del graph.value_info[:]  # sizes of the network's layers in multiples of 32, which is now one case of several
 
 

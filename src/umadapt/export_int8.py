@@ -97,8 +97,8 @@ def change(right: Predictor, ours: Predictor, folder: Folder, ids: Sequence[str]
     """
     total: dict[str, float] = {}
     for id in ids:
-        photo, window = folder.read_image(id), folder.window_of(id)
-        one, two = right.predict(photo, window), ours.predict(photo, window)
+        photo = folder.photo(id)
+        one, two = right.predict(*photo), ours.predict(*photo)
         for task, map_ in right.maps.items():
             total[task] = total.get(task, 0.0) + _apart(map_.kind, one[task], two[task]) / len(ids)
     return total

@@ -27,34 +27,35 @@ from umadapt.portable import Portable, slim
 
 
 class AtOwnSize(nn.Module):
-    """Photos (B, H, W, 3) uint8, which the network sees at one size, to {name: map}."""
+    """Photos (B, H, W, 3) uint8, which the network sees at one size, and their focal length to {name: map}."""
 
     def __init__(self, portable: Portable, size: tuple[int, int]):
         super().__init__()
         self.portable = portable
         self.size = size
 
-    def forward(self, photo: Tensor) -> dict[str, Tensor]:
-        return self.portable.at(photo, self.size)
+    def forward(self, photo: Tensor, focal: Tensor) -> dict[str, Tensor]:
+        return self.portable.at(photo, focal, self.size)
 
 
 def to_programs(model: UMAdapt, domain: str) -> dict[str, bytes]:
-    """Stored programs: ANY takes photo, rows, columns; OWN, where the network's size is no multiple of 32, the photo.
+    """Stored programs: ANY takes photo, focal, rows, columns; OWN, where the network's size is no multiple of 32, photo
+    and focal.
 
     Raises:
         UserError: the network cannot be captured.
     """
     portable, size = slim(model, domain), model.spec.size
-    photo = torch.zeros(2, 480, 640, 3, dtype=torch.uint8)
+    photo, focal = torch.zeros(2, 480, 640, 3, dtype=torch.uint8), torch.tensor(500.0)
     free = {0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC}
-    sizes = {"photo": free, "rows": Dim.DYNAMIC, "columns": Dim.DYNAMIC}
+    sizes = {"photo": free, "focal": {}, "rows": Dim.DYNAMIC, "columns": Dim.DYNAMIC}
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # deprecations inside torch are no concern of a user
-            programs = {ANY: torch.export.export(portable, (photo, 7, 10), dynamic_shapes=sizes)}
+            programs = {ANY: torch.export.export(portable, (photo, focal, 7, 10), dynamic_shapes=sizes)}
             if size[0] % 32 or size[1] % 32:
                 own = AtOwnSize(portable, size)
-                programs[OWN] = torch.export.export(own, (photo,), dynamic_shapes={"photo": free})
+                programs[OWN] = torch.export.export(own, (photo, focal), dynamic_shapes={"photo": free, "focal": {}})
             stored = {}
             for name, program in programs.items():
                 data = io.BytesIO()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 KEY = "umadapt"  # of the ONNX metadata, whose value is a JSON object
-FORMAT = 1
+FORMAT = 2
 TRUST = "trust_"  # what the names of the trust maps begin with
 
 
@@ -32,7 +32,7 @@ def load_onnx(path: Path, device: str = "auto") -> Predictor:
     about = read_about(path, session.get_modelmeta().custom_metadata_map)
     try:
         maps = {task: make_map(about["maps"][task], stored) for task, stored in about["tasks"].items()}
-        return Predictor(maps, about["trust"], functools.partial(infer_onnx, session))
+        return Predictor(maps, about["trust"], functools.partial(infer_onnx, session), about["fov"])
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged: its metadata lack {error}; export it again") from error
 
@@ -66,7 +66,7 @@ def read_about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """What a file says of itself, from its metadata.
 
     Raises:
-        UserError: it is no export of ours, or one of a newer format.
+        UserError: it is no export of ours, or one of another format.
     """
     if KEY not in metadata:
         raise UserError(f"{path} was not written by umadapt export (it has no {KEY!r} entry in its metadata)")
@@ -74,21 +74,25 @@ def read_about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def parse_about(path: Path, text: str | bytes) -> dict[str, Any]:
-    """The JSON of an exported file; a UserError where it is none, or of a newer format."""
+    """The JSON of an exported file; a UserError where it is none, or of another format."""
     try:
         about = json.loads(text)
-        newer = int(about["format"]) > FORMAT
+        written = int(about["format"])
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged: its metadata cannot be read ({error}); export it again") from error
-    if newer:
-        raise UserError(f"{path} has format {about['format']}, this umadapt reads up to {FORMAT}: update umadapt")
+    if written != FORMAT:
+        cure = "update umadapt" if written > FORMAT else "export it again"
+        raise UserError(f"{path} has format {written}, this umadapt reads {FORMAT}: {cure}")
     return about
 
 
-def infer_onnx(session: onnxruntime.InferenceSession, rgb: np.ndarray) -> dict[str, Any]:
-    """One photo, (H, W, 3) uint8, to what `Predictor.predict` gives."""
+def infer_onnx(session: onnxruntime.InferenceSession, rgb: np.ndarray, focal: float | None = None) -> dict[str, Any]:
+    """One photo, (H, W, 3) uint8, of that focal length in pixels, to what `Predictor.predict` gives."""
     names = [output.name for output in session.get_outputs()]
-    found = session.run(None, {"photo": np.ascontiguousarray(rgb)[None]})
+    given = {"photo": np.ascontiguousarray(rgb)[None]}
+    if focal is not None and any(known.name == "focal" for known in session.get_overridable_initializers()):
+        given["focal"] = np.float32(focal)
+    found = session.run(None, given)
     return result_of({name: np.asarray(map_)[0] for name, map_ in zip(names, found, strict=True)})
 
 

@@ -21,8 +21,8 @@ from umadapt.maps import make_map
 from umadapt.predictor import Predictor
 
 ABOUT = "umadapt.json"
-ANY = "any.pt2"  # (photo, rows, columns): the network sees the photo at (32 rows, 32 columns)
-OWN = "own.pt2"  # (photo): at the network's own size
+ANY = "any.pt2"  # (photo, focal, rows, columns): the network sees the photo at (32 rows, 32 columns)
+OWN = "own.pt2"  # (photo, focal): at the network's own size
 
 
 def load_programs(path: Path, device: str = "auto") -> Predictor:
@@ -43,7 +43,9 @@ def load_programs(path: Path, device: str = "auto") -> Predictor:
             programs = {name: load(archive.read(name), place) for name in (ANY, OWN) if name in names}
         maps = {task: make_map(about["maps"][task], stored) for task, stored in about["tasks"].items()}
         size = (int(about["size"][0]), int(about["size"][1]))
-        return Predictor(maps, about["trust"], functools.partial(infer_programs, programs, size, place))
+        return Predictor(
+            maps, about["trust"], functools.partial(infer_programs, programs, size, place), about.get("fov")
+        )
     except UserError:
         raise
     except Exception as error:  # zip, JSON and torch raise many kinds
@@ -66,11 +68,16 @@ def load(data: bytes, device: torch.device) -> torch.nn.Module:
 
 @torch.inference_mode()
 def infer_programs(
-    programs: Mapping[str, torch.nn.Module], size: tuple[int, int], device: torch.device, rgb: np.ndarray
+    programs: Mapping[str, torch.nn.Module],
+    size: tuple[int, int],
+    device: torch.device,
+    rgb: np.ndarray,
+    focal: float | None = None,
 ) -> dict[str, Any]:
-    """One photo, (H, W, 3) uint8, to what `Predictor.predict` gives."""
+    """One photo, (H, W, 3) uint8, of that focal length in pixels, to what `Predictor.predict` gives."""
     photo = torch.from_numpy(np.ascontiguousarray(rgb)).unsqueeze(0).to(device)
     seen = fit_size((rgb.shape[0], rgb.shape[1]), size)
     own = seen == size and OWN in programs
-    found = programs[OWN](photo) if own else programs[ANY](photo, seen[0] // 32, seen[1] // 32)
+    length = torch.tensor(float(focal or 0), device=device)
+    found = programs[OWN](photo, length) if own else programs[ANY](photo, length, seen[0] // 32, seen[1] // 32)
     return result_of({name: map_[0].cpu().numpy() for name, map_ in found.items()})

@@ -90,6 +90,8 @@ def check_numbers(arguments: Any) -> None:
             raise UserError(f"{option}; expected more than 0")
         if name in SHARES and not 0 <= value < 1:
             raise UserError(f"{option}; expected a share from 0 up to, but not including, 1")
+        if name == "fov" and isinstance(value, float) and not 0 <= value < 180:
+            raise UserError(f"{option}; expected an angle in degrees, below 180")
         if name in ("statistics_share", "pseudo_softmax") and not 0 <= value <= 1:
             raise UserError(f"{option}; expected a share from 0 to 1")
 

@@ -6,7 +6,7 @@ import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +14,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from umadapt import ranks
+from umadapt.config import ModelSpec
 from umadapt.consensus import Shares, consensus, shares_of
 from umadapt.data.augment import fit_size, resize_image, to_sample
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
 from umadapt.errors import UserError
-from umadapt.nets.model import UMAdapt
+from umadapt.nets.model import Maps, UMAdapt
 from umadapt.predictor import Predictor
 from umadapt.tasks.resize import resize_map, to_map
 
@@ -46,6 +47,12 @@ def run_model(model: UMAdapt, images: Tensor, domain: str, shares: Shares | None
     return consensus(model, lambda x: model.encode(x, domain), images, shares)
 
 
+def magnification(spec: ModelSpec, image: Tensor, rgb: np.ndarray, focal: float | None) -> float:
+    """`ModelSpec.magnification` of a photo (H, W, 3) of that focal length, seen by the network as image (3, h, w)."""
+    h, w = image.shape[-2:]
+    return spec.magnification(None if focal is None else focal * w / rgb.shape[1], (h, w))
+
+
 def voting(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[str]) -> Shares | None:
     """The shares of these witnesses (`shares_of`) as `run_model` takes them: None where there are none."""
     return shares_of(config, model.tasks, witnesses) if witnesses else None
@@ -57,14 +64,25 @@ def own_photos(ids: Sequence[str], batch: int) -> Sequence[str]:
     return ids[starts.start : starts.stop]
 
 
+def physical_maps(model: UMAdapt, predictions: Mapping[str, Tensor], magnifications: Sequence[float]) -> Maps:
+    """Predictions in network units (B, C, h, w) to metres, unit vectors and logits, as each photo's own camera sees
+    them; `magnifications` are the photos' (`ModelSpec.magnification`)."""
+    s = torch.tensor(magnifications).view(-1, 1, 1, 1)
+    tasks = model.tasks
+    return {name: tasks[name].to_physical(tasks[name].shrink(map_, s.to(map_))) for name, map_ in predictions.items()}
+
+
 @torch.inference_mode()
-def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray, shares: Shares | None = None) -> dict[str, Any]:
+def predict_photo(
+    model: UMAdapt, domain: str, rgb: np.ndarray, focal: float | None = None, shares: Shares | None = None
+) -> dict[str, Any]:
     """Predict every task on one photo, at the photo's own size.
 
     Args:
         model: in eval mode.
         domain: "source" or "target".
         rgb: (H, W, 3) uint8; the whole photo goes in, at the size that `fit_size` gives.
+        focal: its focal length in pixels; None = unknown (see `ModelSpec.magnification`).
         shares: as in `run_model`.
 
     Returns:
@@ -77,13 +95,13 @@ def predict_photo(model: UMAdapt, domain: str, rgb: np.ndarray, shares: Shares |
         UserError: a prediction is not finite.
     """
     size = (rgb.shape[0], rgb.shape[1])
-    predictions = run_model(model, fitted(rgb, model.spec.size).unsqueeze(0), domain, shares)
+    image = fitted(rgb, model.spec.size)
+    predictions = run_model(model, image.unsqueeze(0), domain, shares)
     result: dict[str, Any] = {}
-    for name, task in model.tasks.items():
-        physical = task.to_physical(predictions[name])[0]
+    for name, physical in physical_maps(model, predictions, [magnification(model.spec, image, rgb, focal)]).items():
         if not bool(torch.isfinite(physical).all()):
             raise UserError(f"the prediction of {name} holds NaN or infinity; the run's training probably diverged")
-        result[name] = to_map(task.resize(physical, size))
+        result[name] = to_map(model.tasks[name].resize(physical[0], size))
     result["trust"] = {}
     for name, cross in model.cross(predictions).items():
         task = model.tasks[name]
@@ -97,39 +115,50 @@ def predictor_of(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[
     shares = voting(model, config, witnesses)
     trust = {task: model.tasks[task].trust for task in model.graph}
     white = {task: {"white": shown.white, "unit": shown.unit} for task, shown in trust.items()}
-    return Predictor(model.tasks, white, functools.partial(predict_photo, model, config["domain"], shares=shares))
+    infer = functools.partial(predict_photo, model, config["domain"], shares=shares)
+    return Predictor(model.tasks, white, infer, model.spec.fov)
+
+
+class Seen(NamedTuple, Generic[T]):
+    """Photos of one size as a network sees them."""
+
+    ids: list[str]
+    images: Tensor  # (B, 3, h, w) in [0, 1]
+    magnifications: list[float]  # see `ModelSpec.magnification`
+    extras: list[T]  # what was read beside each
 
 
 def photo_batches(
     folder: Folder,
     ids: Sequence[str],
-    net_size: tuple[int, int],
+    spec: ModelSpec,
     batch: int,
     read: Callable[[str, tuple[int, int]], T],
     progress: bool = False,
-) -> Iterator[tuple[list[str], Tensor, list[T]]]:
+) -> Iterator[Seen[T]]:
     """Whole photos of a folder at their fitted size, those of one size together; of several ranks, this one's share.
 
     Each block of `batch` photos makes a batch, or one for each size in it, so that the batches are the same on any
-    number of ranks. Yields (ids, images (B, 3, h, w) in [0, 1], what `read` gave for each id); of photos with a window
-    that is the image. `read` is called by threads, with the id and the whole photo's own size (H, W).
+    number of ranks. Of photos with a window that is the image. `read` is called by threads, with the id and the whole
+    photo's own size (H, W).
     """
 
-    def load(id: str) -> tuple[Tensor, T]:
+    def load(id: str) -> tuple[Tensor, float, T]:
         photo = folder.read_image(id)
-        return fitted(folder.crop(id, photo), net_size), read(id, photo.shape[:2])
+        seen = folder.crop(id, photo)
+        image = fitted(seen, spec.size)
+        focal = folder.focal_of(id, photo.shape[1]) if spec.focal else None
+        return image, magnification(spec, image, seen, focal), read(id, photo.shape[:2])
 
     mine = own_photos(ids, batch)
-    waiting: dict[tuple[int, ...], list[tuple[str, Tensor, T]]] = {}  # by size
-    for number, (id, (image, extra)) in enumerate(prefetch(load, mine, progress, ahead=2 * batch), 1):
-        waiting.setdefault(tuple(image.shape), []).append((id, image, extra))
+    waiting: dict[tuple[int, ...], list[tuple[str, Tensor, float, T]]] = {}  # by size
+    for number, (id, (image, s, extra)) in enumerate(prefetch(load, mine, progress, ahead=2 * batch), 1):
+        waiting.setdefault(tuple(image.shape), []).append((id, image, s, extra))
         if number % batch == 0 or number == len(mine):
-            yield from map(_stack, waiting.values())
+            for group in waiting.values():
+                names, images, magnifications, extras = map(list, zip(*group, strict=True))
+                yield Seen(names, torch.stack(images), magnifications, extras)
             waiting.clear()
-
-
-def _stack(group: list[tuple[str, Tensor, T]]) -> tuple[list[str], Tensor, list[T]]:
-    return [id for id, _, _ in group], torch.stack([image for _, image, _ in group]), [extra for _, _, extra in group]
 
 
 def prefetch(

@@ -26,18 +26,23 @@ class Portable(nn.Module):
         self.model = model
         self.domain = domain
 
-    def forward(self, photo: Tensor, rows: int, columns: int) -> dict[str, Tensor]:
+    def forward(self, photo: Tensor, focal: Tensor, rows: int, columns: int) -> dict[str, Tensor]:
         """The network sees the photo at (32 rows, 32 columns)."""
-        return self.at(photo, (32 * rows, 32 * columns))
+        return self.at(photo, focal, (32 * rows, 32 * columns))
 
-    def at(self, photo: Tensor, seen: tuple[int, int]) -> dict[str, Tensor]:
-        """The network sees the photo at the size `seen`."""
+    def at(self, photo: Tensor, focal: Tensor, seen: tuple[int, int]) -> dict[str, Tensor]:
+        """The network sees the photo at the size `seen`.
+
+        Args:
+            focal: float32 scalar, focal length in pixels of the photo; 0 = unknown (see `ModelSpec.magnification`).
+        """
         size = (photo.shape[1], photo.shape[2])
         images = photo.permute(0, 3, 1, 2).to(torch.float32).div(255)
         predictions = self.model(resize(images, seen), self.domain)
         found: dict[str, Tensor] = {}
+        s = self.magnification(focal, size[1], seen)
         for name, task in self.model.tasks.items():
-            physical = task.to_physical(predictions[name])
+            physical = task.to_physical(task.shrink(predictions[name], s))
             if task.kind == "seg":
                 found[name] = largest_class(physical, size)
             elif task.kind == "normals":
@@ -49,6 +54,15 @@ class Portable(nn.Module):
             disagreement = task.energy_map(cross, predictions[name])
             found[TRUST + name] = resize(disagreement.unsqueeze(1), size).squeeze(1)
         return found
+
+    def magnification(self, focal: Tensor, width: int, seen: tuple[int, int]) -> Tensor:
+        """`ModelSpec.magnification` of a photo of that width which the network sees at the size `seen`; a scalar."""
+        spec = self.model.spec
+        if spec.focal is None:
+            return torch.ones(())
+        h, w, wide = (torch.scalar_tensor(side, dtype=torch.float32) for side in (*seen, width))
+        known, assumed = focal * w / (wide * spec.focal), torch.maximum(h, w) / max(spec.size)
+        return torch.where(focal > 0, known, assumed)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ import numpy as np
 from PIL import Image
 
 from umadapt import ranks, viz
+from umadapt.data.camera import Camera, exif_focal
 from umadapt.data.files import LABEL_MODES, Stored, read_photo, write_bytes, write_image, write_json, write_seg
 from umadapt.data.window import Window
 from umadapt.errors import UserError
@@ -72,6 +74,7 @@ class Photo(NamedTuple):
 
     file: Stored
     window: Window | None  # of its folder; a file that was given by itself is seen whole
+    camera: Camera | None  # of its folder
 
     def read(self) -> np.ndarray:
         """(H, W, 3) uint8, the whole photo. Raises UserError when it cannot be read or the window does not fit."""
@@ -79,6 +82,13 @@ class Photo(NamedTuple):
         if self.window is not None:
             self.window.check(rgb, self.file)
         return rgb
+
+    def focal(self, rgb: np.ndarray, fov: float) -> float | None:
+        """Its focal length in pixels: by --fov, its folder, or its EXIF; None = unknown."""
+        height, width = rgb.shape[:2]
+        if fov:
+            return max(height, width) / 2 / math.tan(math.radians(fov) / 2)
+        return self.camera.fx * width / self.camera.width if self.camera else exif_focal(self.file)
 
 
 def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
@@ -92,10 +102,10 @@ def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
     given: list[Photo] = []
     for path in photos:
         if path.is_file():
-            given.append(Photo(path, None))
+            given.append(Photo(path, None, None))
         else:
             folder = Folder(path)
-            given += [Photo(folder.image_path(id), folder.window_of(id)) for id in folder.ids]
+            given += [Photo(folder.image_path(id), folder.window_of(id), folder.camera_of(id)) for id in folder.ids]
     found: dict[str, Photo] = {}
     for photo in given:
         file, twin = photo.file, found.setdefault(photo.file.stem, photo).file
@@ -125,6 +135,7 @@ def run(config: configs.Predict) -> int:
     ranks.barrier()
     mine = ranks.share_of(list(photos.items()), ranks.rank(), ranks.size())
     bad: list[str] = []
+    unknown = 0
     means: dict[str, dict[str, float]] = {}
     for stem, photo in tqdm(mine, unit="photo", file=sys.stderr, leave=False, disable=ranks.rank() > 0):
         try:
@@ -132,12 +143,20 @@ def run(config: configs.Predict) -> int:
         except UserError as error:
             bad.append(str(error))
             continue
-        found = predictor.predict(rgb, photo.window)
+        focal = photo.focal(rgb, config.fov)
+        unknown += focal is None
+        found = predictor.predict(rgb, photo.window, focal)
         write_prediction(config.out, stem, photo.file, rgb, found, predictor)
         means[stem] = {name: float(disagreement.mean()) for name, disagreement in found["trust"].items()}
     add_means(config.out / "trust" / "means.json", ranks.gather(means))
     bad = [line for part in ranks.gather(bad) for line in part]
+    unknown = sum(ranks.gather(unknown))
     print(f"{len(photos) - len(bad)} of {len(photos)} photos predicted into {config.out}")
+    if unknown and predictor.fov:
+        print(
+            f"the camera of {unknown} is not known (no dataset.json, no EXIF) and taken to see {predictor.fov:.0f} "
+            "degrees along the longer side; with another field of view depths are off by a factor: give --fov DEGREES"
+        )
     for line in bad if not ranks.rank() else ():
         print(line, file=sys.stderr)
     return 1 if bad else 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from umadapt.data.camera import exif_focal
 from umadapt.data.files import read_photo
 from umadapt.data.window import Window
 from umadapt.maps import Map
@@ -20,18 +21,22 @@ class Predictor:
 
     maps: Mapping[str, Map]  # how the map of each task is written and shown
     trust: Mapping[str, Mapping[str, Any]]  # {task: {"white", "unit"}}, of the tasks with a trust map
-    infer: Callable[[np.ndarray], dict[str, Any]]  # (H, W, 3) uint8 to what `predict` gives
+    infer: Callable[[np.ndarray, float | None], dict[str, Any]]  # (H, W, 3) uint8, focal length: what `predict` gives
+    fov: float | None = None  # degrees along the longer side that an unknown camera is assumed to see; None = no matter
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the ids in "seg"."""
         return tuple(self.maps["seg"].stored()["classes"]) if "seg" in self.maps else ()
 
-    def predict(self, photo: str | Path | np.ndarray, window: Window | None = None) -> dict[str, Any]:
+    def predict(
+        self, photo: str | Path | np.ndarray, window: Window | None = None, focal: float | None = None
+    ) -> dict[str, Any]:
         """A photo file, or (H, W, 3) uint8 RGB, to maps at its own size.
 
         Args:
             window: what the network sees of the photo; the maps outside hold the nearest prediction. Default: all.
+            focal: focal length in pixels of the whole photo. Default: that of the file's EXIF, or the one assumed.
 
         Returns:
             "depth" (H, W) float32 metres, "normals" (H, W, 3) float32 unit vectors, "seg" (H, W) uint8 class ids,
@@ -42,10 +47,12 @@ class Predictor:
             UserError: the file cannot be read, the window does not fit, or the prediction is not finite.
         """
         rgb = photo if isinstance(photo, np.ndarray) else read_photo(photo)
+        if focal is None and not isinstance(photo, np.ndarray):
+            focal = exif_focal(Path(photo))
         if window is None:
-            return self.infer(rgb)
+            return self.infer(rgb, focal)
         window.check(rgb, "photo" if isinstance(photo, np.ndarray) else photo)
-        found = self.infer(window.crop(rgb))
+        found = self.infer(window.crop(rgb), focal)
         trust: Mapping[str, np.ndarray] = found.pop("trust")
         whole = window.nearest((rgb.shape[0], rgb.shape[1]))
         maps = {task: map_[whole] for task, map_ in found.items()}

@@ -136,7 +136,7 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
         classes = classes or model.spec.classes
         predictor = predictor_of(model, stored)
         for id in tqdm(ids, desc=record.label, unit="photo", file=sys.stderr, leave=False):
-            found = predictor.predict(folder.read_image(id), folder.window_of(id))
+            found = predictor.predict(*folder.photo(id))
             maps[id][record.label] = {task: thumbnail(found[task], WIDTH) for task in model.tasks}
             trust[id][record.label] = {
                 name: (jpeg(viz.trust_to_rgb(thumbnail(doubt, WIDTH) / tasks[name].trust.white)), f"{doubt.mean():.2f}")

@@ -100,7 +100,7 @@ def open_exam(address: str, protocol: str, tasks: Sequence[str]) -> Exam:
             protocol = "cityscapes_19" if "seg" in folder.tasks else "kitti_eigen"
         elif first.shape[:2] == PROTOCOLS["nyud"].size:
             protocol = "nyud"
-    makes_normals = "depth" in folder.tasks and folder.camera is not None
+    makes_normals = "depth" in folder.tasks and folder.has_camera
     return Exam(address, protocol, "normals" in tasks and "normals" not in folder.tasks and makes_normals)
 
 

@@ -48,7 +48,7 @@ def grid(
                 maps[id]["truth"] = {task: thumbnail(map_, TILE[1]) for task, map_ in truth.items()}
         predictor = predictor_of(model, stored)
         for id in ids:
-            found = predictor.predict(folder.read_image(id), folder.window_of(id))
+            found = predictor.predict(*folder.photo(id))
             maps[id][title] = {task: thumbnail(found[task], TILE[1]) for task in tasks}
     blank = np.full((*TILE, 3), viz.BACKGROUND, np.uint8)
     rows: list[list[np.ndarray]] = []

@@ -49,7 +49,7 @@ class Ruler:
     ):
         self.folder, self.protocol, self.align = folder, protocol, align
         self.from_depth = from_depth and "normals" in tasks
-        if self.from_depth and ("depth" not in folder.tasks or folder.camera is None):
+        if self.from_depth and ("depth" not in folder.tasks or not folder.has_camera):
             lack = "depth" if "depth" not in folder.tasks else "camera in dataset.json"
             raise UserError(f"--normals-from-depth needs depth and a camera; {folder.root} has no {lack}")
         there = {*folder.tasks, "normals"} if self.from_depth else folder.tasks
@@ -98,8 +98,8 @@ class Ruler:
 
     def _make_normals(self, id: str) -> np.ndarray | None:
         depth = self.folder.read_depth(id)
-        assert self.folder.camera is not None
-        return None if depth is None else cached_normals(depth, self.folder.camera)
+        camera = self.folder.camera_of(id)
+        return None if depth is None or camera is None else cached_normals(depth, camera)
 
     def update(self, id: str, prediction: Maps, truth: Maps, window: Window | None = None) -> None:
         """Add one photo: predictions (C, h, w) in physical units (seg also labels (h, w)) and what `read` gave.

@@ -97,8 +97,8 @@ def sample(
     model: UMAdapt, photos: Folder, ids: Sequence[str], batch: int, progress: bool = False
 ) -> Iterator[tuple[list[str], Tensor]]:
     """(ids, images (B, 3, h, w) where the model is) of this rank's share of the photos."""
-    for names, images, _ in photo_batches(photos, ids, model.spec.size, batch, lambda *_: None, progress):
-        yield names, images.to(model.mean.device, memory_format=torch.channels_last)
+    for seen in photo_batches(photos, ids, model.spec, batch, lambda *_: None, progress):
+        yield seen.ids, seen.images.to(model.mean.device, memory_format=torch.channels_last)
 
 
 def refer(model: UMAdapt, images: Tensor, shares: Shares | None = None) -> Reference:

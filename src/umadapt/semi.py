@@ -146,6 +146,7 @@ def batches(
             size,
             grid,
             tasks=tasks,
+            focal=model.spec.focal,
             batch=config.batch,
             seed=seed + 2 * i,
             recipe=Augment(plain=not tasks and config.consensus > 0),

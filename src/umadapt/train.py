@@ -12,7 +12,7 @@ from umadapt.checkpoint import RunFolder, command_dict, digest, load_weights, pi
 from umadapt.config import ModelSpec, Train
 from umadapt.consensus import weigh
 from umadapt.data.augment import Augment
-from umadapt.data.batches import Batches, class_frequencies, split_heldout
+from umadapt.data.batches import Batches, canonical_focal, class_frequencies, split_heldout
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.loop import Stage, fit, to_device
@@ -128,6 +128,7 @@ def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tu
         spec.size,
         model.grid(spec.size),
         tasks=tasks,
+        focal=spec.focal,
         batch=config.batch,
         seed=config.seed * len(STAGES) + STAGES.index(name),
         recipe=Augment(strength=config.augment),
@@ -166,6 +167,7 @@ def make_spec(config: Train, weights: Weights, folder: Folder, train_ids: tuple[
         class_weights=config.class_weights,
         depth_scale_m=config.depth_scale_m,
         depth_head=config.depth_head,
+        focal=canonical_focal(folder, train_ids, config.size),
         decoder=config.decoder,
         width=config.width,
         transfer_width=config.transfer_width,
@@ -179,7 +181,9 @@ def report_witnesses(model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[
     chosen = ids[:: -(-len(ids) // WEIGHED)]
     size = min(config.batch, len(chosen))
     grid, recipe = model.grid(model.spec.size), Augment(strength=config.augment)
-    make = Batches(folder, chosen, model.spec.size, grid, tasks=model.spec.tasks, batch=size, recipe=recipe)
+    make = Batches(
+        folder, chosen, model.spec.size, grid, tasks=model.spec.tasks, focal=model.spec.focal, batch=size, recipe=recipe
+    )
     count = -(-2 * len(chosen) // size)  # each image twice
     model.eval()
     shares = weigh(model, lambda k: to_device(make(k), model.mean.device), count)
@@ -203,7 +207,9 @@ def report_transfers(
         if not count:
             continue
         grid = model.grid(model.spec.size)
-        make = Batches(folder, chosen, model.spec.size, grid, tasks=tasks, batch=size, images=False)
+        make = Batches(
+            folder, chosen, model.spec.size, grid, tasks=tasks, focal=model.spec.focal, batch=size, images=False
+        )
         measured = transfer.measure(model, (to_device(make(k), model.mean.device) for k in range(count)))
         for task, figures in measured.items():
             report[task][part] = figures

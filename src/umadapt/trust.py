@@ -23,7 +23,7 @@ from umadapt.data.files import whole_file
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
-from umadapt.photos import photo_batches, run_model
+from umadapt.photos import photo_batches, physical_maps, run_model
 from umadapt.protocols import PROTOCOLS, Protocol
 from umadapt.ruler import Ruler
 from umadapt.tasks.resize import fill, resize_map
@@ -141,16 +141,17 @@ def trust(
     ruler = Ruler(folder, protocol, tuple(model.graph), model.spec.classes)
     ids = folder.ids if ids is None else ids
     drawn: dict[str, dict[str, Pixels]] = {task: {} for task in ruler.tasks}  # by photo
-    for names, images, truths in photo_batches(folder, ids, model.spec.size, batch, ruler.read, progress):
-        direct = run_model(model, images, domain)
+    for seen in photo_batches(folder, ids, model.spec, batch, ruler.read, progress):
+        direct = run_model(model, seen.images, domain)
+        metric = physical_maps(model, direct, seen.magnifications)
         cross = model.cross(direct)
         entropy = torch.special.entr(direct["seg"].softmax(1)).sum(1) if "seg" in direct else None  # (B, h, w)
         for task in ruler.tasks:
             maps = {"disagreement": model.tasks[task].energy_map(cross[task], direct[task])}
             if entropy is not None:
                 maps["entropy"] = entropy
-            physical = model.tasks[task].to_physical(direct[task])
-            for i, (id, truth) in enumerate(zip(names, truths, strict=True)):
+            physical = metric[task]
+            for i, (id, truth) in enumerate(zip(seen.ids, seen.extras, strict=True)):
                 if task not in truth:
                     continue
                 if not all(bool(torch.isfinite(x[i]).all()) for x in (physical, *maps.values())):

@@ -164,13 +164,16 @@ def crop_window(photo_hw: tuple[int, int], size: tuple[int, int], s: float) -> t
 
 
 def scale_crop(
-    sample: Sample, s: float, top: int, left: int, size: tuple[int, int], grid: tuple[int, int] | None = None
+    sample: Sample,
+    s: float,
+    top: int,
+    left: int,
+    size: tuple[int, int],
+    grid: tuple[int, int] | None = None,
+    magnification: float = 1.0,
 ) -> Sample:
     """Zoom by s >= 1 and crop, in one resampling: the window `crop_window(…, s)` at (top, left) resized to `size`,
-    or for labels to `grid` (the network's output) when it is given.
-
-    What looks s times larger is s times nearer to the same camera: depth is divided by s, and normals turn to
-    normalise(n_x, n_y, s n_z) (Eigen & Fergus, ICCV 2015, sec. 4.3).
+    or for labels to `grid` (the network's output) when it is given; labels as seen `nearer` by s * magnification.
     """
     h, w = crop_window(_height_width(sample), size, s)
     to = {"image": size}
@@ -178,6 +181,16 @@ def scale_crop(
         name: RESIZE[name](x[..., top : top + h, left : left + w], to.get(name, grid or size))
         for name, x in sample.items()
     }
+    return nearer(out, s * magnification)
+
+
+def nearer(sample: Sample, s: float) -> Sample:
+    """The labels of what looks s times larger than it would to one and the same camera.
+
+    It is s times nearer: depth is divided by s, and normals turn to normalise(n_x, n_y, s n_z) (Eigen & Fergus, ICCV
+    2015, sec. 4.3).
+    """
+    out = dict(sample)
     if "depth" in out:
         out["depth"] = out["depth"] / s
     if "normals" in out and s != 1:
@@ -205,9 +218,11 @@ def random_view(
     rng: np.random.Generator,
     recipe: Augment | None = None,
     grid: tuple[int, int] | None = None,
+    magnification: float = 1.0,
 ) -> Sample:
     """A random window of a sample, with or without labels or image, perhaps mirrored, at the network's input `size`,
-    labels at `grid` when it is given; random by `rng` alone. Colours are as they were: see `data.colours`.
+    labels at `grid` when it is given and for `magnification` as in `scale_crop`; random by `rng` alone. Colours are as
+    they were: see `data.colours`.
 
     A photo of another aspect ratio is cropped to the network's: a batch needs one size.
     """
@@ -216,5 +231,5 @@ def random_view(
     s = rng.uniform(*recipe.scale)
     h, w = crop_window((height, width), size, s)
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
-    sample = scale_crop(sample, s, top, left, size, grid)
+    sample = scale_crop(sample, s, top, left, size, grid, magnification)
     return hflip(sample) if rng.random() < recipe.flip else sample

@@ -15,16 +15,19 @@ from umadapt.data.augment import (
     Augment,
     Sample,
     fit_size,
+    nearer,
     random_view,
     resize_image,
     resize_labels,
     resize_sample,
     to_sample,
 )
+from umadapt.data.camera import Camera
 from umadapt.data.colours import Colours, draw, paint
 from umadapt.data.contours import soft_contours
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
+from umadapt.data.window import Window
 from umadapt.errors import UserError
 from umadapt.tasks import TASKS, label_of
 
@@ -71,6 +74,8 @@ class Batches:
         folder: where samples come from.
         ids: which of them.
         size: network input (H, W).
+        focal: focal length in pixels at `size` of the canonical camera, by which depth and normals are to be seen;
+            None = each picture's by its own.
         grid: network output (h, w).
         tasks: labels to read; an image that lacks one gets a map that is missing everywhere.
         batch: samples in each batch.
@@ -96,6 +101,7 @@ class Batches:
         grid: tuple[int, int],
         *,
         tasks: Sequence[str] = (),
+        focal: float | None = None,
         batch: int = 16,
         seed: int = 0,
         recipe: Augment | None = None,
@@ -114,7 +120,7 @@ class Batches:
         self.ids = tuple(i for i in ids if images or any(folder.has(label, i) for label in self.labels))
         if not self.ids:
             raise UserError(f"{folder.root}: none of {len(ids)} ids has a label of {', '.join(self.labels)}")
-        self.size, self.grid, self.recipe, self.views = size, grid, recipe, views
+        self.size, self.grid, self.recipe, self.views, self.focal = size, grid, recipe, views, focal
         self.places = {name: place for place, name in enumerate(self.ids)}
         self.images, self.contours, self.device = images, contours, torch.device(device)
         self.lock = threading.Lock()  # of the cache: several threads may make batches
@@ -167,10 +173,17 @@ class Batches:
         sample = {k: from_compact(k, v) for k, v in self.load(name).items()}
         if self.recipe is None:
             whole = {k: resize_image(v, self.size) for k, v in sample.items() if k == "image"}
-            return Drawn(resize_labels(sample | whole, self.grid), None)
+            return Drawn(nearer(resize_labels(sample | whole, self.grid), self.magnification(name)), None)
         rng = np.random.default_rng((self.seed, 2, view))
-        sample = random_view(sample, self.size, rng, self.recipe, self.grid)
+        sample = random_view(sample, self.size, rng, self.recipe, self.grid, self.magnification(name))
         return Drawn(sample, draw(rng, self.recipe, self.size) if "image" in sample else None)
+
+    def magnification(self, name: str) -> float:
+        """How much larger things look in this picture, at the network's size, than to the canonical camera."""
+        camera = self.folder.camera_of(name)
+        if self.focal is None or camera is None:
+            return 1.0
+        return focal_at(camera, self.folder.window_of(name), self.size) / self.focal
 
     def truth(self, sample: Sample) -> Sample:
         """The image and the truth of each task, from the image and the labels."""
@@ -224,6 +237,22 @@ def from_compact(key: str, x: torch.Tensor) -> torch.Tensor:
     if key == "image":
         return x.float() / 255
     return x.float() if LABELS[key].compact.is_floating_point else x.long()
+
+
+def focal_at(camera: Camera, window: Window | None, size: tuple[int, int]) -> float:
+    """Focal length in pixels of a picture, or of its window, that is cropped to the aspect of `size` and resized to it.
+
+    As `crop_window` does without a zoom, but for its rounding.
+    """
+    height, width = (camera.height, camera.width) if window is None else window.size
+    return camera.fx / min(height / size[0], width / size[1])
+
+
+def canonical_focal(folder: Folder, ids: Sequence[str], size: tuple[int, int]) -> float | None:
+    """The median over the pictures of `focal_at`; None where no camera is known."""
+    cameras = [(camera, folder.window_of(id)) for id in ids if (camera := folder.camera_of(id)) is not None]
+    focals = sorted(focal_at(camera, window, size) for camera, window in cameras)
+    return focals[len(focals) // 2] if focals else None
 
 
 def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import ExifTags, Image
 
+from umadapt.data.files import Stored
 from umadapt.data.window import Window
 from umadapt.errors import UserError
+
+FILM_DIAGONAL_MM = math.hypot(36, 24)
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,31 @@ class Camera:
     def matrix(self) -> np.ndarray:
         """(3, 3) float64: camera coordinates (x right, y down, z forward) to pixels."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
+
+
+def read_cameras(meta: Mapping[str, Any], path: Path) -> dict[str, Camera | None]:
+    """The cameras of single pictures by id, from the entry "cameras" of a dataset.json; what one does not say is as in
+    "camera". Raises UserError when one is malformed."""
+    own = meta.get("cameras") or {}
+    shared = meta.get("camera") or {}
+    if not isinstance(own, dict) or not all(isinstance(camera, dict) for camera in own.values()):
+        raise UserError(
+            f'{path}: malformed "cameras"; expected {{id: {{"fx", "fy", …}}}} with what differs from "camera"'
+        )
+    return {id: read_camera({**shared, **camera}, path) for id, camera in own.items()}
+
+
+def exif_focal(picture: Stored) -> float | None:
+    """Focal length in pixels of a picture by its EXIF entry FocalLengthIn35mmFilm, which is one for the same diagonal
+    (CIPA DCG-001); None where it has none or cannot be read."""
+    try:
+        with Image.open(io.BytesIO(picture.read_bytes())) as image:
+            equivalent_mm = float(
+                image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm, 0)
+            )
+            return equivalent_mm * math.hypot(*image.size) / FILM_DIAGONAL_MM if equivalent_mm > 0 else None
+    except Exception:  # a damaged file is named by who reads its pixels
+        return None
 
 
 def read_camera(value: Any, path: Path) -> Camera | None:

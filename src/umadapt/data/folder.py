@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from umadapt.data.camera import Camera, read_camera
+from umadapt.data.camera import Camera, exif_focal, read_camera, read_cameras
 from umadapt.data.files import (
     PHOTO_FORMATS,
     Stored,
@@ -89,7 +89,7 @@ class Folder:
     files are read on demand, by any thread.
 
     `read_image`, `read_depth`, … give what is stored, the whole picture; `read` and `read_window` what networks are to
-    see of it, the window of dataset.json (see `Window`). `camera` is that of the whole picture.
+    see of it, the window of dataset.json (see `Window`). `camera_of` is the camera of the whole picture.
 
     Raises UserError, naming the file, for whatever is missing, damaged or not of the format.
     """
@@ -130,6 +130,7 @@ class Folder:
         self = copy.copy(folders[0])
         self.root, self.split = Path(" + ".join(map(str, addresses))), None
         self.name, self.camera, self.tasks = " + ".join(folder.name for folder in folders), None, ()
+        self.cameras = {f"{i}-{id}": f.camera_of(id) for i, f in enumerate(folders) for id in f.ids}
         self._windows = {f"{i}-{id}": f.window_of(id) for i, f in enumerate(folders) for id in f.ids}
         self._labels = {task: {} for task in TASKS}
         self._images = {f"{i}-{id}": f.image_path(id) for i, f in enumerate(folders) for id in f.ids}
@@ -175,10 +176,11 @@ class Folder:
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}: malformed ({error}); expected "
-                '{"name", "camera": {…} or null, "window": [left, top, right, bottom], "tasks": {…}} as in the '
-                "format's page"
+                '{"name", "camera": {…} or null, "cameras": {id: {…}}, "window": [left, top, right, bottom], "tasks": '
+                "{…}} as in the format's page"
             ) from error
-        self.camera = read_camera(self.meta.get("camera"), path)
+        self.camera = read_camera(self.meta.get("camera"), path)  # of pictures that have none of their own
+        self.cameras = read_cameras(self.meta, path)
         self._window = read_window(self.meta.get("window"), path)
         self._windows: dict[str, Window | None] = {}  # of ids with one of their own
         positive = [self.depth_scale_m, self.depth_max_m]
@@ -226,6 +228,20 @@ class Folder:
         """Whether `task` ("image" too) has a file for this id."""
         return id in self._images if task == "image" else self.label_path(task, id) is not None
 
+    @property
+    def has_camera(self) -> bool:
+        """Whether the camera of a picture is known."""
+        return any(self.camera_of(id) for id in self.ids)
+
+    def camera_of(self, id: str) -> Camera | None:
+        """The camera of this picture, the whole of it; None = unknown."""
+        return self.cameras.get(id, self.camera)
+
+    def focal_of(self, id: str, width: int) -> float | None:
+        """Focal length in pixels of the whole picture, `width` pixels wide, by dataset.json or EXIF; None = unknown."""
+        camera = self.camera_of(id)
+        return exif_focal(self.image_path(id)) if camera is None else camera.fx * width / camera.width
+
     def window_of(self, id: str) -> Window | None:
         """What networks are to see of this picture; None = all of it."""
         return self._windows.get(id, self._window)
@@ -239,6 +255,16 @@ class Folder:
         """(H, W, 3) uint8 RGB, upright."""
         return read_photo(self.image_path(id))
 
+    def photo(self, id: str) -> tuple[np.ndarray, Window | None, float | None]:
+        """(H, W, 3) uint8 RGB, the whole picture; its window; its focal length: what `Predictor.predict` takes.
+
+        Raises UserError when the window does not fit.
+        """
+        rgb, window = self.read_image(id), self.window_of(id)
+        if window is not None:
+            window.check(rgb, self.image_path(id))
+        return rgb, window, self.focal_of(id, rgb.shape[1])
+
     def read_window(self, id: str) -> np.ndarray:
         """(h, w, 3) uint8 RGB: the window of the photo. Raises UserError when it does not fit."""
         return self.crop(id, self.read_image(id))
@@ -246,7 +272,7 @@ class Folder:
     def crop(self, id: str, whole: np.ndarray) -> np.ndarray:
         """The window of a picture or label of this id, (H, W, …) to (h, w, …). Raises UserError when it does not fit.
 
-        A camera for it: `self.camera.scaled(H, W).cropped(window)`.
+        A camera for it: `self.camera_of(id).scaled(H, W).cropped(window)`.
         """
         window = self.window_of(id)
         if window is None:

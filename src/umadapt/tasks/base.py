@@ -120,9 +120,9 @@ class Task(Map, Protocol):
         """The prediction (B, C, h, w) of a picture, from that of its mirror image."""
         ...
 
-    def shrink(self, prediction: Tensor, s: float) -> Tensor:
+    def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         """What a prediction (B, C, h, w) of a picture s times as large says of the picture itself: there everything
-        looks s times nearer to the same camera (`data.augment.scale_crop` is the way back)."""
+        looks s times nearer to the same camera (`data.augment.nearer` is the way back). `s` may be (B, 1, 1, 1)."""
         ...
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -103,7 +103,7 @@ class Depth(DepthMap):
     def mirror(self, prediction: Tensor) -> Tensor:
         return prediction.flip(-1)
 
-    def shrink(self, prediction: Tensor, s: float) -> Tensor:
+    def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         return prediction * s
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

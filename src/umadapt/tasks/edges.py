@@ -137,7 +137,7 @@ class Edges(ShareMap):
     def mirror(self, prediction: Tensor) -> Tensor:
         return prediction.flip(-1)
 
-    def shrink(self, prediction: Tensor, s: float) -> Tensor:
+    def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         return prediction
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

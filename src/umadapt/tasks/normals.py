@@ -81,8 +81,8 @@ class Normals(NormalsMap):
     def mirror(self, prediction: Tensor) -> Tensor:
         return prediction.flip(-1) * prediction.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)
 
-    def shrink(self, prediction: Tensor, s: float) -> Tensor:
-        return F.normalize(prediction * prediction.new_tensor([1.0, 1.0, 1 / s]).view(3, 1, 1), dim=1, eps=1e-6)
+    def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
+        return self.activate(torch.cat([prediction[:, :2], prediction[:, 2:] / s], dim=1))
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         return F.normalize(weighted_sum(predictions, weights), dim=1, eps=1e-6)
