@@ -69,8 +69,8 @@ def run(config: Adapt) -> int:
     config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before["command"]["lr"])))
     device = pick_device(config.device)
     speed.check(config, device)
-    reads = config.method in READ_CONTOURS
-    detector = HedContours(device) if reads and model.spec.contours == "hed" else None
+    learned = model.spec.contours == "hed" and config.method in READ_CONTOURS
+    detector = HedContours(device) if learned else None
     photos = Folder.joined(config.target)
     source = open_source(config, before["source"], model) if config.method in READS else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method

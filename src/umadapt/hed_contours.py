@@ -19,9 +19,7 @@ from umadapt.nets.hed import HED
 from umadapt.pretrained_hed import load_hed, weights_file
 
 METHOD = 1  # of what is kept: another number when the same weights come to give other maps
-MOST = (
-    321 * 481
-)  # pixels: a larger photo is shrunk to what HED was trained on, BSDS500, which takes a third of the time
+MOST = 321 * 481  # pixels of BSDS500, which HED was trained on: larger photos are shrunk to as many
 
 
 class HedContours:

@@ -36,7 +36,7 @@ def load_hed(path: Path) -> HED:
 
     try:
         with h5py.File(path) as file:
-            read = {name: [file[f"{group}/vars/{k}"][()] for k in (0, 1)] for name, group in groups().items()}
+            read = {name: [np.array(file[f"{group}/vars/{k}"]) for k in (0, 1)] for name, group in groups().items()}
         tensors: dict[str, Tensor] = {}
         for name, (kernel, bias) in read.items():
             kernel = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))  # HWIO to OIHW
