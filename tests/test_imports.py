@@ -30,6 +30,8 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "checkpoint": {"tasks", "data.folder", "data.files", *NETS},
     "photos": {"consensus", "predictor", "tasks", "checkpoint", "ruler", *DATA, *NETS},
     "pretrained": set(),
+    "pretrained_hed": {"nets.hed"},
+    "hed_contours": {"pretrained_hed", "nets.hed", *DATA},
     "protocols": {"tasks"},
     "ruler": {"tasks", "protocols", *DATA},
     "samples": {"viz", "tasks", "checkpoint", *DATA, *NETS},
@@ -90,8 +92,9 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "reproduce_ladder": {"reproduce_run", *MEASURE},
     "reproduce_run": {"loop", "data.folder"},
     "reproduce_tables": {"paper", "report_style", "report_tables", "reproduce_ladder", *MEASURE},
-    "train": {"memory", "speed", "consensus", "samples", "sources", "loop", "stages", *MEASURE},
+    "train": {"hed_contours", "memory", "speed", "consensus", "samples", "sources", "loop", "stages", *MEASURE},
     "semi": {
+        "hed_contours",
         "memory",
         "speed",
         "consensus",
@@ -107,6 +110,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "candidates": {"data.folder", *NETS},
     "adapt": {
         "nets.output_critic",
+        "hed_contours",
         "memory",
         "speed",
         "consensus",

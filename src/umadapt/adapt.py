@@ -23,10 +23,11 @@ from umadapt.checkpoint import (
 from umadapt.config import Adapt, Method
 from umadapt.consensus import UNKNOWN, shares_of
 from umadapt.data.augment import Augment
-from umadapt.data.batches import Batches, split_heldout, whole_images
+from umadapt.data.batches import Batches, Detector, split_heldout, whole_images
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
 from umadapt.errors import UserError
+from umadapt.hed_contours import HedContours
 from umadapt.kept_views import forget_views, keep_views, pictures
 from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets import output_critic
@@ -55,6 +56,7 @@ PRINTED_RATE = 1e-5  # the energy alone drifts at more
 # what a method reads of the labelled source; the others read nothing of it
 READS = {"adv": "labels", "b-ccr": "images", "b-fcf": "images", "output-adv": "images"}
 NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
+READ_CONTOURS = (*NEED_TRANSFERS, "b-ccr")
 
 
 def run(config: Adapt) -> int:
@@ -67,6 +69,8 @@ def run(config: Adapt) -> int:
     config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before["command"]["lr"])))
     device = pick_device(config.device)
     speed.check(config, device)
+    learned = model.spec.contours == "hed" and config.method in READ_CONTOURS
+    detector = HedContours(device) if learned else None
     photos = Folder.joined(config.target)
     source = open_source(config, before["source"], model) if config.method in READS else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
@@ -103,8 +107,10 @@ def run(config: Adapt) -> int:
         run_folder.finish("adapt", model)
     elif not run_folder.done("adapt"):
         torch.manual_seed(config.seed)  # of the networks that some methods add
-        target = open_target(model, config, photos)
+        target = open_target(model, config, photos, detector)
         stage = make_stage(model, config, target, source)
+        if detector is not None:
+            detector.prepare(target.seen(stage.steps))
         keep_views(stage, target, config, device)
         memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, target, source), run_folder)
         stage = keep_candidates(stage, model, config)
@@ -180,7 +186,7 @@ def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
     return dataclasses.replace(stage, after=after)
 
 
-def open_target(model: UMAdapt, config: Adapt, photos: Folder) -> Union:
+def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detector | None) -> Union:
     """Batches of the photos; of each folder in turn where they are not mixed."""
     size, grid = model.spec.size, model.grid(model.spec.size)
     folders = [photos] if config.mix == "union" else [Folder(address) for address in config.target]
@@ -195,7 +201,8 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder) -> Union:
             seed=config.seed + 2 * i,
             recipe=recipe,
             views=config.kept_views,
-            contours=True,
+            contours=config.method in READ_CONTOURS,
+            detector=detector,
             device=model.mean.device,
             rank=ranks.rank(),
             world=ranks.size(),

@@ -38,6 +38,7 @@ class ModelSpec:
     decoder: Literal["fcrn", "skip"] = "fcrn"
     width: float = 1.0
     transfer_width: float = 1.0
+    contours: Literal["gradient", "hed"] = "gradient"  # what the contour decoder predicts
     pseudo_softmax: float = 0.5  # share of real tuples whose label maps look like softmax outputs
 
     @property
@@ -100,6 +101,7 @@ class Train:
     transfer_width: float = 1.0  # width factor of the transfer nets; 1 = the paper's
     depth_scale_m: float = 10.0  # metres of one network unit of depth (10 indoors, 80 outdoors)
     depth_head: Literal["softplus", "relu"] = "softplus"  # last non-linearity of depth
+    contours: Literal["gradient", "hed"] = "gradient"  # contours to learn: of the image, or by HED (docs/method.md)
     class_weights: Literal["none", "sqrt", "median"] = "sqrt"  # weights of classes in the seg loss, from source labels
     pseudo_softmax: float = 0.5  # share of label maps that transfer nets read as if they were softmax outputs
     alpha: float = 10.0  # weight of the distillation term in Algorithm 1

@@ -43,9 +43,8 @@ def load_programs(path: Path, device: str = "auto") -> Predictor:
             programs = {name: load(archive.read(name), place) for name in (ANY, OWN) if name in names}
         maps = {task: make_map(about["maps"][task], stored) for task, stored in about["tasks"].items()}
         size = (int(about["size"][0]), int(about["size"][1]))
-        return Predictor(
-            maps, about["trust"], functools.partial(infer_programs, programs, size, place), about.get("fov")
-        )
+        infer = functools.partial(infer_programs, programs, size, place)
+        return Predictor(maps, about["trust"], infer, about["fov"])
     except UserError:
         raise
     except Exception as error:  # zip, JSON and torch raise many kinds

@@ -13,10 +13,11 @@ from umadapt.checkpoint import RunFolder, command_dict, digest, load_model, pick
 from umadapt.config import Semi
 from umadapt.consensus import shares_of
 from umadapt.data.augment import Augment
-from umadapt.data.batches import Batches
+from umadapt.data.batches import Batches, Detector
 from umadapt.data.folder import Folder
 from umadapt.data.union import Union
 from umadapt.errors import UserError
+from umadapt.hed_contours import HedContours
 from umadapt.kept_views import forget_views, keep_views, pictures
 from umadapt.loop import Stage, fit
 from umadapt.nets.model import UMAdapt
@@ -43,6 +44,7 @@ def run(config: Semi) -> int:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = pick_device(config.device)
     speed.check(config, device)
+    detector = HedContours(device) if model.spec.contours == "hed" else None
     photos = [Folder(address) for address in config.target]
     for folder in photos:
         if not folder.has("image", folder.ids[0]):
@@ -76,7 +78,9 @@ def run(config: Semi) -> int:
     model.freeze(model)
     model.to(device).to(memory_format=torch.channels_last)
     known = batches(model, labelled, config, tuple(model.tasks), config.seed + 1)
-    others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed)
+    others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed, detector)
+    if detector is not None:
+        detector.prepare(others.seen(config.steps))
 
     def build(model: UMAdapt) -> Stage:
         stage = semi.stage(model, config, known, others, shares)
@@ -136,6 +140,7 @@ def batches(
     config: Semi,
     tasks: tuple[str, ...],
     seed: int,
+    detector: Detector | None = None,
 ) -> Union:
     """Batches from all folders; without tasks they are photos with contours."""
     size, grid = model.spec.size, model.grid(model.spec.size)
@@ -152,6 +157,7 @@ def batches(
             recipe=Augment(plain=not tasks and config.consensus > 0),
             views=0 if tasks else config.kept_views,
             contours=not tasks,
+            detector=detector,
             device=model.mean.device,
             rank=ranks.rank(),
             world=ranks.size(),

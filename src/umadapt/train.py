@@ -12,9 +12,10 @@ from umadapt.checkpoint import RunFolder, command_dict, digest, load_weights, pi
 from umadapt.config import ModelSpec, Train
 from umadapt.consensus import weigh
 from umadapt.data.augment import Augment
-from umadapt.data.batches import Batches, canonical_focal, class_frequencies, split_heldout
+from umadapt.data.batches import Batches, Detector, canonical_focal, class_frequencies, split_heldout
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
+from umadapt.hed_contours import HedContours
 from umadapt.loop import Stage, fit, to_device
 from umadapt.nets.model import UMAdapt
 from umadapt.options import parse_graph
@@ -46,6 +47,7 @@ def run(config: Train) -> int:
         model = UMAdapt(spec)
     except ValueError as error:
         raise UserError(str(error)) from error
+    detector = HedContours(device) if spec.contours == "hed" else None
     trained = (config.out / "model.safetensors").exists()
     if not trained and not (config.out / "state.pt").exists():
         with ranks.first():  # a download is found in the cache by the others
@@ -79,9 +81,11 @@ def run(config: Train) -> int:
             continue
 
         def build(model: UMAdapt, name: str = name) -> Stage:
-            return make_stage(name, model, config, folder, train_ids)
+            return make_stage(name, model, config, folder, train_ids, detector)
 
         stage = build(model)
+        if detector is not None and name == "contour":
+            detector.prepare(stage.data[0].seen(stage.steps))
         memory.arrange(config, model, stage, build, run_folder)
         fit(stage, model, run_folder, config)
     if run_folder.done("transfer") and model.graph and "transfer_report" not in run_folder.config and not ranks.rank():
@@ -118,7 +122,9 @@ def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:
     return ids
 
 
-def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tuple[str, ...]) -> Stage:
+def make_stage(
+    name: str, model: UMAdapt, config: Train, folder: Folder, ids: tuple[str, ...], detector: Detector | None
+) -> Stage:
     """A stage with its data."""
     spec = model.spec
     tasks = {"transfer": tuple_tasks(model), "base": spec.tasks, "contour": ()}[name]
@@ -134,6 +140,7 @@ def make_stage(name: str, model: UMAdapt, config: Train, folder: Folder, ids: tu
         recipe=Augment(strength=config.augment),
         images=name != "transfer",
         contours=name == "contour",
+        detector=detector,
         device=model.mean.device,
         rank=ranks.rank(),
         world=ranks.size(),
@@ -171,6 +178,7 @@ def make_spec(config: Train, weights: Weights, folder: Folder, train_ids: tuple[
         decoder=config.decoder,
         width=config.width,
         transfer_width=config.transfer_width,
+        contours=config.contours,
         pseudo_softmax=config.pseudo_softmax,
         **weights.statistics,
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from toys import write_toy_world
 from umadapt.data import batches
 from umadapt.data.augment import Augment
 from umadapt.data.batches import Batches, class_frequencies
@@ -67,3 +68,21 @@ def test_pictures_and_contours_are_on_the_device_that_is_asked_for(toy_world: Pa
         "depth": "cpu",
         "seg": "cpu",
     }
+
+
+def test_contours_of_a_detector_follow_the_geometry_of_the_image(tmp_path: Path) -> None:
+    """A detector that gives a photo's red: on a grid of the image's size it is the image's red."""
+    write_toy_world(tmp_path, 6, seed=0)
+    folder = Folder(tmp_path)
+
+    def red(folder: Folder, id: str) -> torch.Tensor:
+        image = torch.from_numpy(folder.read_image(id))[..., 0].float()
+        return image[None] / 255
+
+    for recipe in (None, Augment(strength=0)):
+        made = Batches(folder, folder.ids, (48, 64), (48, 64), batch=6, recipe=recipe, contours=True, detector=red)
+        for step in range(3):
+            batch = made(step)
+            torch.testing.assert_close(batch["contour"], batch["image"][:, :1], atol=1e-5, rtol=0)
+    coloured = Batches(folder, folder.ids, (48, 64), (48, 64), batch=6, recipe=Augment(), contours=True, detector=red)
+    torch.testing.assert_close(coloured(0)["contour"], made(0)["contour"])

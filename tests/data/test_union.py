@@ -39,3 +39,17 @@ def test_folders_take_turns(parts: list[Batches]) -> None:
     union = Union(parts, "alternate")
     for k, part in enumerate((0, 1, 1, 0, 0, 1)):
         torch.testing.assert_close(union(k)["image"], parts[part](k // 2)["image"])
+
+
+@pytest.mark.parametrize("mix", ["union", "alternate"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+def test_what_steps_will_see_is_known_before(parts: list[Batches], mix: str, steps: int) -> None:
+    seen: list[tuple[Folder, str]] = []
+    for part in parts:
+        part.detector = lambda folder, id: seen.append((folder, id)) or torch.zeros(1, 1, 1)
+    union = Union(parts, mix)
+    told = union.seen(steps)
+    for step in range(steps):
+        union(step)
+    assert set(seen) <= set(told)
+    assert len(set(told)) == len(told) <= len(set(seen)) + 3  # where folders take turns, a batch too many at the most

@@ -1,7 +1,8 @@
 """Resizing that knows what a label is, and random views of a sample.
 
 A sample is a dict of tensors: "image" float32 (3, H, W) in [0, 1], and any of "depth" float32 (1, H, W) metres,
-0 = missing; "normals" float32 (3, H, W) unit, 0 = missing; "seg" int64 (H, W), 255 = ignore.
+0 = missing; "normals" float32 (3, H, W) unit, 0 = missing; "seg" int64 (H, W), 255 = ignore; "contour" float32
+(1, H, W) in [0, 1], what a detector found in the photo.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ LABELS = {
     "normals": Label(resize_normals, (3,), 0.0, torch.float16),  # exact to 2^-11, a fortieth of a degree
     "seg": Label(resize_seg, (), IGNORE, torch.uint8),
 }
-RESIZE = {"image": resize_image, **{name: label.resize for name, label in LABELS.items()}}
+RESIZE = {"image": resize_image, "contour": resize_image, **{name: label.resize for name, label in LABELS.items()}}
 
 
 def resize_sample(sample: Sample, size: tuple[int, int]) -> Sample:

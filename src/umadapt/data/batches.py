@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,9 @@ CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory,
 CACHE_IDS = 20_000  # unless there are more: little of so large a set would come again before the end
 COUNTED = 5_000  # images whose labels are read for class frequencies: enough, and 100,000 would take minutes
 DETAIL = 2  # larger photos are shrunk to this multiple of the network's size before augmentation
+
+
+Detector = Callable[[Folder, str], torch.Tensor]  # an image of a folder -> its contour map (1, h, w) in [0, 1]
 
 
 class Shuffled:
@@ -83,7 +86,8 @@ class Batches:
         recipe: augmentation, or None for whole images as they are.
         views: augmented views of each image, which come again in turn; 0 = a new one each time.
         images: read the images too; without them only labels are decoded, and ids that have none of them left out.
-        contours: add soft contour maps of the augmented images.
+        contours: add contour maps, which are gradients of the augmented images,
+        detector: or what this finds in whole images, zoomed, cropped and mirrored as they are.
         device: where pictures get their colours and contours; pictures and contours of a batch are there.
         rank: which of `world` processes this is. `batch` is that of all together: each takes its share of the numbers
             of every batch, in the order of ranks, so that they see what one process would.
@@ -108,6 +112,7 @@ class Batches:
         views: int = 0,
         images: bool = True,
         contours: bool = False,
+        detector: Detector | None = None,
         device: torch.device | str = "cpu",
         rank: int = 0,
         world: int = 1,
@@ -123,6 +128,7 @@ class Batches:
         self.size, self.grid, self.recipe, self.views, self.focal = size, grid, recipe, views, focal
         self.places = {name: place for place, name in enumerate(self.ids)}
         self.images, self.contours, self.device = images, contours, torch.device(device)
+        self.detector = detector if contours else None
         self.lock = threading.Lock()  # of the cache: several threads may make batches
         self.cache: dict[str, Sample] = {}
         self.cached_bytes = 0
@@ -160,13 +166,19 @@ class Batches:
         colours = [s.colours for s in samples if s.colours is not None]
         if colours:
             out["image"] = paint(out["image"], colours)
-        if self.contours:
+        if self.detector is not None:
+            out["contour"] = out["contour"].to(self.device)
+        elif self.contours:
             out["contour"] = soft_contours(out["image"], self.grid)
         return {"ids": names, **out}
 
     def pick(self, number: int) -> str:
         """The id of the sample with this number."""
         return self.ids[self.place(number)]
+
+    def seen(self, steps: int) -> list[tuple[Folder, str]]:
+        """The images that so many steps of all processes will see."""
+        return [(self.folder, self.pick(k)) for k in range(min(steps * self.batch, len(self.ids)))]
 
     def make(self, name: str, view: int) -> Drawn:
         """One sample in a random view, with labels."""
@@ -186,15 +198,18 @@ class Batches:
         return focal_at(camera, self.folder.window_of(name), self.size) / self.focal
 
     def truth(self, sample: Sample) -> Sample:
-        """The image and the truth of each task, from the image and the labels."""
+        """The image, its contours and the truth of each task, from the image and the labels."""
         made = {task: TASKS[task].derive(sample[label_of(task)]) for task in self.tasks}
-        return {name: x for name, x in sample.items() if name == "image"} | made
+        return {name: x for name, x in sample.items() if name not in LABELS} | made
 
     def load(self, name: str) -> Sample:
         """The decoded sample in compact types, from memory where it fits."""
         if name in self.cache:
             return self.cache[name]
         sample = read_sample(self.folder, name, self.labels, images=self.images)
+        if self.detector is not None:
+            contour = self.detector(self.folder, name)
+            sample["contour"] = resize_image(contour, (sample["image"].shape[-2], sample["image"].shape[-1]))
         limit = (self.size[0] * DETAIL, self.size[1] * DETAIL)
         height, width = next(iter(sample.values())).shape[-2:]
         if height > 1.5 * limit[0] and width > 1.5 * limit[1]:
@@ -229,12 +244,12 @@ def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool
 
 
 def to_compact(key: str, x: torch.Tensor) -> torch.Tensor:
-    """A quarter of the memory: images as bytes, labels as `LABELS` says."""
-    return (x * 255).round().to(torch.uint8) if key == "image" else x.to(LABELS[key].compact)
+    """A quarter of the memory: images and contours as bytes, labels as `LABELS` says."""
+    return x.to(LABELS[key].compact) if key in LABELS else (x * 255).round().to(torch.uint8)
 
 
 def from_compact(key: str, x: torch.Tensor) -> torch.Tensor:
-    if key == "image":
+    if key not in LABELS:
         return x.float() / 255
     return x.float() if LABELS[key].compact.is_floating_point else x.long()
 

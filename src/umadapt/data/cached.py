@@ -6,10 +6,12 @@ import contextlib
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
 
-from umadapt.data.files import cache_folder, write_bytes
+from umadapt.data.files import Stored, cache_folder, decode_picture, read_stored, write_bytes
 from umadapt.data.folder import Camera
 from umadapt.data.normals import METHOD, normals_from_depth
 from umadapt.errors import UserError
@@ -39,3 +41,23 @@ def cached_normals(depth_m: np.ndarray, camera: Camera) -> np.ndarray:
     with contextlib.suppress(UserError):
         write_bytes(path, buffer.getvalue())
     return packed / np.float32(_UNIT)
+
+
+def cached_contours(photo: Stored, detector: str, detect: Callable[[], np.ndarray]) -> np.ndarray:
+    """(h, w) uint8, what `detect` makes of a photo, computed once for each file and name of a detector.
+
+    Raises:
+        UserError: the photo cannot be read, or the map cannot be kept: detectors are too slow to run again and again.
+    """
+    key = hashlib.sha256(detector.encode() + b"\0" + read_stored(photo)).hexdigest()[:32]
+    path = cache_folder() / "contours" / key[:2] / f"{key}.png"
+    with contextlib.suppress(OSError, UserError):  # not there yet, or cut off by a kill
+        return np.array(decode_picture(path.read_bytes(), str(path)))
+    contours = detect()
+    buffer = io.BytesIO()
+    Image.fromarray(contours).save(buffer, "PNG")
+    try:
+        write_bytes(path, buffer.getvalue())
+    except UserError as error:
+        raise UserError(f"{error}; set XDG_CACHE_HOME to a folder for what is kept between runs") from error
+    return contours

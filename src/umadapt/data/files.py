@@ -217,15 +217,19 @@ def decode_picture(data: bytes, where: str) -> Image.Image:
         raise UserError(f"{where}: truncated or damaged ({error})") from error
 
 
-def _decode(path: Stored) -> Image.Image:
-    """Open and decode a picture wholly. Raises UserError naming the file; a shard that cannot be had does so itself."""
+def read_stored(path: Stored) -> bytes:
+    """A file's bytes. Raises UserError naming the file; a shard that cannot be had does so itself."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return decode_picture(data, str(path))
+
+
+def _decode(path: Stored) -> Image.Image:
+    """Open and decode a picture wholly. Raises UserError naming the file."""
+    return decode_picture(read_stored(path), str(path))
 
 
 def read_photo(path: str | Stored) -> np.ndarray:

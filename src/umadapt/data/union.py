@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from umadapt.data.batches import Batches, Shuffled
+from umadapt.data.folder import Folder
 from umadapt.data.views import FrozenViews
 
 
@@ -40,3 +41,11 @@ class Union:
     def pick(self, number: int) -> tuple[int, str]:
         """The number of the folder and the id of a sample."""
         return self.members[self.place(number)]
+
+    def seen(self, steps: int) -> list[tuple[Folder, str]]:
+        """The images that so many steps of all processes will see."""
+        parts = [part for part in self.parts if isinstance(part, Batches)]
+        if self.mix == "alternate" or len(self.parts) == 1:
+            return [image for part in parts for image in part.seen(-(-steps // len(parts)))]
+        count = min(steps * parts[0].batch, len(self.members))
+        return [(parts[k].folder, name) for k, name in map(self.pick, range(count))]
