@@ -11,7 +11,19 @@ ROOT = Path(umadapt.__file__).parent
 LEAVES = {"errors", "options", "config", "config_data", "ranks", "together"}  # may be imported from anywhere
 DATA = {
     f"data.{m}"
-    for m in ("folder", "files", "window", "augment", "colours", "contours", "normals", "cached", "batches", "pool")
+    for m in (
+        "folder",
+        "files",
+        "window",
+        "camera",
+        "augment",
+        "colours",
+        "contours",
+        "normals",
+        "cached",
+        "batches",
+        "pool",
+    )
 }
 NETS = {"nets.model", "nets.encoder", "nets.gradient", "nets.recompute"}
 MEASURE = {"maps", "predictor", "tasks", "viz", "track", "checkpoint", "photos", "evaluate", *DATA, *NETS}
@@ -23,20 +35,22 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "data.batches": {"tasks"},  # which labels a task is learnt from, and how its truth is made of them
     "scenes": {"data.folder", "data.files"},
     "maps": {"viz", "data.files"},
-    "predictor": {"maps", "data.files", "data.window"},
+    "predictor": {"maps", "data.files", "data.window", "data.camera"},
     "exported": {"maps", "predictor"},
     "tasks": {"maps", "data.augment", "data.window"},
     "nets": {"tasks"},
     "checkpoint": {"tasks", "data.folder", "data.files", *NETS},
     "photos": {"consensus", "predictor", "tasks", "checkpoint", "ruler", *DATA, *NETS},
-    "pretrained": set(),
+    "pretrained": {"nets.encoder"},
+    "schedule": set(),
     "pretrained_hed": {"nets.hed"},
     "hed_contours": {"pretrained_hed", "nets.hed", *DATA},
+    "export_shapes": {"nets.blocks"},
     "protocols": {"tasks"},
     "ruler": {"tasks", "protocols", *DATA},
     "samples": {"viz", "tasks", "checkpoint", *DATA, *NETS},
     "speed": set(),
-    "loop": {"checkpoint", "track", "tasks", "data.folder", "data.pool", "speed", *NETS},
+    "loop": {"checkpoint", "track", "tasks", "data.folder", "data.pool", "speed", "schedule", *NETS},
     "cross_task": {"loop", *NETS},
     "consensus": {"tasks", *NETS},
     "sources": {"tasks", "data.folder", "nets.model"},
@@ -66,7 +80,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "predict": {"exported", "exported_programs", *MEASURE},
     "export": {"export_graph", "export_int8", "export_programs", "exported", "exported_programs", *MEASURE},
     "portable": {"exported", "nets.model"},
-    "export_graph": {"portable", "exported", "data.files", "nets.model"},
+    "export_graph": {"export_shapes", "portable", "exported", "data.files", "nets.model"},
     "export_programs": {"portable", "exported_programs", "data.files", "nets.model"},
     "exported_programs": {"exported", "maps", "predictor", "checkpoint", "data.augment"},
     "export_int8": {"exported", *MEASURE},
@@ -92,7 +106,18 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "reproduce_ladder": {"reproduce_run", *MEASURE},
     "reproduce_run": {"loop", "data.folder"},
     "reproduce_tables": {"paper", "report_style", "report_tables", "reproduce_ladder", *MEASURE},
-    "train": {"hed_contours", "memory", "speed", "consensus", "samples", "sources", "loop", "stages", *MEASURE},
+    "train": {
+        "hed_contours",
+        "pretrained",
+        "memory",
+        "speed",
+        "consensus",
+        "samples",
+        "sources",
+        "loop",
+        "stages",
+        *MEASURE,
+    },
     "semi": {
         "hed_contours",
         "memory",

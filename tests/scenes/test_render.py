@@ -21,6 +21,7 @@ from PIL import Image
 
 from umadapt.config_data import Render
 from umadapt.data.files import sweep, write_image
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.options import check_numbers
 from umadapt.scenes import denoise, engine, render
