@@ -103,7 +103,7 @@ def weigh(model: UMAdapt, batches: Callable[[int], Mapping[str, Any]], count: in
         count: how many batches to take.
     """
 
-    def see(images: Tensor) -> Tensor:
+    def see(images: Tensor) -> Features:
         return model.encode(images, "source")
 
     shares: Shares = {"mirror": dict.fromkeys(model.tasks, UNKNOWN["mirror"])}

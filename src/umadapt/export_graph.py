@@ -128,7 +128,9 @@ def pad_evenly(portable: Portable) -> set[str]:
     sides are even, and `pad_same` sets the attribute.
     """
     convolutions = [(name, layer) for name, layer in portable.named_modules() if isinstance(layer, nn.Conv2d)]
-    same = [(name, layer) for name, layer in convolutions if type(layer) is Conv2dSame and set(layer.dilation) == {1}]
+    same = [
+        (name, layer) for name, layer in convolutions if isinstance(layer, Conv2dSame) and set(layer.dilation) == {1}
+    ]
     for name, layer in same:
         (height, width), (down, across) = layer.kernel_size, layer.stride
         shape, pads = (height, width), (height // 2, width // 2)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import onnxscript
 import torch
-from onnxscript import opset18 as op
 from torch import Tensor, nn
 
 from umadapt.nets.blocks import CropAs, ResizeAs
+
+op: Any = onnxscript.opset18  # whose stubs do not know that its results are its arguments
 
 
 @torch.library.custom_op("umadapt::resize_as", mutates_args=())

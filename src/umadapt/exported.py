@@ -91,7 +91,7 @@ def infer_onnx(session: onnxruntime.InferenceSession, rgb: np.ndarray, focal: fl
     names = [output.name for output in session.get_outputs()]
     given = {"photo": np.ascontiguousarray(rgb)[None]}
     if focal is not None and any(known.name == "focal" for known in session.get_overridable_initializers()):
-        given["focal"] = np.float32(focal)
+        given["focal"] = np.array(focal, np.float32)
     found = session.run(None, given)
     return result_of({name: np.asarray(map_)[0] for name, map_ in zip(names, found, strict=True)})
 

@@ -96,7 +96,7 @@ def resize_normals(normals: Tensor, size: tuple[int, int]) -> Tensor:
     if normals.shape[-2:] == size:
         return normals
     total, share = _resize_valid(normals, (normals != 0).any(dim=-3, keepdim=True), size)
-    length = total.norm(dim=-3, keepdim=True)
+    length = total.square().sum(dim=-3, keepdim=True).sqrt()  # torch's norm takes three times as long
     # Opposite normals cancel: below a thousandth of the weight their mean has no direction.
     return torch.where((share >= 0.5) & (length > 1e-3), total / length.clamp_min(1e-3), 0.0)
 
@@ -196,7 +196,7 @@ def nearer(sample: Sample, s: float) -> Sample:
         out["depth"] = out["depth"] / s
     if "normals" in out and s != 1:
         turned = out["normals"] * out["normals"].new_tensor([1.0, 1.0, s]).view(3, 1, 1)
-        out["normals"] = F.normalize(turned, dim=-3)  # 0 stays 0
+        out["normals"] = turned / turned.square().sum(dim=-3, keepdim=True).sqrt().clamp_min(1e-12)  # 0 stays 0
     return out
 
 

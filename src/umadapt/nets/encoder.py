@@ -10,6 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from umadapt.nets.convolution import specialise
 from umadapt.nets.recompute import Chain, forward, units
 
 Features = dict[str, Tensor]  # "res2" to "res5", after ResNet's stages -> (B, C, H / stride, W / stride), rounded up
@@ -108,6 +109,7 @@ def split(net: nn.Module, name: str, reads: Sequence[str] = COARSE) -> tuple[Tru
     ends = {read: names.index(info[STRIDES[read]]["module"]) + 1 for read in reads}
     middle, end = ends["res4"], ends.pop("res5")
     modules = [module for _, module in parts]
+    specialise(net)
     trunk, branch = Trunk(modules[:middle], ends), Branch(*modules[middle:end])
     try:
         with torch.no_grad():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from umadapt.config import ModelSpec
 from umadapt.nets.contour import ContourDecoder
+from umadapt.nets.convolution import specialise
 from umadapt.nets.decoder import DECODERS
 from umadapt.nets.encoder import Encoder, Features
 from umadapt.nets.transfer import TransferNet
@@ -42,6 +43,7 @@ class UMAdapt(nn.Module):
         self.encoder = Encoder(spec.backbone, spec.backbone_kwargs, decoder.reads)
         c = self.encoder.channels
         self.decoders = nn.ModuleDict({n: decoder(c, t.channels, spec.width) for n, t in self.tasks.items()})
+        specialise(self.decoders)
         self.contour = ContourDecoder(c["res5"], spec.width)
         self.transfers = nn.ModuleDict(
             {
