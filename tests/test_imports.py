@@ -20,6 +20,7 @@ DATA = {
         "colours",
         "contours",
         "normals",
+        "cached",
         "fitted",
         "batches",
         "pool",

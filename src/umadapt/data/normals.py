@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from umadapt.data.folder import Camera
+from umadapt.data.camera import Camera
 from umadapt.data.terraces import quantum, smooth_terraces
 
 METHOD = 2  # raise it when the same depth gives other normals: kept ones are then made anew
