@@ -188,7 +188,7 @@ def test_normals_from_depth(tmp_path, toy_world, tiny):
     assert "normals_from" not in own
     assert own["normals"]["mean"] != result["normals"]["mean"]
     write_json(copy_labels(folder, tmp_path / "blind") / "dataset.json", {**folder.meta, "camera": None})
-    with pytest.raises(UserError, match=r"no camera in dataset\.json"):
+    with pytest.raises(UserError, match=r"dataset\.json: normals are fitted .* this names none"):
         evaluate_predictions(folder, Folder(tmp_path / "blind"), "raw", normals_from_depth=True)
 
 

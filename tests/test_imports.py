@@ -21,6 +21,7 @@ DATA = {
         "contours",
         "normals",
         "cached",
+        "fitted",
         "batches",
         "pool",
     )
@@ -53,7 +54,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "loop": {"checkpoint", "track", "tasks", "data.folder", "data.pool", "speed", "schedule", *NETS},
     "cross_task": {"loop", *NETS},
     "consensus": {"tasks", *NETS},
-    "sources": {"tasks", "data.folder", "nets.model"},
+    "sources": {"tasks", "data.folder", "data.fitted", "nets.model"},
     "average": set(),
     "kept_views": {"loop", "speed", "data.union", "data.views", *DATA},
     "rehearsal": {"loop", *NETS},

@@ -34,7 +34,7 @@ from umadapt.nets import output_critic
 from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
 from umadapt.score import real_energy, select
-from umadapt.sources import labelled_ids, learnable_tuples, tuple_tasks
+from umadapt.sources import labelled_ids, labelled_source, learnable_tuples, tuple_tasks
 from umadapt.stages import adapt, adapt_b, mean_teacher, minent, output_adv, statistics, transfer
 
 STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
@@ -72,7 +72,7 @@ def run(config: Adapt) -> int:
     learned = model.spec.contours == "hed" and config.method in READ_CONTOURS
     detector = HedContours(device) if learned else None
     photos = Folder.joined(config.target)
-    source = open_source(config, before["source"], model) if config.method in READS else None
+    source = open_source(config, before, model) if config.method in READS else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
     run_folder = RunFolder(
         config.out,
@@ -266,17 +266,17 @@ def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
     return real
 
 
-def open_source(config: Adapt, trained_on: str, model: UMAdapt) -> Folder:
-    """The labelled source of a run.
+def open_source(config: Adapt, before: dict[str, Any], model: UMAdapt) -> Folder:
+    """The labelled source of the run with the config `before`, its normals as they were learnt from.
 
     Raises:
         UserError: it moved, or has other classes.
     """
-    address = config.source or trained_on
+    address, what = config.source or before["source"], READS[config.method]
+    tasks = model.tasks if what == "labels" else ()
     try:
-        folder = Folder(address)
+        folder = labelled_source(address, tasks, before["command"].get("normals", "exact"))
     except UserError as error:
-        what = READS[config.method]
         raise UserError(f"{config.method} reads {what} of the run's source: {error}\ngive --source DATA") from error
     if "seg" in model.tasks and folder.classes != model.spec.classes:
         raise UserError(f"{Path(address)} has other classes than the run was trained on")

@@ -83,6 +83,9 @@ ProtocolName = Literal[
 ]
 
 
+NormalsKind = Literal["exact", "plane-fit"]
+
+
 @dataclass(frozen=True)
 class Train:
     """Train on labelled source data: transfer nets, the base model (Algorithm 1), the contour decoder."""
@@ -92,6 +95,7 @@ class Train:
     stage: Literal["all", "transfer", "base", "contour"] = "all"  # run one stage alone, or all in order
     preset: Literal["indoor", "outdoor", "small"] | None = None  # the paper's settings, or one for a CPU, as defaults
     tasks: Names = ("depth", "normals", "seg")  # tasks to learn: depth, normals, seg, edges (made from depth)
+    normals: NormalsKind = "exact"  # as the source has them; or planes fitted to its depth, as NYUDv2 is judged by
     transfer: UseAppendAction[tuple[str, ...]] = ()  # edges such as "seg<-depth,normals"; default: the paper's graph
     backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
     weights: str = "imagenet"  # imagenet (downloaded), none (random), or a .safetensors file

@@ -12,7 +12,7 @@ from torch import Tensor
 from umadapt import ranks
 from umadapt.config import ModelSpec
 from umadapt.data.augment import resize_seg
-from umadapt.data.cached import cached_normals
+from umadapt.data.fitted import FittedNormals
 from umadapt.data.folder import Folder, hxw
 from umadapt.data.window import Window
 from umadapt.errors import UserError
@@ -47,13 +47,10 @@ class Ruler:
         from_depth: bool = False,
         align: str = "none",
     ):
-        self.folder, self.protocol, self.align = folder, protocol, align
+        self.protocol, self.align = protocol, align
         self.from_depth = from_depth and "normals" in tasks
-        if self.from_depth and ("depth" not in folder.tasks or not folder.has_camera):
-            lack = "depth" if "depth" not in folder.tasks else "camera in dataset.json"
-            raise UserError(f"--normals-from-depth needs depth and a camera; {folder.root} has no {lack}")
-        there = {*folder.tasks, "normals"} if self.from_depth else folder.tasks
-        self.tasks = tuple(task for task in tasks if label_of(task) in there)
+        folder = self.folder = FittedNormals(folder) if self.from_depth else folder
+        self.tasks = tuple(task for task in tasks if label_of(task) in folder.tasks)
         if not self.tasks:
             have, want = ", ".join(folder.tasks) or "nothing", ", ".join(tasks) or "nothing"
             raise UserError(f"{folder.root} has labels of {have}, the predictions are of {want}: nothing to measure")
@@ -77,14 +74,12 @@ class Ruler:
         labels: dict[str, np.ndarray | None] = {}
         for task, kind in self.kinds.items():
             if kind.label not in labels:
-                made = kind.label == "normals" and self.from_depth
-                labels[kind.label] = self._make_normals(id) if made else self.folder.read_label(kind.label, id)
+                labels[kind.label] = self.folder.read_label(kind.label, id)
             label = labels[kind.label]
             if label is None:
                 continue
             if photo not in (None, label.shape[:2]):
-                made = kind.label == "normals" and self.from_depth
-                path = self.folder.label_path("depth" if made else kind.label, id)
+                path = self.folder.label_path(kind.label, id)
                 shown = self.folder.image_path(id)
                 raise UserError(f"{path}: found {hxw(label)}, expected {photo[0]}x{photo[1]} as {shown}")
             if self.protocol.size not in (None, label.shape[:2]):
@@ -95,11 +90,6 @@ class Ruler:
                 )
             truth[task] = kind.derive(to_tensor(label))
         return truth
-
-    def _make_normals(self, id: str) -> np.ndarray | None:
-        depth = self.folder.read_depth(id)
-        camera = self.folder.camera_of(id)
-        return None if depth is None or camera is None else cached_normals(depth, camera)
 
     def update(self, id: str, prediction: Maps, truth: Maps, window: Window | None = None) -> None:
         """Add one photo: predictions (C, h, w) in physical units (seg also labels (h, w)) and what `read` gave.

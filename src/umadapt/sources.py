@@ -1,13 +1,25 @@
-"""Which images of a labelled source are learnt from."""
+"""What is learnt from a labelled source: of which images, and which normals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from umadapt.config import NormalsKind
+from umadapt.data.fitted import FittedNormals
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import label_of
+
+
+def labelled_source(address: str, tasks: Iterable[str], normals: NormalsKind) -> Folder:
+    """A labelled source; where a task is made from normals, with its own or those of planes fitted to its depth.
+
+    Raises:
+        UserError: as `Folder` and `FittedNormals`.
+    """
+    folder = Folder(address)
+    return FittedNormals(folder) if normals == "plane-fit" and "normals" in labels_of(tasks) else folder
 
 
 def labels_of(tasks: Iterable[str]) -> tuple[str, ...]:

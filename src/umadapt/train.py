@@ -21,7 +21,7 @@ from umadapt.nets.model import UMAdapt
 from umadapt.options import parse_graph
 from umadapt.pretrained import Weights
 from umadapt.samples import save_samples
-from umadapt.sources import labelled_ids, labels_of, learnable_tuples, tuple_tasks, whole_tuples
+from umadapt.sources import labelled_ids, labelled_source, labels_of, learnable_tuples, tuple_tasks, whole_tuples
 from umadapt.stages import base, contour, transfer
 from umadapt.tasks import TASKS
 
@@ -35,7 +35,7 @@ def run(config: Train) -> int:
     """Train the stages that are asked for and not yet done."""
     device = pick_device(config.device)
     speed.check(config, device)
-    folder = Folder(config.source)
+    folder = labelled_source(config.source, config.tasks, config.normals)
     ids = source_ids(folder, config)
     train_ids, heldout_ids = split_heldout(ids, config.holdout)
     begun = (config.out / "config.json").exists()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umadapt.data.folder import Camera, Folder
-from umadapt.data.normals import normals_from_depth, quantum
+from umadapt.data.normals import TOLERANCES, normals_from_depth
 
 CAMERA = Camera(519, 520, 325, 253, 640, 480)
 SHARED = Path(os.environ.get("UMADAPT_SHARED", Path(__file__).parents[2].parent / "shared"))
@@ -68,15 +68,6 @@ def test_planes_in_steps_of_39_mm(normal):
     assert np.percentile(_degrees(found, expected), 90) < 8
 
 
-def test_quantum():
-    depth, _ = _plane((0, 0.5, 1), 2.5, 480, 640)
-    assert quantum(np.round(np.round(depth / 0.039) * 0.039, 3)) == pytest.approx(0.039)
-    assert quantum(depth) < 0.002
-    assert quantum(np.zeros((4, 4))) == 0
-    few, _ = _plane((1, 0, 1), 2.5, 12, 16)  # wide gaps between few values are no terraces
-    assert quantum(few) == 0
-
-
 def test_sphere():
     rays, centre, radius = _rays(240, 320), np.array([0, 0, -2.0]), 0.6
     a, b, c = (rays**2).sum(-1), rays @ centre, centre @ centre - radius**2
@@ -130,6 +121,46 @@ def test_nothing_to_fit():
     line[20] = 2.0
     assert not normals_from_depth(line, CAMERA).any()
     assert normals_from_depth(np.full((3, 4), 2.0), CAMERA).shape == (3, 4, 3)
+
+
+def _reference(depth, camera, radius, stride):
+    """One pixel at a time in double precision: regression on the neighbours that are near the plane so far."""
+    camera = camera.scaled(*depth.shape)
+    normals, count = np.zeros((*depth.shape, 3)), (2 * (radius // stride) + 1) ** 2
+    for row, column in np.argwhere(depth > 0):
+        dy, dx = np.mgrid[-radius : radius + 1 : stride, -radius : radius + 1 : stride].reshape(2, -1)
+        inside = (row + dy >= 0) & (row + dy < len(depth)) & (column + dx >= 0) & (column + dx < len(depth[0]))
+        dy, dx = dy[inside], dx[inside]
+        z = depth[row + dy, column + dx]
+        dy, dx, z = dy[z > 0], dx[z > 0], z[z > 0]
+        points, here, plane = np.stack([np.ones_like(dx), dx, dy], axis=1), 1 / depth[row, column], np.zeros(3)
+        for tolerance in TOLERANCES:
+            near = np.abs(1 / z - here - points @ plane) < tolerance * here
+            spread = np.cov(points[near, 1:].T, ddof=0) if near.sum() > 2 else np.zeros((2, 2))
+            if near.sum() < 0.2 * count or np.linalg.det(spread) <= 0.02 * np.trace(spread) ** 2 / 4:
+                break
+            plane = np.linalg.lstsq(points[near], 1 / z[near] - here, rcond=None)[0]
+        else:
+            c, a, b = plane * [1, camera.fx, camera.fy]
+            x, y = (column + 0.5 - camera.cx) / camera.fx, (row + 0.5 - camera.cy) / camera.fy
+            normals[row, column] = -a, b, here + c - a * x - b * y
+    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+
+
+@pytest.mark.parametrize(("window", "radius", "stride"), [(None, 2, 1), (9, 4, 1), (21, 10, 2)])
+def test_as_the_reference(window, radius, stride):
+    """Two walls, a box before them, noise, holes."""
+    rng = np.random.default_rng(radius)
+    depth = np.minimum(_plane((0.5, 0.1, 1), 2.0, 40, 56)[0], _plane((-0.3, 0, 1), 2.2, 40, 56)[0])
+    depth[12:30, 20:33] = _plane((0.2, 0.3, 1), 1.4, 40, 56)[0][12:30, 20:33]
+    depth *= 1 + rng.normal(0, 0.004, depth.shape)
+    depth[rng.random(depth.shape) < 0.05] = 0
+    depth[5:15, 40:50] = 0
+    found, expected = normals_from_depth(depth, CAMERA, window), _reference(depth, CAMERA, radius, stride)
+    assert ((found != 0).any(-1) == (expected != 0).any(-1)).mean() > 0.998, "single precision may decide otherwise"
+    apart = _degrees(found, expected)
+    assert np.median(apart) < 0.01
+    assert np.mean(apart < 0.05) > 0.995
 
 
 @pytest.mark.skipif(not KITCHEN.is_dir(), reason="the shared kitchen frames are not here")
