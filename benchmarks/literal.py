@@ -96,7 +96,7 @@ class LiteralModel(nn.Module):
     def forward(self, images: Tensor, domain: str) -> tuple[Maps, Tensor]:
         """Images (B, 3, H, W) to all task maps and the contour map."""
         features = self.encoders[domain](((images - self.mean) / self.std).contiguous())
-        return {n: activate(n, self.decoders[n](features)) for n in self.decoders}, self.contour(features)
+        return {n: activate(n, self.decoders[n](features)) for n in self.decoders}, self.contour(features["res5"])
 
     def transfer(self, task: str, maps: Maps) -> Tensor:
         return activate(task, self.transfers[task]({name: maps[name] for name in self.graph[task]}))

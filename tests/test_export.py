@@ -88,6 +88,20 @@ def test_a_network_with_skips_at_a_size_that_32_does_not_divide(tmp_path, capsys
     assert ours["trust"]["seg"] == pytest.approx(right["trust"]["seg"], abs=1e-4)
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_the_focal_length_is_an_input(tmp_path, suffix):
+    make_run(tmp_path / "run", "noadv", focal=70.0)
+    kind = "onnx" if suffix == ".onnx" else "torch"
+    assert main(["export", str(tmp_path / "run"), "--format", kind]) == 0
+    right, ours = (umadapt.load(tmp_path / "run" / name, "cpu") for name in ("", f"model{suffix}"))
+    assert ours.fov == right.fov
+    for size in ((64, 96), (120, 90)):
+        for focal in (None, 50.0, 200.0):
+            theirs, found = (predictor.predict(made_photo(*size), focal=focal) for predictor in (right, ours))
+            assert found["depth"] == pytest.approx(theirs["depth"], rel=1e-4)
+            assert found["normals"] == pytest.approx(theirs["normals"], abs=1e-3)
+
+
 def test_a_batch_is_its_photos(exported):
     import onnxruntime
 
@@ -243,8 +257,8 @@ def test_a_mismatch_is_refused(exported):
     run, file = exported
     right, ours = umadapt.load(run, "cpu"), umadapt.load(file, "cpu")
 
-    def wrong(photo: np.ndarray) -> dict:
-        found = ours.infer(photo)
+    def wrong(photo: np.ndarray, focal: float | None) -> dict:
+        found = ours.infer(photo, focal)
         return found | {"depth": found["depth"] + np.float32(2e-3)}
 
     compare(right, ours, ((64, 96),))
