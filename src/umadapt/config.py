@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction
 
-from umadapt.options import Graph, JsonFile, Names, Size
+from umadapt.options import Graph, JsonFile, Names, Size, Span
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ModelSpec:
     ignore: int = 255
     depth_scale_m: float = 10.0  # network units of depth: metres / depth_scale_m
     depth_head: Literal["softplus", "relu"] = "softplus"
+    depth_loss: Literal["berhu", "log"] = "berhu"
     focal: float | None = None  # focal length in pixels at `size` of the canonical camera; None = there is none
     decoder: Literal["fcrn", "skip"] = "fcrn"
     width: float = 1.0
@@ -105,6 +106,7 @@ class Train:
     transfer_width: float = 1.0  # width factor of the transfer nets; 1 = the paper's
     depth_scale_m: float = 10.0  # metres of one network unit of depth (10 indoors, 80 outdoors)
     depth_head: Literal["softplus", "relu"] = "softplus"  # last non-linearity of depth
+    depth_loss: Literal["berhu", "log"] = "berhu"  # L_t of depth: the paper's, or the absolute error of its logarithm
     contours: Literal["gradient", "hed"] = "gradient"  # contours to learn: of the image, or by HED (docs/method.md)
     class_weights: Literal["none", "sqrt", "median"] = "sqrt"  # weights of classes in the seg loss, from source labels
     pseudo_softmax: float = 0.5  # share of label maps that transfer nets read as if they were softmax outputs
@@ -128,6 +130,8 @@ class Train:
     weight_decay: float = 0.0  # of AdamW
     clip: float = 10.0  # largest gradient norm of a turn
     augment: float = 1.0  # strength of the random colours, blur and noise of source images; 0 = images as they are
+    zoom: Span = (1.0, 1.4)  # random zoom of source images; below 1 they are made smaller, with their edges around them
+    rare: float = 0.0  # share of source images that are drawn for a class that they show, rare ones more often
     holdout: float = 0.1  # share of the source kept for measuring, from the end of the list of ids
     save_every: int = 500  # steps between checkpoints
     seed: int = 0  # of weights, order and augmentation

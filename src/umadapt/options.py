@@ -38,8 +38,8 @@ def parse_span(text: str) -> tuple[float, float]:
         low, high = float(first), float(last or first)
     except ValueError:
         low, high = 0.0, 0.0
-    if not 0 < low <= high < 180:
-        raise ValueError(f"a span of angles is LOW-HIGH in degrees, between 0 and 180, such as 50-75; found {text!r}")
+    if not 0 < low <= high < math.inf:
+        raise ValueError(f"a span is LOW-HIGH, two numbers above 0, such as 50-75; found {text!r}")
     return low, high
 
 
@@ -71,7 +71,7 @@ _ZERO = (
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
 POSITIVE = ("encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")
-SHARES = ("holdout", "decay", "teacher_decay", "confidence", "average")
+SHARES = ("rare", "holdout", "decay", "teacher_decay", "confidence", "average")
 
 
 def check_numbers(arguments: Any) -> None:

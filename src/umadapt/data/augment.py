@@ -173,16 +173,38 @@ def scale_crop(
     grid: tuple[int, int] | None = None,
     magnification: float = 1.0,
 ) -> Sample:
-    """Zoom by s >= 1 and crop, in one resampling: the window `crop_window(…, s)` at (top, left) resized to `size`,
-    or for labels to `grid` (the network's output) when it is given; labels as seen `nearer` by s * magnification.
+    """Zoom by s and crop, in one resampling: the window `crop_window(…, s)` at (top, left) resized to `size`, or for
+    labels to `grid` (the network's output) when it is given; labels as seen `nearer` by s * magnification.
+
+    With s < 1 the window is larger than the picture, and (top, left) may be negative: around it the image repeats its
+    edge, and nothing is labelled.
     """
-    h, w = crop_window(_height_width(sample), size, s)
+    if s < 1:
+        sample, top, left = widened(sample, size, s, top, left), 0, 0
+    h, w = crop_window(_height_width(sample), size, max(s, 1.0))
     to = {"image": size}
     out = {
         name: RESIZE[name](x[..., top : top + h, left : left + w], to.get(name, grid or size))
         for name, x in sample.items()
     }
     return nearer(out, s * magnification)
+
+
+def widened(sample: Sample, size: tuple[int, int], s: float, top: int, left: int) -> Sample:
+    """The window of a zoom by s < 1: the picture at (-top, -left) of a larger one."""
+    height, width = _height_width(sample)
+    h, w = wide_window((height, width), size, s)
+    rows, columns = torch.arange(top, top + h), torch.arange(left, left + w)
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+    rows, columns = rows.clamp(0, height - 1)[:, None], columns.clamp(0, width - 1)
+    out = {name: x[..., rows, columns] for name, x in sample.items()}
+    return {n: x if n == "image" else x.masked_fill(~inside, LABELS[n].missing) for n, x in out.items()}
+
+
+def wide_window(photo_hw: tuple[int, int], size: tuple[int, int], s: float) -> tuple[int, int]:
+    """Height and width in photo pixels of the largest window with the aspect of `size` in a photo, divided by s < 1."""
+    unit = min(photo_hw[0] / size[0], photo_hw[1] / size[1]) / s
+    return round(size[0] * unit), round(size[1] * unit)
 
 
 def nearer(sample: Sample, s: float) -> Sample:
@@ -203,6 +225,11 @@ def nearer(sample: Sample, s: float) -> Sample:
 def _height_width(sample: Sample) -> tuple[int, int]:
     height, width = next(iter(sample.values())).shape[-2:]
     return height, width
+
+
+def _place(rng: np.random.Generator, room: int) -> int:
+    """Where a window begins that leaves so much room, or, below 0, has so much."""
+    return int(rng.integers(room + 1)) if room >= 0 else -int(rng.integers(1 - room))
 
 
 def hflip(sample: Sample) -> Sample:
@@ -230,7 +257,7 @@ def random_view(
     recipe = recipe or Augment()
     height, width = _height_width(sample)
     s = rng.uniform(*recipe.scale)
-    h, w = crop_window((height, width), size, s)
-    top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+    h, w = crop_window((height, width), size, s) if s >= 1 else wide_window((height, width), size, s)
+    top, left = (_place(rng, whole - part) for whole, part in ((height, h), (width, w)))
     sample = scale_crop(sample, s, top, left, size, grid, magnification)
     return hflip(sample) if rng.random() < recipe.flip else sample

@@ -27,6 +27,7 @@ from umadapt.data.colours import Colours, draw, paint
 from umadapt.data.contours import soft_contours
 from umadapt.data.folder import Folder
 from umadapt.data.pool import data_pool
+from umadapt.data.rare import RareClasses
 from umadapt.data.window import Window
 from umadapt.errors import UserError
 from umadapt.tasks import TASKS, label_of
@@ -84,6 +85,7 @@ class Batches:
         batch: samples in each batch.
         seed: of order and augmentation.
         recipe: augmentation, or None for whole images as they are.
+        rare: share of the samples that are drawn for a class of seg, see `RareClasses`.
         views: augmented views of each image, which come again in turn; 0 = a new one each time.
         images: read the images too; without them only labels are decoded, and ids that have none of them left out.
         contours: add contour maps, which are gradients of the augmented images,
@@ -109,6 +111,7 @@ class Batches:
         batch: int = 16,
         seed: int = 0,
         recipe: Augment | None = None,
+        rare: float = 0.0,
         views: int = 0,
         images: bool = True,
         contours: bool = False,
@@ -133,7 +136,9 @@ class Batches:
         self.cache: dict[str, Sample] = {}
         self.cached_bytes = 0
         self.keep_bytes = CACHE_BYTES // ranks.local_size()
-        self.place = Shuffled(len(self.ids), seed, 1)
+        self.place: Callable[[int], int] = Shuffled(len(self.ids), seed, 1)
+        if rare:
+            self.place = RareClasses(folder, self.ids, rare, self.place, seed)
 
     def __call__(self, step: int) -> dict[str, Any]:
         numbers = self.numbers(step)

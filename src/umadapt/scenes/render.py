@@ -55,6 +55,8 @@ def run(config: Render) -> int:
         raise UserError(f"--without names {', '.join(unknown)}; there are {', '.join(LEAVE_OUT)}")
     if config.tone_of and (config.style != "photo" or "sensor" in config.without):
         raise UserError("--tone-of gives a camera the tones of photos; it needs --style photo, with its sensor")
+    if config.fov[1] >= 150:
+        raise UserError(f"--fov is {config.fov[0]:g}-{config.fov[1]:g}; expected degrees below 150")
     catalogue = open_catalogue(config.furniture)
     require_embree()
     config = resolved(config)

@@ -30,12 +30,19 @@ def berhu(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     return torch.where(residual <= c, residual, (residual.square() + c.square()) / (2 * c))
 
 
+def log_error(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Absolute error of the logarithm for each pixel; what lies below NEAR counts as that."""
+    return (prediction.clamp(min=NEAR).log() - target.clamp(min=NEAR).log()).abs()
+
+
 class Depth(DepthMap):
     """Monocular planar depth.
 
     Args:
         scale_m: metres of one network unit; keeps BerHu and alpha comparable between indoors and outdoors.
         head: "softplus" (OURS: a gradient everywhere, so that no pixel dies) or "relu" (FCRN).
+        kind_of_loss: "berhu" (FCRN), or "log" (OURS: the absolute error of the logarithm, to first order that of the
+            figure `rel`: near and far count alike).
     """
 
     name = label = "depth"
@@ -51,15 +58,16 @@ class Depth(DepthMap):
     )
     error = "|d - d*| / d*"
 
-    def __init__(self, scale_m: float = 10.0, head: str = "softplus"):
+    def __init__(self, scale_m: float = 10.0, head: str = "softplus", kind_of_loss: str = "berhu"):
         # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors
         super().__init__(max(0.001, 2 * scale_m / MAX_STEPS))
         self.scale_m = scale_m
         self.head = head
+        self.pixel_loss = log_error if kind_of_loss == "log" else berhu
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Depth:
-        return cls(spec.depth_scale_m, spec.depth_head)
+        return cls(spec.depth_scale_m, spec.depth_head, spec.depth_loss)
 
     @staticmethod
     def derive(label: Tensor) -> Tensor:
@@ -82,7 +90,7 @@ class Depth(DepthMap):
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
         valid = truth > 0
-        return masked_mean(berhu(prediction, truth, valid), valid)
+        return masked_mean(self.pixel_loss(prediction, truth, valid), valid)
 
     def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
         """OURS: a share of the depth, as the error `rel` is; in metres the far wall would always be in doubt."""
@@ -90,7 +98,7 @@ class Depth(DepthMap):
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
         everywhere = torch.ones_like(direct, dtype=torch.bool)
-        return together.mean(berhu(cross, direct, everywhere).mean())
+        return together.mean(self.pixel_loss(cross, direct, everywhere).mean())
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         return self.loss(cross, truth)
