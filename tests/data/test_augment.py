@@ -207,3 +207,27 @@ def test_to_sample():
     assert sample["depth"].shape == (1, 4, 6)
     assert "normals" not in sample
     assert sample["seg"].tolist() == [[0, 255]]
+
+
+@pytest.mark.parametrize(("s", "top", "left"), [(0.8, -4, -9), (0.5, 0, -64), (0.5, -48, 0)])
+def test_zooming_out_shows_the_whole_picture_and_labels_nothing_around_it(s, top, left):
+    sample = _sample()
+    out = scale_crop(sample, s, top, left, (48, 64))
+    assert out["image"].shape == (3, 48, 64)
+    seen = (out["seg"] != 255).float()
+    assert seen.mean() == pytest.approx(s * s, abs=0.03)
+    rows, columns = (torch.nonzero(seen.amax(axis)).squeeze(1) for axis in (1, 0))
+    assert int(rows[0]) == pytest.approx(-top * s, abs=1)
+    assert int(columns[0]) == pytest.approx(-left * s, abs=1)
+    assert ((out["depth"][0] > 0).float() - seen).abs().mean() < 0.05
+    there = out["depth"][out["depth"] > 0]
+    assert float(there.mean()) == pytest.approx(float(sample["depth"].mean()) / s, rel=0.02)  # it looks farther away
+    assert out["image"].isfinite().all()
+
+
+def test_random_views_zoom_out_where_the_recipe_says_so():
+    recipe = Augment(scale=(0.6, 0.7))
+    for seed in range(20):
+        view = random_view(_sample(), (48, 64), np.random.default_rng(seed), recipe, (24, 32))
+        assert view["image"].shape == (3, 48, 64)
+        assert 0.3 < (view["seg"] != 255).float().mean() < 0.55

@@ -174,3 +174,12 @@ def test_depth_head_and_cap() -> None:
     assert depth.prepare(torch.tensor([0.0, 5.0, 60.0])).tolist() == [0.0, 0.5, 1.0]
     assert depth.to_physical(torch.tensor(0.5)).item() == 5
     assert Depth(head="relu").activate(torch.tensor(-1.0)).item() == 0
+
+
+def test_logarithmic_depth_loss_counts_near_and_far_alike() -> None:
+    task = Depth(10.0, kind_of_loss="log")
+    truth = torch.tensor([0.1, 0.8, 0.0]).view(1, 1, 1, 3)
+    prediction = truth * 1.1
+    assert float(task.loss(prediction, truth)) == pytest.approx(np.log(1.1), rel=1e-5)
+    assert float(task.loss(torch.zeros(1, 1, 1, 3), truth)) == pytest.approx(np.log([10, 80]).mean(), rel=1e-5)
+    assert float(task.energy(prediction + 0.1, prediction + 0.1)) == 0
