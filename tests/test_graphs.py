@@ -93,7 +93,9 @@ def adapt_four(root: Path, method: str) -> list[str]:
     return [*words, "--method", method, "--steps", "2", "--batch", "2", "--candidates", "0"]
 
 
-@pytest.mark.parametrize("method", ["noadv-1", "b-ccr", "b-fcf", "adabn", "minent", "output-adv", "mean-teacher"])
+@pytest.mark.parametrize(
+    "method", ["noadv-1", "b-ccr", "b-fcf", "adabn", "minent", "output-adv", "mean-teacher", "self-training"]
+)
 def test_every_method_adapts_four_tasks(four: Path, method: str) -> None:
     assert main(adapt_four(four, method)) == 0
     base, run = (safetensors.torch.load_file(four / name / "model.safetensors") for name in ("base", method))

@@ -112,7 +112,7 @@ def test_decoders_that_were_trained_on_leave_nothing_to_compare_with(tmp_path, t
     config = json.loads((tmp_path / "s" / "config.json").read_text())
     config["command"]["train_decoders"] = True
     (tmp_path / "s" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match="train-decoders"):
+    with pytest.raises(UserError, match="has trained its decoders"):
         run(Score((tmp_path / "s",), str(toy_world), device="cpu"))
 
 

@@ -35,9 +35,10 @@ from umadapt.nets.model import UMAdapt
 from umadapt.samples import save_samples
 from umadapt.score import real_energy, select
 from umadapt.sources import labelled_ids, labelled_source, learnable_tuples, tuple_tasks
-from umadapt.stages import adapt, adapt_b, mean_teacher, minent, output_adv, statistics, transfer
+from umadapt.stages import adapt, adapt_b, mean_teacher, minent, output_adv, self_training, statistics, transfer
 
 STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
+    "self-training": self_training.stage,
     "b-ccr": adapt_b.stage,
     "b-fcf": adapt_b.stage,
     "minent": minent.stage,
@@ -46,6 +47,7 @@ STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
 }
 # learning rates of Res-5, chosen on rendered photos (docs/results.md)
 RATES: dict[Method, float] = {
+    "self-training": 3e-4,
     "b-ccr": 3e-5,
     "b-fcf": 3e-5,
     "minent": 1e-6,
@@ -54,7 +56,7 @@ RATES: dict[Method, float] = {
 }
 PRINTED_RATE = 1e-5  # the energy alone drifts at more
 # what a method reads of the labelled source; the others read nothing of it
-READS = {"adv": "labels", "b-ccr": "images", "b-fcf": "images", "output-adv": "images"}
+READS = {"self-training": "images", "adv": "labels", "b-ccr": "images", "b-fcf": "images", "output-adv": "images"}
 NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
 READ_CONTOURS = (*NEED_TRANSFERS, "b-ccr")
 
@@ -94,14 +96,14 @@ def run(config: Adapt) -> int:
     if run_folder.done("select" if chooses(config) else "adapt"):
         print(f"{config.out} is done")
         return 0
-    model.encoder.add_target()
+    model.encoder.add_target(share=config.method != "self-training")
     model.freeze(model)
     model.to(device).to(memory_format=torch.channels_last)
     if run_folder.done("adapt"):
         load_weights(model, read_weights(config.out))
     else:
         images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
-        share = 1.0 if config.method == "adabn" else config.statistics_share
+        share = 1.0 if config.method in ("adabn", "self-training") else config.statistics_share
         statistics.reestimate(model, images, config.statistics, share)
     if config.method == "adabn":
         run_folder.finish("adapt", model)
@@ -113,7 +115,7 @@ def run(config: Adapt) -> int:
             detector.prepare(target.seen(stage.steps))
         keep_views(stage, target, config, device)
         memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, target, source), run_folder)
-        stage = keep_candidates(stage, model, config)
+        stage = keep_candidates(stage, model, config) if chooses(config) else stage
         fit(stage, model, run_folder, config)
     forget_views(config)
     if chooses(config):
@@ -166,7 +168,7 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
 
 def chooses(config: Adapt) -> bool:
     """Whether the label-free selector decides on the checkpoint."""
-    return config.candidates > 0 and config.method != "adabn"
+    return config.candidates > 0 and config.method not in ("adabn", "self-training")
 
 
 def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
@@ -190,7 +192,8 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
     """Batches of the photos; of each folder in turn where they are not mixed."""
     size, grid = model.spec.size, model.grid(model.spec.size)
     folders = [photos] if config.mix == "union" else [Folder(address) for address in config.target]
-    recipe = Augment(plain=config.method in NEED_TRANSFERS and config.consensus > 0)
+    taught = config.method == "self-training" or (config.method in NEED_TRANSFERS and config.consensus > 0)
+    recipe = Augment(plain=taught)
     parts = [
         Batches(
             f,
@@ -200,7 +203,7 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
             batch=config.batch,
             seed=config.seed + 2 * i,
             recipe=recipe,
-            views=config.kept_views,
+            views=0 if config.method == "self-training" else config.kept_views,
             contours=config.method in READ_CONTOURS,
             detector=detector,
             device=model.mean.device,

@@ -141,8 +141,10 @@ class RunFolder:
 
 
 def weights(model: UMAdapt) -> dict[str, Tensor]:
-    """The state dict without what the domains share: the target trunk keeps its BatchNorm statistics alone."""
-    shared = {f"encoder.trunks.target.{name}" for name, _ in model.encoder.trunks["source"].named_parameters()}
+    """The state dict without what the domains share: of a shared trunk the target keeps its BatchNorm statistics."""
+    source, prefix = dict(model.encoder.trunks["source"].named_parameters()), "encoder.trunks.target."
+    target = model.encoder.trunks["target"].named_parameters() if "target" in model.encoder.trunks else ()
+    shared = {prefix + name for name, parameter in target if parameter is source[name]}
     return {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if k not in shared}
 
 
@@ -153,7 +155,8 @@ def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor]) -> None:
         UserError: names or shapes differ.
     """
     if "target" not in model.encoder.branches and any(k.startswith("encoder.branches.target.") for k in tensors):
-        model.encoder.add_target()
+        name = next(iter(dict(model.encoder.trunks["source"].named_parameters())))
+        model.encoder.add_target(share=f"encoder.trunks.target.{name}" not in tensors)
     have = set(weights(model))
     if have != set(tensors):
         odd = sorted(have ^ set(tensors))

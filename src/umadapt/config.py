@@ -138,7 +138,9 @@ class Train:
     device: str = "auto"  # auto, cpu, cuda
 
 
-Method = Literal["noadv", "noadv-1", "adv", "b-ccr", "b-fcf", "adabn", "minent", "output-adv", "mean-teacher"]
+Method = Literal[
+    "self-training", "noadv", "noadv-1", "adv", "b-ccr", "b-fcf", "adabn", "minent", "output-adv", "mean-teacher"
+]
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Adapt:
     out: Path  # run folder to write (an unfinished one is continued)
     mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
     method: Method = "noadv"  # what to minimise
-    source: str | None = None  # labelled data for adv, b-ccr, b-fcf, output-adv; default: the one of RUN
+    source: str | None = None  # labelled data for self-training, adv, b-*, output-adv; default: the one of RUN
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn: always 1
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
@@ -163,7 +165,8 @@ class Adapt:
     memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
-    lr: float = 0.0  # learning rate of Res-5; 0 = noadv, noadv-1, adv: that of RUN's training; others: 1e-6 to 3e-5
+    lr: float = 0.0  # learning rate; 0 = noadv, noadv-1, adv: that of RUN's training; others: the method's own
+    encoder_rate: float = 0.2  # self-training: learning rate of the encoder as a share of --lr
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
     pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy
@@ -190,8 +193,9 @@ class Adapt:
     entropy_weight: float = 1.0  # minent: weight of the entropy of seg
     output_weight: float = 1.0  # output-adv: weight of the critics of the outputs
     output_lr: float = 1e-4  # output-adv: learning rate of the critics
-    consistency: float = 1.0  # mean-teacher: weight of the pseudo labels
-    teacher_decay: float = 0.99  # mean-teacher: share of the teacher that a step keeps
+    consistency: float = 1.0  # self-training, mean-teacher: weight of the pseudo labels
+    teacher_decay: float = 0.99  # self-training, mean-teacher: share of the teacher that a step keeps
+    masked: float = 0.0  # self-training: share of patches that are hidden in half of the photos
     confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
     average: float = 0.0  # noadv*, adv: decay of a moving average of Res-5, kept instead of the last weights
     candidates: int = 5  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last

@@ -79,6 +79,7 @@ class Stage:
     frozen: Callable[[Batch], Batch] | None = None  # the part of it that networks give which never change: may be kept
     extra: dict[str, nn.Module] = field(default_factory=dict)  # modules beside the model that change too
     after: Callable[[int], None] = lambda step: None  # once a step (from 0), after the turns: moving averages
+    warm_up: int = 0  # steps over which learning rates rise, where the options do not say
     data: tuple[Any, ...] = ()  # the `Batches` behind `batch`, which keep decoded samples in memory
 
 
@@ -95,7 +96,7 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
     device = next(model.parameters()).device
     stage = computed(stage, config.precision, device)
     nets = (model, *stage.extra.values())
-    schedule = Schedule.of(config, stage.steps)
+    schedule = Schedule.of(config, stage.steps, stage.warm_up)
     # fused: on two cores a step of 12 million parameters takes 0.007 s instead of 0.017 s
     optimisers = {
         turn.name: torch.optim.AdamW(

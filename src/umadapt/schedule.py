@@ -22,10 +22,10 @@ class Schedule:
     weight_decay: float = 0.0
 
     @classmethod
-    def of(cls, config: Training, steps: int) -> Schedule:
-        """As a command asks for it."""
+    def of(cls, config: Training, steps: int, warm_up: int = 0) -> Schedule:
+        """As a command asks for it; `warm_up` is for those that do not say."""
         if not isinstance(config, Train):
-            return cls(steps, config.decay)
+            return cls(steps, config.decay, warm_up)
         return cls(steps, config.decay, config.warm_up, config.schedule == "cosine", config.weight_decay)
 
     def rate(self, step: int) -> float:

@@ -182,10 +182,10 @@ def run(config: configs.Score) -> int:
         model, stored = load_model(path, config.device)
         if not model.graph:
             raise UserError(f"{path} has no transfer nets, so there is no cross-task energy to score")
-        if stored["command"].get("train_decoders"):
+        if stored["command"].get("train_decoders") or stored["variant"] == "self-training":
             raise UserError(
-                f"{path} was made by semi --train-decoders, and its source model is not there any more: decoders serve "
-                "both domains. Leave it out, or measure it by `umadapt evaluate` on labelled photos"
+                f"{path} has trained its decoders, which serve both domains: its source model is not there any more. "
+                "Leave it out, or measure it by `umadapt evaluate` on labelled photos"
             )
         key = source_key(model)
         first = first or key

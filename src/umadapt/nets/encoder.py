@@ -66,11 +66,15 @@ class Encoder(nn.Module):
         self.trunks = nn.ModuleDict({"source": trunk})
         self.branches = nn.ModuleDict({"source": branch})
 
-    def add_target(self) -> None:
-        """Initialise M_t from M_s (Section 3.1.2): the branch is copied, the trunk's weights stay shared."""
+    def add_target(self, share: bool = True) -> None:
+        """Initialise M_t from M_s (Section 3.1.2): the branch is copied, the trunk's weights stay shared.
+
+        Args:
+            share: False gives M_t a trunk with weights of its own, to be adapted too.
+        """
         self.branches["target"] = copy.deepcopy(self.branches["source"])
         trunk = copy.deepcopy(self.trunks["source"])
-        for theirs, ours in zip(trunk.modules(), self.trunks["source"].modules(), strict=True):
+        for theirs, ours in zip(trunk.modules(), self.trunks["source"].modules(), strict=True) if share else ():
             for name, parameter in ours._parameters.items():
                 theirs._parameters[name] = parameter
         self.trunks["target"] = trunk

@@ -72,18 +72,25 @@ class UMAdapt(nn.Module):
         """What a frozen trunk makes of images, once for all that read it: "res4", and finer ones that decoders read."""
         return self.encoder.trunks[domain](self.normalise(images))
 
-    def adaptable(self, bn: str = "frozen") -> list[nn.Parameter]:
-        """Freeze everything but the target's Res-5, all that adaptation trains; returns its parameters.
+    def target(self, adapt: str = "res5") -> nn.ModuleList:
+        """What an adaptation trains: the target's Res-5 ("res5", the paper's), its whole encoder ("encoder"), or the
+        decoders too ("all"), which the domains share."""
+        branch, trunk = self.encoder.branches["target"], self.encoder.trunks["target"]
+        parts = {"res5": [branch], "encoder": [trunk, branch], "all": [trunk, branch, self.decoders]}
+        return nn.ModuleList(parts[adapt])
+
+    def adaptable(self, bn: str = "frozen", adapt: str = "res5") -> list[nn.Parameter]:
+        """Freeze everything but what an adaptation trains (`target`); returns its parameters.
 
         Args:
-            bn: "train" lets the branch's BatchNorm statistics move too.
+            bn: "train" lets its BatchNorm statistics move too.
         """
         self.freeze(self)
-        branch = self.encoder.branches["target"]
-        branch.requires_grad_(True)
+        parts = self.target(adapt)
+        parts.requires_grad_(True)
         if bn == "train":
-            self.unfreeze(branch)
-        return list(branch.parameters())
+            self.unfreeze(*parts)
+        return list(parts.parameters())
 
     def encode(self, images: Tensor, domain: str = "source") -> Features:
         """The trunk's features and "res5"."""
