@@ -6,6 +6,8 @@ and give float32. Without autocast, or on a GPU, all are what they were.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
@@ -49,9 +51,13 @@ class DepthwiseSame(Conv2dSame):
 def specialise(net: nn.Module) -> None:
     """Make the convolutions inside a network those above, each where it is one; weights and names stay."""
     for layer in net.modules():
-        if type(layer) is nn.Conv2d and layer.groups > 1:
-            layer.__class__ = Depthwise
-        elif type(layer) is Conv2dSame and layer.groups > 1:
-            layer.__class__ = DepthwiseSame
-        elif type(layer) is nn.Conv2d and layer.kernel_size == layer.stride == (1, 1) and layer.padding == (0, 0):
-            layer.__class__ = Pointwise
+        kind = _kind(layer) if type(layer) in (nn.Conv2d, Conv2dSame) else None
+        if kind is not None:
+            layer.__class__ = kind
+
+
+def _kind(layer: Any) -> type[nn.Module] | None:
+    if layer.groups > 1:
+        return DepthwiseSame if type(layer) is Conv2dSame else Depthwise
+    plain = type(layer) is nn.Conv2d and layer.kernel_size == layer.stride == (1, 1) and layer.padding == (0, 0)
+    return Pointwise if plain else None
