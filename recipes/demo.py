@@ -1,7 +1,8 @@
 """The demo: two small rendered worlds, one with labels, one without; what adaptation is worth on held-out photos.
 
 Cost: 8 minutes on two idle cores with AVX-512 and LLVM, 15 without; 2.5 GB of memory. Expected: see docs/results.md.
-Writes demo/demo.png, demo/report.html and demo/metrics.json, and prints the table. Run again, it goes on where it stopped.
+Writes demo/demo.png, demo/report.html and demo/metrics.json, and prints the table. Run again, it goes on where it
+stopped.
 """
 
 from __future__ import annotations
