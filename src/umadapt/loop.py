@@ -34,7 +34,7 @@ from umadapt.track import Track
 Batch = dict[str, Any]  # "image", tasks, "contour": tensors with the sample first; "ids": list of names
 CPU = torch.device("cpu")
 LOADERS = 8  # threads that make batches beside a GPU, at most
-LOG_EVERY = 10  # steps between lines of the log; each costs one backward pass a term instead of one for all
+LOG_EVERY = (10, 50)  # steps between lines of the log, in the first hundred and later: each costs a backward pass a term
 
 
 class Loss(NamedTuple):
@@ -140,7 +140,7 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
                     for group in optimisers[turn.name].param_groups:
                         group["lr"] = turn.lr * rate * group["share"]
                     if (step + 1) % turn.every == 0:
-                        detail = (step + 1) % LOG_EVERY == 0 or step == 0 or turn.every > 1
+                        detail = (step + 1) % LOG_EVERY[step >= 100] == 0 or step == 0 or turn.every > 1
                         where = f"stage {stage.name}, step {step + 1}"
                         watch |= take(turn, batch, optimisers[turn.name], config.clip, detail, where)
                 stage.after(step)
