@@ -34,7 +34,7 @@ from umadapt.track import Track
 Batch = dict[str, Any]  # "image", tasks, "contour": tensors with the sample first; "ids": list of names
 CPU = torch.device("cpu")
 LOADERS = 8  # threads that make batches beside a GPU, at most
-LOG_EVERY = (10, 50)  # steps between lines of the log, in the first hundred and later: each costs a backward pass a term
+LOG_EVERY = (10, 50)  # steps between lines of the log, in the first hundred and later: a line costs a backward a term
 
 
 class Loss(NamedTuple):
