@@ -28,6 +28,8 @@ $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/noadv" --method n
 $UMADAPT adapt "$OUT/base" --target "$NYUD:target" --out "$OUT/adv" --method adv "${PRINTED[@]}"
 RUNS=("$OUT/base" "$OUT/adabn-res5" "$OUT/adabn" "$OUT/noadv-1" "$OUT/noadv" "$OUT/adv")
 for split in val-a val-b; do
+    $UMADAPT evaluate --prior "$NYUD:target" --data "$NYUD:$split" --protocol nyud --normals-from-depth \
+        --json "$OUT/prior-$split.json"
     for run in "${RUNS[@]}"; do
         $UMADAPT evaluate "$run" --data "$NYUD:$split" --protocol nyud --normals-from-depth --json "$run/$split.json"
     done

@@ -301,8 +301,10 @@ def test_command_on_predictions(tmp_path, toy_world, capsys):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (Evaluate(data="x"), "neither"),
-        (Evaluate(Path("a"), predictions=Path("b"), data="x"), "both"),
+        (Evaluate(data="x"), "RUN, --predictions DIR, --prior DATA; found none"),
+        (Evaluate(Path("a"), predictions=Path("b"), data="x"), "found RUN and --predictions DIR"),
+        (Evaluate(Path("a"), prior="b", data="x"), "found RUN and --prior DATA"),
+        (Evaluate(predictions=Path("a"), prior="b", data="x"), "found --predictions DIR and --prior DATA"),
         (Evaluate(Path("a")), "no labelled data"),
         (Evaluate(predictions=Path("b"), data="x", witnesses=("zoom",)), "asks a RUN"),
     ],

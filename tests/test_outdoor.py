@@ -16,7 +16,7 @@ from originals import ORIGINALS
 from umadapt import reproduce, reproduce_ladder
 from umadapt.cli import main
 from umadapt.config import Reproduce
-from umadapt.data.folder import Folder
+from umadapt.data.folder import Folder, write_bytes
 from umadapt.reproduce_ladder import Recipe
 from umadapt.reproduce_run import Runner, Running, Step
 
@@ -108,16 +108,19 @@ def test_reproduce_writes_the_three_tables(
     monkeypatch.setattr(reproduce_ladder, "recipe", lambda _: tiny)
     monkeypatch.setattr(reproduce, "Runner", InProcess)
     kitti, city = str(data / "kitti"), str(data / "cityscapes")
+    ids = Folder(kitti).ids
+    for name, part in (("few", ids[:2]), ("test", ids[2:])):
+        write_bytes(data / "kitti" / "splits" / f"{name}.txt", "\n".join(part).encode())
     config = Reproduce(
         "outdoor",
         tmp_path / "out",
         seeds=1,
         source=str(data / "vkitti2"),
         target=(kitti, f"{city}:train"),
-        eval=(kitti, f"{city}:val"),
-        labelled=(kitti, f"{city}:labelled"),
+        eval=(f"{kitti}:test", f"{city}:val"),
+        labelled=(f"{kitti}:few", f"{city}:labelled"),
         depth_labels=2,
-        rungs=("source-only", "adv", "semi"),
+        rungs=("prior", "source-only", "adv", "semi"),
         pictures=2,
         device="cpu",
     )
@@ -128,7 +131,7 @@ def test_reproduce_writes_the_three_tables(
         assert words in page, words
     assert "Table 7" in told
     found = json.loads((tmp_path / "out" / "ladder.json").read_text())
-    for rung in ("source-only", "adv", "semi"):
+    for rung in ("prior", "source-only", "adv", "semi"):
         figures = found["rungs"][rung]["figures"]
         assert figures["depth"]["rel"]["mean"] > 0
         assert 0 <= figures["seg"]["miou"]["mean"] <= 1

@@ -18,7 +18,7 @@ import pytest
 
 from toy_runs import make_run
 from toys import CLASSES, write_toy_world
-from umadapt import reproduce
+from umadapt import reproduce, reproduce_data
 from umadapt.cli import COMMANDS
 from umadapt.config import Reproduce
 from umadapt.data.folder import Folder
@@ -27,8 +27,11 @@ from umadapt.options import check_numbers
 from umadapt.reproduce_ladder import RUNGS, Data, Exam, Rung, chosen, ladder, renders
 from umadapt.reproduce_run import Runner, Step, tail
 
-OWN = Data("o/rooms", ("o/photos",), (Exam("o/test"),), ("o/photos:labelled",), "o/photos-labelled")
+OWN = Data(
+    "o/rooms", ("o/photos",), (Exam("o/test", prior="o/photos:labelled"),), ("o/photos:labelled",), "o/photos-labelled"
+)
 NYUD = Data("rooms", ("nyud:target",), (Exam("nyud:val-b", "nyud", True),))
+RUNG = {rung.name: rung for rung in RUNGS}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -76,7 +79,8 @@ def test_every_command_parses(short: bool, given: dict) -> None:
     for step in steps:
         assert known.keys() >= set(step.needs)  # listed after what it needs
         known[step.name] = parsed(step)
-    assert len(steps) == len(renders(config)) + 2 * 2 * len(RUNGS)
+    assert len(steps) == len(renders(config)) + 2 * 2 * (len(RUNGS) - 1) + 1  # the prior is measured once
+    assert known["seed-0/prior/evaluate"].prior == "o/photos:labelled"
     assert {known[f"seed-1/{rung}"].seed for rung in ("source-only", "noadv", "semi", "oracle")} == {1}
     assert known["seed-0/no-distil"].alpha == 0
     assert known["seed-0/source-only"].alpha == (0.1 if config.suite == "indoor-small" else 10)
@@ -90,7 +94,7 @@ def test_the_papers_sizes_and_the_demos() -> None:
     sizes = {"indoor": (228, 304), "outdoor": (256, 512), "indoor-small": (120, 160)}
     for suite, size in sizes.items():
         config = Reproduce(suite=suite, **data)  # pyright: ignore[reportArgumentType]
-        assert parsed(ladder(config, NYUD, chosen(config)[0][:1])[0]).size == size
+        assert parsed(ladder(config, NYUD, [RUNG["source-only"]])[0]).size == size
     own = Reproduce(suite="indoor-small", out=Path("demo"))
     assert renders(own)[0].command == (
         "umadapt render demo/rooms --views 640 --style synthetic --seed 1 --size 96x128 --furniture none --spp 8"
@@ -113,7 +117,7 @@ def test_own_photos_are_opened_with_and_without_an_oracle(tmp_path: Path, rungs:
     config = Reproduce(suite="indoor-small", out=tmp_path, rungs=rungs)
     for step in renders(config):
         write_toy_world(step.output.parent, 4, seed=0)
-    data = reproduce.open_data(config)
+    data = reproduce_data.open_data(config)
     assert data.oracle == (None if rungs else str(tmp_path / "photos-labelled"))
     assert Folder(data.labelled[0]).ids == Folder(data.target[0]).ids[::3]
 
@@ -121,7 +125,7 @@ def test_own_photos_are_opened_with_and_without_an_oracle(tmp_path: Path, rungs:
 def test_real_photos_are_measured_as_such() -> None:
     config = Reproduce(suite="indoor-small", source="rooms", target=("nyud:target",), eval=("nyud:val-b",))
     rungs, left_out = chosen(config, labelled=False, oracle=False)
-    assert set(left_out) == {"semi", "oracle"}
+    assert set(left_out) == {"prior", "semi", "oracle"}
     step = next(s for s in ladder(config, NYUD, rungs) if s.name == "seed-2/adv/evaluate")
     assert "--protocol nyud" in step.command
     assert "--normals-from-depth" in step.command
@@ -134,12 +138,56 @@ def test_an_exam_may_lack_depth(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "normals")
     (tmp_path / "depth" / f"{Folder(tmp_path).ids[0]}.png").unlink()
     tasks = ("depth", "normals", "seg")
-    assert reproduce.open_exam(str(tmp_path), "auto", tasks).normals_from_depth
+    assert reproduce_data.open_exam(str(tmp_path), "auto", tasks).normals_from_depth
     shutil.rmtree(tmp_path / "depth")
-    assert not reproduce.open_exam(str(tmp_path), "auto", tasks).normals_from_depth
+    assert not reproduce_data.open_exam(str(tmp_path), "auto", tasks).normals_from_depth
     shutil.rmtree(tmp_path / "seg")
     with pytest.raises(UserError, match="has no labels"):
-        reproduce.open_exam(str(tmp_path), "auto", tasks)
+        reproduce_data.open_exam(str(tmp_path), "auto", tasks)
+
+
+def split_world(root: Path, **splits: slice) -> str:
+    """A toy world like NYUDv2: depth, seg and a camera, no normals of its own; in splits."""
+    write_toy_world(root, 6, seed=0)
+    shutil.rmtree(root / "normals")
+    (root / "splits").mkdir()
+    for name, part in splits.items():
+        (root / "splits" / f"{name}.txt").write_text("\n".join(Folder(root).ids[part]))
+    return str(root)
+
+
+def test_the_oracle_is_the_base_on_the_photos(tmp_path: Path) -> None:
+    """The same network, weights and steps; the tasks too, of normals as they are measured."""
+    world = split_world(tmp_path / "nyu", few=slice(0, 4), test=slice(4, 6))
+    config = Reproduce("indoor", tmp_path, 1, source="rooms", target=(world,), eval=(f"{world}:test",))
+    config = dataclasses.replace(config, labelled=(f"{world}:few",), backbone="resnet18", weights="w.safetensors")
+    data = reproduce_data.open_data(config)
+    assert data.tasks == ()
+    steps = ladder(config, data, [RUNG["prior"], RUNG["source-only"], RUNG["oracle"]])
+    known = {step.name: parsed(step) for step in steps}
+    base, oracle = (vars(known[f"seed-0/{rung}"]) for rung in ("source-only", "oracle"))
+    differing = {name: oracle[name] for name in base if base[name] != oracle[name]}
+    assert differing.pop("out") == tmp_path / "seed-0" / "oracle"
+    assert differing == {"source": f"{world}:few", "normals": "plane-fit", "holdout": 0}
+    prior = known["seed-0/prior/evaluate"]
+    assert (prior.prior, prior.data, prior.normals_from_depth) == (f"{world}:few", f"{world}:test", True)
+    with pytest.raises(UserError, match="share 2 photos"):
+        reproduce_data.open_data(dataclasses.replace(config, labelled=(world,)))
+
+
+def test_each_exam_has_the_prior_of_its_tasks(tmp_path: Path) -> None:
+    """And an oracle is measured on what it has learnt alone."""
+    streets = split_world(tmp_path / "streets", few=slice(0, 4), test=slice(4, 6))
+    laser = split_world(tmp_path / "laser", few=slice(0, 4), test=slice(4, 6))
+    shutil.rmtree(tmp_path / "streets" / "depth")
+    shutil.rmtree(tmp_path / "laser" / "seg")
+    config = Reproduce("outdoor", tmp_path, 1, source="s", target=(streets,), protocol="raw")
+    config = dataclasses.replace(config, eval=(f"{laser}:test", f"{streets}:test"))
+    both = dataclasses.replace(config, labelled=(f"{streets}:few", f"{laser}:few"))
+    assert [exam.prior for exam in reproduce_data.open_data(both).exams] == [f"{laser}:few", f"{streets}:few"]
+    data = reproduce_data.open_data(dataclasses.replace(config, labelled=(f"{streets}:few",)))
+    steps = ladder(config, data, [RUNG["prior"], RUNG["oracle"]])
+    assert [step.name for step in steps] == ["seed-0/oracle", "seed-0/oracle/evaluate-2", "seed-0/prior/evaluate-2"]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +282,7 @@ def test_tail_shows_the_last_state_of_a_bar(tmp_path: Path) -> None:
 def test_a_small_ladder_from_end_to_end(
     tmp_path: Path, toy_world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two evaluations of runs that are there already; then again, from the records."""
+    """Two evaluations of runs that are there already, and of a prior; then again, from the records."""
     for rung in ("source-only", "noadv"):
         make_run(tmp_path / "seed-0" / rung, rung, classes=CLASSES)
 
@@ -244,17 +292,20 @@ def test_a_small_ladder_from_end_to_end(
 
     monkeypatch.setattr(reproduce, "ladder", two)
     world = str(toy_world)
+    write_toy_world(tmp_path / "few", 3, seed=1)
+    labelled = (str(tmp_path / "few"),)
     config = Reproduce(
-        "indoor-small", tmp_path, seeds=1, source=world, target=(world,), eval=(world,), labelled=(world,)
+        "indoor-small", tmp_path, seeds=1, source=world, target=(world,), eval=(world,), labelled=labelled
     )
-    config = dataclasses.replace(config, rungs=("source-only", "noadv"), pictures=2, device="cpu")
+    config = dataclasses.replace(config, rungs=("prior", "source-only", "noadv"), pictures=2, device="cpu")
     assert reproduce.run(dataclasses.replace(config, json=tmp_path / "also.json")) == 0
     out = capsys.readouterr().out
-    assert "[2/2]" in out
+    assert "[3/3]" in out
     assert "Table 6" in out
     found = json.loads((tmp_path / "ladder.json").read_text())
     assert found == json.loads((tmp_path / "also.json").read_text())
-    assert set(found["rungs"]) == {"source-only", "noadv"}
+    assert list(found["rungs"]) == ["prior", "source-only", "noadv"]
+    assert found["rungs"]["prior"]["labelled"] == "3"
     assert found["rungs"]["noadv"]["figures"]["depth"]["rel"]["paper"] == 0.178
     assert found["commands"][0]["seconds"] > 0
     assert (tmp_path / "grid.png").stat().st_size > 1000

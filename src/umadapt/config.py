@@ -244,10 +244,11 @@ Training = Train | Adapt | Semi  # what takes steps
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a run, or a folder of predictions, against labels under a named protocol."""
+    """Measure a run, a folder of predictions, or an image-free prior against labels under a named protocol."""
 
     run: Annotated[Positional[Path | None], tyro.conf.arg(metavar="RUN")] = None  # run folder
     predictions: Path | None = None  # measure this folder of predictions (as `predict` writes it) instead of a run
+    prior: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None  # or constant maps made of these labels
     data: str = ""  # labelled data, DATA or DATA:SPLIT
     protocol: ProtocolName = "raw"  # crop, caps, classes and pooling
     align: Literal["none", "median", "scale-shift"] = "none"  # fit each image's predicted depth to its truth first
@@ -332,7 +333,7 @@ class Reproduce:
     source: str | None = None  # labelled data to train on; default, indoor-small: views of rooms that it renders
     target: UseAppendAction[tuple[str, ...]] = ()  # photos to adapt to, may be given several times; default: rendered
     eval: UseAppendAction[tuple[str, ...]] = ()  # labelled photos to measure on, as --target; default: rendered
-    labelled: UseAppendAction[tuple[str, ...]] = ()  # labelled photos of the target, for UM-Adapt-S and the oracle
+    labelled: UseAppendAction[tuple[str, ...]] = ()  # labelled photos of the target: UM-Adapt-S, oracle, prior
     mix: Literal["union", "alternate"] = "union"  # several targets: shuffled together, or a batch of each in turn
     depth_labels: int = 0  # UM-Adapt-S: use the depth of that many labelled photos; 0 = of all
     protocol: Literal["auto", ProtocolName] = "auto"  # of evaluate; auto = by the data

@@ -1,4 +1,4 @@
-"""Metrics under a named protocol: of a model on a labelled folder, or of a folder of predictions."""
+"""Metrics under a named protocol: of a model on a labelled folder, of a folder of predictions, or of a prior."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.photos import photo_batches, physical_maps, prefetch, run_model, voting
 from umadapt.predictor import Predictor
+from umadapt.prior import MOST, prior_maps
 from umadapt.protocols import PROTOCOLS, Protocol
 from umadapt.ruler import Maps, Ruler
 from umadapt.tasks import TASKS
@@ -117,6 +118,30 @@ def evaluate_predictions(
 
 
 @torch.inference_mode()
+def evaluate_prior(
+    prior: Folder,
+    folder: Folder,
+    protocol: Protocol | str,
+    *,
+    normals_from_depth: bool = False,
+    align: str = "none",
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Measure the constant maps of the labels of `prior` (see `prior_maps`) as `evaluate` does a model."""
+    protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    maps = prior_maps(prior, protocol, normals_from_depth)
+    ruler = Ruler(folder, protocol, tuple(maps), prior.classes or None, normals_from_depth, align)
+    shown: Maps = {}
+    for task in ruler.tasks:  # classes are chosen once, not for every photo
+        size = (maps[task].shape[-2], maps[task].shape[-1])
+        shown[task] = _as_prediction(ruler.kinds[task].resize(maps[task], size, ruler.never))
+    mine = ranks.share_of(folder.ids, ranks.rank(), ranks.size())
+    for id, truth in prefetch(ruler.read, mine, progress):
+        ruler.update(id, shown, truth)
+    return ruler.result()
+
+
+@torch.inference_mode()
 def evaluate_predictor(
     predictor: Predictor, folder: Folder, protocol: Protocol | str, ids: Sequence[str]
 ) -> dict[str, Any]:
@@ -141,13 +166,14 @@ def run(config: configs.Evaluate) -> int:
     """
     if not config.data:
         raise UserError("no labelled data given; expected for example: umadapt evaluate RUN --data DATA:SPLIT")
-    if (config.run is None) == (config.predictions is None):
-        found = "neither" if config.run is None else "both"
-        raise UserError(f"expected either a RUN or --predictions DIR, found {found}")
+    given = {"RUN": config.run, "--predictions DIR": config.predictions, "--prior DATA": config.prior}
+    found = [name for name, value in given.items() if value is not None]
+    if len(found) != 1:
+        raise UserError(f"expected one of {', '.join(given)}; found {' and '.join(found) or 'none of them'}")
     if config.witnesses and config.run is None:
         raise UserError("--witnesses asks a RUN; give it to `umadapt predict`, which writes the predictions")
     folder = Folder(config.data)
-    address = f"{folder.root.resolve()}:{folder.split}" if folder.split else str(folder.root.resolve())
+    address = _address(folder)
     options: dict[str, Any] = {"normals_from_depth": config.normals_from_depth, "align": config.align}
     if config.run is not None:
         model, stored = load_model(config.run, config.device)
@@ -162,6 +188,11 @@ def run(config: configs.Evaluate) -> int:
         if not ranks.rank():
             write_json(own_file(config.run / "evaluations" / f"{name}.json", address), result)
         what = f"{config.run} ({stored['variant']})"
+    elif config.prior is not None:
+        prior = Folder(config.prior)
+        result = evaluate_prior(prior, folder, config.protocol, **options, progress=True)
+        result |= {"data": address, "prior": _address(prior)}
+        what = f"the prior of {config.prior}"
     else:
         assert config.predictions is not None
         result = evaluate_predictions(Folder(config.predictions), folder, config.protocol, **options, progress=True)
@@ -172,6 +203,11 @@ def run(config: configs.Evaluate) -> int:
     print(f"{what} on {config.data}")
     print(table(result, len(folder.classes)))
     return 0
+
+
+def _address(folder: Folder) -> str:
+    """Of a folder or its split, from anywhere."""
+    return f"{folder.root.resolve()}:{folder.split}" if folder.split else str(folder.root.resolve())
 
 
 def own_file(path: Path, address: str) -> Path:
@@ -196,6 +232,8 @@ def conditions(result: Mapping[str, Any], classes: int = 0) -> dict[str, str]:
         told["align"] = ALIGNED[result.get("align", "none")]
     if "normals_from" in result:
         told["normals"] = f"ground truth made from {result['normals_from']}"
+    if "prior" in result:
+        told["prior"] = f"one map a task for all photos, of up to {MOST} label maps of {result['prior']}"
     if "witnesses" in result:
         told["votes"] = f"of the network's own prediction and of {', '.join(result['witnesses'])}"
     return told

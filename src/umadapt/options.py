@@ -77,7 +77,7 @@ SHARES = ("rare", "masked", "holdout", "decay", "teacher_decay", "confidence", "
 def check_numbers(arguments: Any) -> None:
     """Raise a UserError that names an argument of a command whose number makes no sense."""
     for name, value in vars(arguments).items():
-        if value is None:
+        if value is None or isinstance(value, str):
             continue
         option = f"--{name.replace('_', '-')} is {value}"
         if isinstance(value, float) and math.isinf(value) and name != "clip":

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,79 +29,27 @@ from umadapt.checkpoint import git_commit, versions
 from umadapt.config import Reproduce
 from umadapt.data.folder import Folder, write_bytes, write_image, write_json
 from umadapt.errors import UserError
+from umadapt.prior import MOST
 from umadapt.protocols import PROTOCOLS
 from umadapt.report_figures import png
+from umadapt.reproduce_data import open_data, refuse_missing
 from umadapt.reproduce_grid import grid
-from umadapt.reproduce_ladder import VIEWS, Data, Exam, Rung, asks_for, chosen, evaluation_name, ladder, recipe, renders
+from umadapt.reproduce_ladder import (
+    PRIOR,
+    VIEWS,
+    Data,
+    Exam,
+    Rung,
+    chosen,
+    evaluation_name,
+    ladder,
+    recipe,
+    renders,
+)
 from umadapt.reproduce_run import Runner, Step
 from umadapt.tasks import TASKS
 
-WANTED = {  # suite -> what it reads, as the paper has it
-    "indoor": {
-        "source": "labelled indoor renders with depth, normals and seg (the paper: 100,000 of PBRS)",
-        "target": "photos without labels (the paper: the 795 training photos of NYUDv2)",
-        "eval": "labelled photos (the paper: the 654 test photos of NYUDv2)",
-    },
-    "outdoor": {
-        "source": "labelled street renders with depth and seg (the paper: 24,966 images of GTA5)",
-        "target": "photos of streets without labels (the paper: KITTI and Cityscapes)",
-        "eval": "labelled photos of streets (the paper: the Eigen split of KITTI; Cityscapes val)",
-    },
-}
 SHOWN = ("source-only", "adv", "semi")  # columns of Figure 4
-EVERY = 3  # of the rendered photos, one in so many has labels for UM-Adapt-S
-
-
-def refuse_missing(config: Reproduce) -> None:
-    """Raise a UserError that says which data a suite lacks."""
-    given = {"source": config.source, "target": config.target, "eval": config.eval}
-    lacking = [f"  --{role} DATA: {what}" for role, what in WANTED.get(config.suite, {}).items() if not given[role]]
-    if lacking:
-        raise UserError(
-            f"{config.suite} makes no data of its own; in the folder format it needs\n"
-            + "\n".join(lacking)
-            + "\nindoor-small renders its own and runs as it is"
-        )
-    if bool(config.target) != bool(config.eval):
-        raise UserError("give both --target and --eval, of one kind of photos; or neither, to use rendered ones")
-    if config.labelled and not config.target:
-        raise UserError("--labelled belongs to a --target; the rendered photos have labels already")
-
-
-def open_data(config: Reproduce) -> Data:
-    """What the ladder reads, all of it there by now; writes the split `labelled` of the rendered photos."""
-    out = config.out
-    source = config.source or str(out / "rooms")
-    target, labelled, oracle = config.target, config.labelled, ""
-    if len(labelled) == 1:  # `train` reads one folder
-        oracle = labelled[0]
-    if not target:
-        photos, oracle = str(out / "photos"), str(out / "photos-labelled") if asks_for(config, "oracle") else ""
-        ids = Folder(photos).ids
-        write_bytes(out / "photos" / "splits" / "labelled.txt", "".join(f"{id}\n" for id in ids[::EVERY]).encode())
-        target, labelled = (photos,), (f"{photos}:labelled",)
-    have = Folder(oracle).tasks if oracle else ()
-    wanted = ("depth", "seg") if config.suite == "outdoor" else ("depth", "normals", "seg")
-    tasks = tuple(task for task in wanted if task in have)
-    exams = tuple(open_exam(address, config.protocol, wanted) for address in config.eval or (str(out / "test"),))
-    return Data(source, target, exams, labelled, oracle if tasks else None, tasks if tasks != wanted else ())
-
-
-def open_exam(address: str, protocol: str, tasks: Sequence[str]) -> Exam:
-    """Labelled photos and the protocol that belongs to them. Raises UserError where they have no labels."""
-    folder = Folder(address)
-    labels = (folder.read_label(task, id) for id in folder.ids for task in folder.tasks)
-    first = next((label for label in labels if label is not None), None)
-    if first is None:
-        raise UserError(f"{address} has no labels; --eval wants labelled photos")
-    if protocol == "auto":
-        protocol = "raw"
-        if "normals" not in tasks:
-            protocol = "cityscapes_19" if "seg" in folder.tasks else "kitti_eigen"
-        elif first.shape[:2] == PROTOCOLS["nyud"].size:
-            protocol = "nyud"
-    makes_normals = "depth" in folder.tasks and folder.has_camera
-    return Exam(address, protocol, "normals" in tasks and "normals" not in folder.tasks and makes_normals)
 
 
 def run(config: Reproduce) -> int:
@@ -150,10 +98,11 @@ def collect(
     out: dict[str, dict[int, dict[str, Any]]] = {}
     for rung in rungs:
         for seed in range(config.seeds):
-            parts = [by_name.get(evaluation_name(seed, rung.name, i)) for i in range(len(data.exams))]
-            if any(part is None or not runner.is_done(part, by_name) for part in parts):
+            names = [evaluation_name(seed, rung.name, i) for i in range(len(data.exams))]
+            parts = [by_name[name] for name in names if name in by_name]  # none for tasks that the rung has not learnt
+            if not parts or not all(runner.is_done(part, by_name) for part in parts):
                 continue
-            found = [json.loads(part.output.read_text()) for part in parts if part is not None]
+            found = [json.loads(part.output.read_text()) for part in parts]
             counts = {task: one["n"] for one in reversed(found) for task in one if task in TASKS}
             merged = {key: value for one in reversed(found) for key, value in one.items()}
             out.setdefault(rung.name, {})[seed] = merged | {"n": counts}
@@ -171,6 +120,7 @@ def write(
     """Write ladder.json, .md, .html and grid.png; returns the tables as plain text."""
     evaluations = collect(config, data, rungs, steps, runner)
     counts = {"semi": labels_of(data.labelled, config.depth_labels)}
+    counts[PRIOR] = labels_of({exam.prior for exam in data.exams if exam.prior}, most=MOST)
     if data.oracle is not None:
         counts["oracle"] = labels_of((data.oracle,))
     tables = paper.outdoor() if config.suite == "outdoor" else paper.indoor()
@@ -251,11 +201,12 @@ def measured(exam: Exam) -> str:
     return f"{len(folder.ids)} photos of {exam.address}; {'; '.join(told)}."
 
 
-def labels_of(addresses: Sequence[str], depth_labels: int = 0) -> str:
-    """How many labels a rung saw: one number, or one for each task where they differ."""
+def labels_of(addresses: Iterable[str], depth_labels: int = 0, most: int = 0) -> str:
+    """How many labels a rung saw, at most `most` of a task (0 = all): one number, or one for each task where they
+    differ."""
     folders = [Folder(address) for address in addresses]
     counts = {task: sum(f.has(task, id) for f in folders for id in f.ids) for task in TASKS}
-    counts = {task: n for task, n in counts.items() if n}
+    counts = {task: min(n, most or n) for task, n in counts.items() if n}
     if depth_labels and "depth" in counts:
         counts["depth"] = min(depth_labels, counts["depth"])
     if len(set(counts.values())) == 1:

@@ -26,7 +26,9 @@ class Rung:
 LAST = "--candidates 0"
 # Algorithm 2 without what keeps it from drifting: a few gentle steps from AdaBN
 PRINTED = f"--consensus 0 --statistics-share 1 --forward fresh --decay 0 --kept-views 0 {LAST}"
+PRIOR = "prior"  # a row without a run: `evaluate --prior`, the same for all seeds
 RUNGS = (
+    Rung(PRIOR, "image-free prior of target labels"),
     Rung("source-only", "source only"),
     Rung("no-distil", "source only, no distillation (α = 0)"),
     Rung("adabn-res5", "AdaBN, Res-5", "--method adabn --statistics res5", (0, 0)),
@@ -46,7 +48,7 @@ RUNGS = (
 )
 NEEDED = {"semi": ("adv",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
 FIRST = ("source-only", "no-distil", "oracle", "adv", "semi")  # long or in a chain: side by side all end together
-LABELLED = ("semi", "oracle")  # rungs that read labels of the target
+LABELLED = (PRIOR, "semi", "oracle")  # rungs that read labels of the target
 READS_SOURCE = ("adv", "adv-printed", "b-fcf", "b-ccr", "output-adv")
 
 OWN = {  # what indoor-small renders where no data is given: folder, views (short, full), the rest; as recipes/demo.py
@@ -66,6 +68,8 @@ class Exam:
     address: str
     protocol: str = "raw"
     normals_from_depth: bool = False
+    tasks: tuple[str, ...] = ("depth", "normals", "seg")  # that it has truth of
+    prior: str = ""  # labelled photos of the target for its image-free prior; empty = there are none
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Data:
     labelled: tuple[str, ...] = ()  # for UM-Adapt-S
     oracle: str | None = None  # for the oracle
     tasks: tuple[str, ...] = ()  # of the oracle; empty = all of the suite's
+    fitted: bool = False  # whether the oracle's normals are planes fitted to its depth
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tup
         if lacking:
             raise UserError(f"--rungs: {name} goes on from {lacking[0]}; give --rungs {lacking[0]},{name}")
     left_out = {name: "not among --rungs" for name in names if name not in wanted}
-    for name, there in (("semi", labelled), ("oracle", oracle)):
+    for name, there in ((PRIOR, labelled), ("semi", labelled), ("oracle", oracle)):
         if not there and name not in left_out:
             several = name == "oracle" and len(config.labelled) > 1
             why = "it trains on one folder; give one" if several else "the photos have no labels; give"
@@ -169,6 +174,9 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
     for seed in range(config.seeds):
         folder = config.out / f"seed-{seed}"
         for rung in order:
+            if rung.name == PRIOR:
+                steps += _priors(config, data) if seed == 0 else []
+                continue
             name, run = f"seed-{seed}/{rung.name}", str(folder / rung.name)
             tail = ["--out", run, "--seed", str(seed), *device]
             # what the rungs of a seed have in common is computed once; of the paper's sizes it would fill a disk
@@ -191,12 +199,29 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
             needs = tuple(f"seed-{seed}/{need}" for need in NEEDED.get(rung.name, ()))
             steps.append(Step(name, (*words, *tail), Path(run) / "model.safetensors", needs))
             for i, exam in enumerate(data.exams):
+                if rung.name == "oracle" and data.tasks and not set(data.tasks) & set(exam.tasks):
+                    continue
                 json_file = evaluation_file(config.out, seed, rung.name, i)
-                words = ["evaluate", run, "--data", exam.address, "--protocol", exam.protocol]
-                words += ["--normals-from-depth"] if exam.normals_from_depth else []
-                words += ["--json", str(json_file), *device]
-                steps.append(Step(evaluation_name(seed, rung.name, i), tuple(words), json_file, (name,)))
+                words = ("evaluate", run, *_measure(exam), "--json", str(json_file), *device)
+                steps.append(Step(evaluation_name(seed, rung.name, i), words, json_file, (name,)))
     return steps
+
+
+def _priors(config: Reproduce, data: Data) -> list[Step]:
+    """The measurements of the image-free prior, of the exams that there are labels for."""
+    steps: list[Step] = []
+    for i, exam in enumerate(data.exams):
+        if exam.prior:
+            json_file = evaluation_file(config.out, 0, PRIOR, i)
+            words = ("evaluate", "--prior", exam.prior, *_measure(exam), "--json", str(json_file))
+            steps.append(Step(evaluation_name(0, PRIOR, i), words, json_file))
+    return steps
+
+
+def _measure(exam: Exam) -> tuple[str, ...]:
+    """Arguments of `evaluate`."""
+    own = ("--normals-from-depth",) if exam.normals_from_depth else ()
+    return ("--data", exam.address, "--protocol", exam.protocol, *own)
 
 
 def evaluation_file(out: Path, seed: int, rung: str, exam: int = 0) -> Path:
@@ -212,7 +237,9 @@ def _train(rung: str, arguments: str, data: Data) -> list[str]:
     if rung == "oracle":
         assert data.oracle is not None
         tasks = ["--tasks", ",".join(data.tasks)] if data.tasks else []
-        return ["--source", data.oracle, *shlex.split(arguments), *tasks]
+        tasks += ["--normals", "plane-fit"] if data.fitted else []
+        # OURS: it learns from every label that its row counts; what others hold out weighs witnesses, and it asks none
+        return ["--source", data.oracle, *shlex.split(arguments), *tasks, "--holdout", "0"]
     words = ["--source", data.source, *shlex.split(arguments)]
     if rung == "no-distil":
         # OURS: no transfer and contour steps, because with α = 0 nothing reads these nets

@@ -10,17 +10,23 @@ from typing import Any, NamedTuple
 from umadapt.paper import ROWS, Figure, Table
 from umadapt.report_style import STYLE
 from umadapt.report_tables import table as html_table
-from umadapt.reproduce_ladder import LABELLED, Rung
+from umadapt.reproduce_ladder import LABELLED, PRIOR, Rung
 
 Evaluations = Mapping[str, Mapping[int, Mapping[str, Any]]]  # rung -> seed -> evaluation JSON
 BASELINE, ORACLE = "source-only", "oracle"
 BEST_NOTE = "In bold the best of the variants that see no label of the target"
+ENDS_NOTE = (
+    "Image-free prior: one map a task for all photos, what a network that never looks could learn of the labels; a "
+    "variant no better knows where things tend to be, and does not see. Oracle: the network, weights and steps of "
+    "source only, trained on labelled photos of the target instead"
+)
 GAP_NOTE = (
     "Gap closed: (source only − x) / (source only − oracle) of the first figure, of the means over seeds; – where "
     "there is no oracle, or one that is not better than source only by more than the deviation of either. Mean gain: "
     "by how much the errors of all tasks are below those of source only, as shares, the mean over tasks (Maninis et "
     "al., CVPR 2019)"
 )
+NOTES = f"{ENDS_NOTE}. {BEST_NOTE}. {GAP_NOTE}."
 
 
 class Spread(NamedTuple):
@@ -125,7 +131,8 @@ def rows(table: Table, evaluations: Evaluations, rungs: Sequence[Rung], labels: 
         if not any(rung.name in found for found in spreads):
             continue
         count = len(evaluations[rung.name])
-        title = rung.title + (f" ({count} of {most} seeds)" if count < most else "")
+        lacking = count < most and rung.name != PRIOR
+        title = rung.title + (f" ({count} of {most} seeds)" if lacking else "")
         paper = table.rows.get(rung.name)
         out.append(
             Row(
@@ -209,7 +216,7 @@ def markdown(tables: Sequence[tuple[Table, Sequence[Row]]], facts: Sequence[str]
             f"paper: {table.note}. Other data and another amount of training: compare the order and steps.",
             "",
         ]
-    lines += [f"{BEST_NOTE}. {GAP_NOTE}.", "", "## Commands", "", "```", *commands, "```"]
+    lines += [NOTES, "", "## Commands", "", "```", *commands, "```"]
     return "\n".join(lines).replace("|cos|", "\\|cos\\|") + "\n"
 
 
@@ -247,7 +254,7 @@ def html(
             lines.append(f'<tr><th scope="row">{escape(row.title)}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>')
         note = f"paper: {table.note}. Other data and another amount of training: compare the order and steps."
         parts.append(f"<section><h2>{escape(table.title)}</h2>{html_table(head, lines)}<p>{escape(note)}</p></section>")
-    parts.append(f"<p>{escape(BEST_NOTE)}. {escape(GAP_NOTE)}.</p>")
+    parts.append(f"<p>{escape(NOTES)}</p>")
     if grid:
         title = "<h2>Pictures <small>as the paper's Figure 4, seed 0</small></h2>"
         parts.append(f'<section>{title}<img alt="photos, truth and predictions" src="{grid}"></section>')

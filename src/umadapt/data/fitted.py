@@ -9,6 +9,11 @@ from umadapt.data.folder import TASKS, Folder
 from umadapt.errors import UserError
 
 
+def fits_normals(folder: Folder) -> bool:
+    """Whether `FittedNormals` can make normals of it."""
+    return "depth" in folder.tasks and folder.has_camera
+
+
 class FittedNormals(Folder):
     """A folder, its normals planes fitted to its depth with its camera, whatever normals it has of its own.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -145,6 +145,11 @@ class Task(Map, Protocol):
         """A new meter."""
         ...
 
+    def constant(self, truths: Iterable[Tensor]) -> Tensor:
+        """The one prediction, in physical units (C, h, w), that suits many photos: their truths in the reader's units,
+        of one size."""
+        ...
+
     def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """What is wrong with each pixel of what `resize` gives, at least 0, and where truth is valid: both (H, W)."""
         ...
@@ -167,3 +172,13 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
 def weighted_sum(maps: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Of tensors of one shape."""
     return torch.stack([weight * map_ for map_, weight in zip(maps, weights, strict=True)]).sum(0)
+
+
+def mean_map(maps: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """Mean of maps (C, h, w) over those that are valid (h, w) at a pixel; where none is, the mean of all pixels."""
+    total, count = torch.zeros(()), torch.zeros(())
+    for values, valid in maps:
+        total = total + torch.where(valid, values, torch.zeros_like(values)).double()
+        count = count + valid
+    overall = total.sum((-2, -1), keepdim=True) / count.sum().clamp(min=1)
+    return torch.where(count > 0, total / count.clamp(min=1), overall).float()

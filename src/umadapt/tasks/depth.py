@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.config import ModelSpec
 from umadapt.maps import MAX_STEPS, DepthMap, Trust
-from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, mean_map, weighted_sum
 from umadapt.tasks.metrics import DepthMeter
 from umadapt.tasks.resize import resize_map
 
@@ -127,6 +127,14 @@ class Depth(DepthMap):
 
     def meter(self, counting: Counting = PLAIN) -> DepthMeter:
         return DepthMeter(pooled=not counting.per_image)
+
+    def constant(self, truths: Iterable[Tensor]) -> Tensor:
+        """The geometric mean of each pixel.
+
+        OURS: on NYUDv2 it is within 2 % of the best of mean, median, geometric and harmonic mean in every figure but
+        rel and sq_rel (6 %), which smaller depth would suit, to the harm of all others.
+        """
+        return mean_map((truth.clamp(min=1e-6).log().unsqueeze(0), truth > 0) for truth in truths).exp()
 
     def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         return (found - truth).abs() / truth.clamp(min=1e-6), truth > 0

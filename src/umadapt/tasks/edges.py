@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.config import ModelSpec
 from umadapt.maps import ShareMap, Trust
-from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, mean_map, weighted_sum
 from umadapt.tasks.resize import resize_map
 from umadapt.tasks.seg import part_of, pseudo_softmax
 
@@ -155,6 +155,10 @@ class Edges(ShareMap):
 
     def meter(self, counting: Counting = PLAIN) -> EdgesMeter:
         return EdgesMeter()
+
+    def constant(self, truths: Iterable[Tensor]) -> Tensor:
+        """The share of the photos with an edge at each pixel."""
+        return mean_map((truth.unsqueeze(0), truth >= 0) for truth in truths)
 
     def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         return (found - truth).abs(), truth >= 0

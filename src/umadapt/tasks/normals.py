@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.config import ModelSpec
 from umadapt.maps import NormalsMap, Trust
-from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
+from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, mean_map, weighted_sum
 from umadapt.tasks.metrics import NormalsMeter
 from umadapt.tasks.resize import resize_map
 
@@ -97,6 +97,10 @@ class Normals(NormalsMap):
 
     def meter(self, counting: Counting = PLAIN) -> NormalsMeter:
         return NormalsMeter()
+
+    def constant(self, truths: Iterable[Tensor]) -> Tensor:
+        """The mean direction of each pixel, which has the largest mean cosine."""
+        return F.normalize(mean_map((truth, (truth != 0).any(0)) for truth in truths), dim=0, eps=1e-6)
 
     def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         cosine = (found * truth).sum(0).clamp(-1, 1)

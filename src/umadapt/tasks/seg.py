@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -125,6 +125,18 @@ class Seg(SegMap):
 
     def meter(self, counting: Counting = PLAIN) -> SegMeter:
         return SegMeter(self.classes, self.ignore, counting.never, counting.mean_over, counting.official_mean)
+
+    def constant(self, truths: Iterable[Tensor]) -> Tensor:
+        """How often each class was seen at each pixel, the most frequent being the largest; of equals, and where
+        nothing is labelled, the one most frequent over all pixels."""
+        counts = torch.zeros(())
+        for truth in truths:
+            if not counts.ndim:
+                counts = torch.zeros(self.channels, *truth.shape)
+            valid = truth != self.ignore
+            ids = truth.where(valid, torch.zeros_like(truth)).long()
+            counts.scatter_add_(0, ids.unsqueeze(0), valid.float().unsqueeze(0))
+        return counts + counts.sum((1, 2), keepdim=True) / counts.sum().clamp(min=1)
 
     def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         return (found != truth).float(), truth != self.ignore
