@@ -64,7 +64,8 @@ class View:
         """(H, W, 3) radiance."""
         config = replace(self.config, denoiser=setting.denoiser, spp=setting.spp)
         with mock.patch.object(denoise, "OIDN_QUALITY", setting.quality):
-            return render.linear_view(config, self.scene, self.number, *self.labels)
+            rendered = render.trace(config, self.scene)[0]
+            return render.denoised(config, self.scene, rendered, *self.labels)
 
 
 def main() -> None:

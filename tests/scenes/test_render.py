@@ -319,7 +319,7 @@ mi = importlib.import_module("mitsuba")
 room, poses = render.furnish(Render(Path("unused"), size=(48, 64), views_per_room=2, seed=5), Stock(), 0)
 scene = tracer.build(room, "synthetic", (5, 0)).scene
 centres = {"type": "stratified", "jitter": False, "sample_count": 1}
-sensor = tracer.sensor(poses[0], nyu_camera(48, 64), centres)
+sensor = tracer.sensor(poses[:1], nyu_camera(48, 64), centres)
 aov = mi.load_dict({"type": "aov", "aovs": "p:position,n:geo_normal"})
 hits = np.array(mi.render(scene, sensor=sensor, integrator=aov, spp=1), dtype=np.float64)[..., -6:]
 np.save(sys.argv[2], hits)

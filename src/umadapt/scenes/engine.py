@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import glob
+import importlib
 import importlib.util
 import os
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal
 
 from umadapt.errors import UserError
 
@@ -35,6 +36,11 @@ drjit.eval(mi.render(scene, sensor=sensor, spp=1))
 drjit.sync_thread()
 print("works")
 """
+
+
+def mitsuba() -> Any:
+    """The module, imported where it is needed: its variant is chosen first."""
+    return importlib.import_module("mitsuba")
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from umadapt.scenes.style import LIGHTS
 from umadapt.scenes.sweethome.catalogue import Catalogue, default_folder
 from umadapt.scenes.views import camera_of, draw_views, nyu_camera
 
-GENERATOR = 4  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
+GENERATOR = 5  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
 MAX_DEPTH_M = 10.0
 _ROOM_TRIES = 50
 PILOT_ROOMS, PILOT_SIZE = 32, (90, 120)  # whose tones stand for those of the set
@@ -329,10 +329,11 @@ def render_room(config: Render, curve: tone.ToneCurve | None, room_index: int, v
     """Write those views of a room, in a process that is prepared. Returns how many, fewer after a stop."""
     with _noting(room_index, views):
         scene = build_scene(config, room_index)
+        rendered = trace(config, scene)
         for count, view in enumerate(views):
             if _stop is not None and _stop.is_set():
                 return count
-            _write_view(config, curve, scene, view)
+            _write_view(config, curve, scene, rendered[view % len(rendered)], view)
     return len(views)
 
 
@@ -342,7 +343,8 @@ def _pilot_room(config: Render, room_index: int, views: range) -> np.ndarray:
     with _noting(room_index, [view]):
         scene = build_scene(config, room_index)
         labels = cast(scene.triangles, scene.pose(view), scene.camera)
-        return tone.histogram(_develop(config, linear_view(config, scene, view, *labels), view)[0])
+        linear = denoised(config, scene, trace(config, scene)[0], *labels)
+        return tone.histogram(_develop(config, linear, view)[0])
 
 
 @contextlib.contextmanager
@@ -360,6 +362,7 @@ def _noting(room_index: int, views: list[int]) -> Iterator[None]:
 class Scene:
     """A room ready to be rendered."""
 
+    index: int
     room: Room
     camera: Pinhole
     poses: list[Pose]
@@ -375,19 +378,27 @@ def build_scene(config: Render, room_index: int) -> Scene:
     """The room of that index, in a process that is prepared."""
     room, poses = furnish(config, _stock, room_index)
     traced = tracer.build(room, config.style, (config.seed, room_index, 1 << 20), frozenset(config.without))
-    return Scene(room, pinhole_of(config, room_index), poses, room.triangles(), traced)
+    return Scene(room_index, room, pinhole_of(config, room_index), poses, room.triangles(), traced)
 
 
-def linear_view(
-    config: Render, scene: Scene, view: int, index: np.ndarray, depth_m: np.ndarray, normals: np.ndarray
+def trace(config: Render, scene: Scene) -> list[tracer.Rendered]:
+    """All views of a room, whichever are wanted: the noise of each depends on the others."""
+    seed = int(np.random.SeedSequence((config.seed, scene.index)).generate_state(1)[0])
+    return tracer.render(scene.traced, scene.poses, scene.camera, config.spp, seed)
+
+
+def denoised(
+    config: Render,
+    scene: Scene,
+    rendered: tracer.Rendered,
+    index: np.ndarray,
+    depth_m: np.ndarray,
+    normals: np.ndarray,
 ) -> np.ndarray:
-    """(H, W, 3) linear radiance of a view without its noise; the labels guide the filter."""
-    pinhole = scene.camera
-    seed = int(np.random.SeedSequence((config.seed, view)).generate_state(1)[0])
-    rendered = tracer.render(scene.traced, scene.pose(view), pinhole, config.spp, seed)
+    """(H, W, 3) linear radiance of a view without its noise; the labels guide the a-trous filter."""
     if config.denoiser == "oidn":
         return denoise.oidn(rendered.color, rendered.albedo, rendered.normals)
-    points = pinhole.rays() * depth_m[..., None] * [1.0, -1.0, -1.0]  # (H, W, 3), in the frame of the normals
+    points = scene.camera.rays() * depth_m[..., None] * [1.0, -1.0, -1.0]  # (H, W, 3), in the frame of the normals
     shining, clear = (
         np.array([part.material in names for part in scene.room.parts])[scene.triangles.part[index]]
         for names in (scene.traced.shining, scene.traced.clear)
@@ -402,9 +413,11 @@ def _develop(config: Render, linear: np.ndarray, view: int) -> tuple[np.ndarray,
     return camera.develop_plain(linear), camera.QUALITIES[1]
 
 
-def _write_view(config: Render, curve: tone.ToneCurve | None, scene: Scene, view: int) -> None:
+def _write_view(
+    config: Render, curve: tone.ToneCurve | None, scene: Scene, rendered: tracer.Rendered, view: int
+) -> None:
     index, depth_m, normals = cast(scene.triangles, scene.pose(view), scene.camera)
-    image, quality = _develop(config, linear_view(config, scene, view, index, depth_m, normals), view)
+    image, quality = _develop(config, denoised(config, scene, rendered, index, depth_m, normals), view)
     name = f"{view:06d}.png"
     write_depth(config.out / "depth" / name, np.where(depth_m <= MAX_DEPTH_M, depth_m, 0.0))
     write_normals(config.out / "normals" / name, normals)
