@@ -70,19 +70,20 @@ def quad(corners: np.ndarray, label: str, material: str) -> Part:
 
 
 def _planar_uv(corners: np.ndarray) -> np.ndarray:
-    a, b = corners[1] - corners[0], corners[3] - corners[0]
-    la, lb = np.linalg.norm(a), np.linalg.norm(b)
-    uv = np.array([[0, 0], [la, 0], [la, lb], [0, lb]])
+    """Metres along the sides (..., 4, 2) of rectangles (..., 4, 3)."""
+    a, b = (np.linalg.norm(corners[..., k, :] - corners[..., 0, :], axis=-1) for k in (1, 3))
+    uv = np.zeros((*corners.shape[:-1], 2))
+    uv[..., 1:3, 0], uv[..., 2:4, 1] = a[..., None], b[..., None]
     # Grain of wood follows the longer side of a board. The offset stops equal boards from looking alike.
-    offset = (corners[0].sum() * 0.37) % 1.0
-    return (uv if la >= lb else uv[:, ::-1]) + offset
+    offset = (corners[..., 0, :].sum(-1) * 0.37) % 1.0
+    return np.where((a >= b)[..., None, None], uv, uv[..., ::-1]) + offset[..., None, None]
 
 
 def box(lo: tuple[float, float, float], hi: tuple[float, float, float], label: str, material: str) -> Part:
     """An axis-aligned box between two corners in metres."""
     corner = np.array([[(lo, hi)[i >> k & 1][k] for k in range(3)] for i in range(8)], dtype=np.float64)
     vertices = corner[_BOX_FACES.ravel()]
-    uv = np.concatenate([_planar_uv(corner[face]) for face in _BOX_FACES])
+    uv = _planar_uv(corner[_BOX_FACES]).reshape(-1, 2)
     start = 4 * np.arange(6)[:, None]
     faces = np.concatenate([start + np.array(corners) for corners in ([0, 1, 2], [0, 2, 3])])
     return Part(vertices, faces, uv, ID[label], material)
