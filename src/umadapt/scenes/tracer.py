@@ -18,7 +18,6 @@ from umadapt.scenes.style import LIGHTS, Style, surfaces
 
 OUTLIER = 50.0  # radiance is cut off at this multiple of its 98th percentile
 PATH_DEPTH = 4  # edges of a path, the one from the camera included
-SURE_DEPTH = 2  # edges before Russian roulette: a third less time for 4 % more error
 GUIDE_SAMPLES = 4  # of albedo and normals, a pixel, spread evenly: as good as 8 that are not
 
 
@@ -151,7 +150,7 @@ def render(traced: Traced, poses: Sequence[Pose], camera: Pinhole, spp: int, see
         image = np.asarray(image, dtype=np.float32).reshape(camera.height, len(poses), camera.width, -1)
         return np.nan_to_num(image.swapaxes(0, 1), nan=0.0, posinf=0.0, neginf=0.0)
 
-    colors = trace({"type": "path", "max_depth": PATH_DEPTH, "rr_depth": SURE_DEPTH}, "independent", spp)[..., :3]
+    colors = trace({"type": "path", "max_depth": PATH_DEPTH}, "independent", spp)[..., :3]
     # An AOV integrator around the path tracer would cost twice as much. The scalar engine is slow at this, too.
     samples = 2 if mi.variant() == "scalar_rgb" else max(spp, GUIDE_SAMPLES)
     guides = trace({"type": "aov", "aovs": "albedo:albedo,normals:sh_normal"}, "multijitter", samples)[..., -6:]
