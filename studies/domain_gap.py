@@ -234,10 +234,11 @@ def read_labels(folder: Folder, ids: Sequence[str], crop: Crop = (0, 0, 0, 0)) -
             step = max(1, depth.shape[0] // 120)  # a fine map says no more
             values = depth[::step, ::step]
             values = values[values > 0]
-            if seg is not None and seg.shape == depth.shape and folder.camera is not None and "floor" in names:
+            camera = folder.camera_of(id)
+            if seg is not None and seg.shape == depth.shape and camera is not None and "floor" in names:
                 floor = np.zeros(full.shape, bool)
                 floor[inner] = seg == names.index("floor")
-                posed = above_floor(full, floor, folder.camera)
+                posed = above_floor(full, floor, camera)
         return counts, values, posed
 
     found = [result for _, result in prefetch(one, ids, progress=True)]

@@ -95,11 +95,11 @@ def develop_photo(linear: np.ndarray, rng: Rng) -> tuple[np.ndarray, int]:
     (`studies/domain_gap.py`). Returns (H, W, 3) uint8 and the JPEG quality to store it with.
     """
     scale = linear.shape[1] / PHOTO_WIDTH
-    x = linear * exposure_gain(linear, key=0.2 * 2 ** float(np.clip(rng.normal(0, 0.3), -0.6, 0.6)))
+    x = linear * exposure_gain(linear, key=0.22 * 2 ** float(np.clip(rng.normal(0, 0.3), -0.6, 0.6)))
     x = x * white_balance_gains(x, rng.uniform(0.45, 1.0)) * TINT * np.exp(rng.normal(0, 0.03, 3))
     x = vignette(x, rng.uniform(0.05, 0.35))
     x = blur(x, rng.uniform(0.2, 0.8) * scale)
     electrons, read = rng.uniform(800, 6000), rng.uniform(0.001, 0.006)
     x = sensor_noise(np.minimum(x, 4.0), rng, electrons / scale**2, read * scale)  # shrinking averages noise
-    black, white = rng.uniform(0.07, 0.16), rng.uniform(0.9, 1.05)
+    black, white = rng.uniform(0.08, 0.18), rng.uniform(0.9, 1.05)
     return to_uint8(tone(x, rng.uniform(0.2, 0.75), black, white)), int(rng.integers(*QUALITIES))

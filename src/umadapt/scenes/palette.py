@@ -45,8 +45,8 @@ def palette(rng: Rng) -> dict[str, float]:
     """What the materials of one room have in common: the hues and values of its woods, walls and cloths."""
     return {
         "wood_hue": rng.uniform(0.035, 0.1),
-        "wood_saturation": rng.uniform(0.3, 0.62),
-        "wood_value": rng.choice([0.07, 0.13, 0.25, 0.4, 0.55]),
+        "wood_saturation": rng.uniform(0.3, 0.68),
+        "wood_value": rng.choice([0.05, 0.08, 0.13, 0.25, 0.4, 0.55]),
         "wall_hue": rng.choice([rng.uniform(0.05, 0.16), rng.uniform(0.05, 0.16), rng.random()]),
         "wall_saturation": rng.choice([0.02, 0.1, 0.2, rng.uniform(0.1, 0.5)]),
         "wall_value": rng.uniform(0.42, 0.78),
@@ -63,7 +63,7 @@ def colour(rng: Rng, family: str, room: dict[str, float] | None = None, kind: st
     if family == "wood" or (family == "floor" and kind not in WET and kind not in WORK and rng.random() < 0.6):
         value = room["wood_value"] * rng.uniform(0.8, 1.3) if rng.random() < 0.7 else rng.uniform(0.08, 0.6)
         hue, saturation = room["wood_hue"] + rng.uniform(-0.012, 0.012), room["wood_saturation"]
-        return _hsv(hue, np.clip(saturation + rng.uniform(-0.1, 0.1), 0.2, 0.7), np.clip(value, 0.05, 0.65))
+        return _hsv(hue, np.clip(saturation + rng.uniform(-0.1, 0.1), 0.2, 0.75), np.clip(value, 0.035, 0.65))
     if family == "wall":
         if rng.random() < 0.12:  # one wall in another colour
             return _hsv(rng.random(), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6))

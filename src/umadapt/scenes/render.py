@@ -41,7 +41,7 @@ from umadapt.scenes.style import LIGHTS
 from umadapt.scenes.sweethome.catalogue import Catalogue, default_folder
 from umadapt.scenes.views import camera_of, draw_views, nyu_camera
 
-GENERATOR = 5  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
+GENERATOR = 6  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
 MAX_DEPTH_M = 10.0
 _ROOM_TRIES = 50
 PILOT_ROOMS, PILOT_SIZE = 32, (90, 120)  # whose tones stand for those of the set

@@ -71,8 +71,8 @@ _BY_KIND: dict[tuple[str, str], list[tuple[Maker, float]]] = {  # what a room's 
 }  # fmt: skip
 
 _ROUGHNESS: dict[str, tuple[float, float]] = {  # what is glossy in the photo style, and how rough it may be
-    "wood": (0.3, 0.6),
-    "paint": (0.25, 0.5),
+    "wood": (0.18, 0.6),
+    "paint": (0.18, 0.5),
     "metal": (0.15, 0.35),
     "steel": (0.2, 0.4),
     "black": (0.2, 0.5),
@@ -84,13 +84,13 @@ _ROUGHNESS: dict[str, tuple[float, float]] = {  # what is glossy in the photo st
     "leather": (0.3, 0.5),
     "leaf": (0.35, 0.6),
     "book": (0.3, 0.6),
-    "door": (0.3, 0.6),
+    "door": (0.18, 0.6),
     "art": (0.2, 0.5),
-    "floor": (0.25, 0.5),
+    "floor": (0.12, 0.5),
 }
 
 # How often: varnish and gloss paint are less common than matt, and the glossy model takes twice the time.
-_GLOSSY_SHARE = {"wood": 0.35, "paint": 0.35, "book": 0.3, "door": 0.4, "art": 0.4, "floor": 0.4, "leaf": 0.4}
+_GLOSSY_SHARE = {"wood": 0.5, "paint": 0.45, "book": 0.4, "door": 0.5, "art": 0.5, "floor": 0.5, "leaf": 0.4}
 
 
 def kelvin(temperature_k: float) -> np.ndarray:
@@ -175,7 +175,7 @@ def _lights(areas: dict[str, float], rng: Rng, kind: str) -> dict[str, np.ndarra
     warm = rng.uniform(3400, 5200) if kind in WORK else rng.choice([2500.0, 2700, 2800, 3000, 3400, 4000, 6000])
     for name in ("bulb0", "bulb1"):
         # Never quite dark: closed blinds would leave nothing but noise, and light comes in from other rooms.
-        power[name] = rng.uniform(0.3, 1.4) if rng.random() < on else 0.12
+        power[name] = rng.uniform(0.3, 1.4) if rng.random() < on else 0.07
     power["bulb2"] = rng.uniform(0.05, 0.5)
     for name in ("shade0", "shade1"):
         power[name] = rng.uniform(0.08, 0.4) if rng.random() < on - 0.25 else 0.0
