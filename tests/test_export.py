@@ -353,7 +353,7 @@ def test_programs_need_torch_alone(programs):
         WITHOUT_TORCH.format(refused={"umadapt", "timm"})
         + f"import io, zipfile, torch\nany = io.BytesIO(zipfile.ZipFile({str(programs)!r}).read('any.pt2'))\n"
         "network = torch.export.load(any).module(check_guards=False)\n"
-        "maps = network(torch.zeros(3, 60, 90, 3, dtype=torch.uint8), 1, 2)\n"
+        "maps = network(torch.zeros(3, 60, 90, 3, dtype=torch.uint8), torch.tensor(0.0), 1, 2)\n"
         "assert maps['depth'].shape == (3, 60, 90)"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

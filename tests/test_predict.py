@@ -147,7 +147,7 @@ def test_equal_stems_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"x\.jpg and .*x\.png would both"):
         find_photos((tmp_path / "a", tmp_path / "b"))
     same = tmp_path / "a" / "x.jpg"
-    assert find_photos((tmp_path / "a", same)) == {"x": (same, None)}
+    assert find_photos((tmp_path / "a", same)) == {"x": (same, None, None)}
     with pytest.raises(UserError, match="no photos given"):
         find_photos(())
 
