@@ -22,19 +22,19 @@ OUT = Path("demo")
 SIZE = "--size 96x128"
 # what to run, and the seconds that it takes on two idle cores with AVX-512, its rendering with LLVM
 COMMANDS = f"""
-55 render {OUT}/rooms  --views 240 {SIZE} --style synthetic --seed 1 --furniture none
-30 render {OUT}/photos --views 100 {SIZE} --style photo --seed 2 --furniture none
-20 render {OUT}/test   --views 60 {SIZE} --style photo --seed 3 --furniture none
-160 train --source {OUT}/rooms --out {OUT}/base --preset small {SIZE}
+40 render {OUT}/rooms  --views 240 {SIZE} --style synthetic --seed 1 --furniture none
+20 render {OUT}/photos --views 100 {SIZE} --style photo --seed 2 --furniture none
+12 render {OUT}/test   --views 60 {SIZE} --style photo --seed 3 --furniture none
+250 train --source {OUT}/rooms --out {OUT}/base --preset small {SIZE}
        --transfer-steps 300 --base-steps 500 --contour-steps 50
-10 adapt {OUT}/base --target {OUT}/photos --out {OUT}/adabn --method adabn
-60 adapt {OUT}/base --target {OUT}/photos --out {OUT}/noadv --method noadv --steps 100
-60 adapt {OUT}/base --target {OUT}/photos --out {OUT}/self-training --method self-training --steps 120 --batch 8
-5 evaluate {OUT}/base --data {OUT}/test
-5 evaluate {OUT}/adabn --data {OUT}/test
-5 evaluate {OUT}/noadv --data {OUT}/test
-5 evaluate {OUT}/self-training --data {OUT}/test
-15 report {OUT}/base {OUT}/adabn {OUT}/noadv {OUT}/self-training --out {OUT}/report.html --json {OUT}/metrics.json
+8 adapt {OUT}/base --target {OUT}/photos --out {OUT}/adabn --method adabn
+75 adapt {OUT}/base --target {OUT}/photos --out {OUT}/noadv --method noadv --steps 100
+70 adapt {OUT}/base --target {OUT}/photos --out {OUT}/self-training --method self-training --steps 120 --batch 8
+3 evaluate {OUT}/base --data {OUT}/test
+3 evaluate {OUT}/adabn --data {OUT}/test
+3 evaluate {OUT}/noadv --data {OUT}/test
+3 evaluate {OUT}/self-training --data {OUT}/test
+10 report {OUT}/base {OUT}/adabn {OUT}/noadv {OUT}/self-training --out {OUT}/report.html --json {OUT}/metrics.json
 """
 SCALAR = 3.0  # how much longer Mitsuba's scalar engine renders
 SHOWN = {"source only": OUT / "base", "adapted": OUT / "self-training"}
