@@ -57,7 +57,8 @@ def predictions(model: UMAdapt, plain: LiteralModel, images: Tensor) -> dict[str
     with torch.no_grad():
         features = model.encode(images, "target")
         return {
-            "prediction, literal": counted(lambda: plain(images, "target")) - counted(lambda: plain.contour(features["res5"])),
+            "prediction, literal": counted(lambda: plain(images, "target"))
+            - counted(lambda: plain.contour(features["res5"])),
             "prediction, ours": counted(lambda: model(images, "target")),
             "prediction, one task": counted(lambda: model.decode(model.encode(images, "target"), ("depth",))),
         }
