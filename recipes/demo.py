@@ -1,6 +1,6 @@
 """The demo: two small rendered worlds, one with labels, one without; what adaptation is worth on held-out photos.
 
-Cost: 8 minutes on two idle cores with AVX-512 and LLVM, 15 without; 2.5 GB of memory. Expected: see docs/results.md.
+Cost: 8 minutes on two idle cores with AVX-512, rendering with LLVM. Expected: see docs/results.md.
 Writes demo/demo.png, demo/report.html and demo/metrics.json, and prints the table. Run again, it goes on where it
 stopped.
 """
@@ -36,7 +36,7 @@ COMMANDS = f"""
 3 evaluate {OUT}/self-training --data {OUT}/test
 10 report {OUT}/base {OUT}/adabn {OUT}/noadv {OUT}/self-training --out {OUT}/report.html --json {OUT}/metrics.json
 """
-SCALAR = 3.0  # how much longer Mitsuba's scalar engine renders
+SCALAR = 3.0  # how much longer Mitsuba's scalar engine renders: a guess
 SHOWN = {"source only": OUT / "base", "adapted": OUT / "self-training"}
 
 

@@ -154,7 +154,7 @@ class Adapt:
     method: Method = "noadv"  # what to minimise
     source: str | None = None  # labelled data for self-training, adv, b-*, output-adv; default: the one of RUN
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
-    statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn: always 1
+    statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn, self-training: 1
     bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
     steps: int = 400  # updates of Res-5
     batch: int = 16  # images a step

