@@ -28,13 +28,15 @@ def root(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_a_backbone_without_batch_norm_has_no_adabn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path / "base", backbone="convnext_atto", done=("transfer", "base", "contour"))
     command = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path), "--out", str(tmp_path / "out")]
     assert main([*command, "--method", "adabn"]) == 2
     assert "convnext_atto has none" in capsys.readouterr().err
-    assert main([*command, "--consensus", "0", "--teacher", "average"]) == 2
-    assert "--average" in capsys.readouterr().err
+    assert main([*command, "--adapt", "all"]) == 2
+    assert "give --candidates 0" in capsys.readouterr().err
+    assert main([*command, "--adapt", "encoder", "--method", "b-fcf"]) == 2
+    assert "leave --adapt res5" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -83,6 +85,34 @@ def test_the_steps_are_the_same_without_room_for_views(
     assert "views are made again" in capsys.readouterr().out
     for name, tensor in kept.items():
         torch.testing.assert_close(again[name], tensor, rtol=0, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("method", [m for m in get_args(Method) if m not in ("adabn", "self-training", "b-fcf")])
+def test_every_method_trains_the_whole_encoder(root: Path, method: str, tmp_path: Path) -> None:
+    """Its checkpoints hold all of it, the selector compares them, and the source's stays as it was."""
+    common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]
+    options = "--adapt encoder --steps 2 --batch 2 --candidates 1 --critic-every 1 --joint-steps 1 --lr 1e-3".split()
+    assert main([*common, "--method", method, *options]) == 0
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["selected"]["scores"]
+    before = safetensors.torch.load_file(root / "base" / "model.safetensors")
+    after = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(after[name], x) for name, x in before.items())
+    last = safetensors.torch.load_file(tmp_path / "out" / "checkpoints" / f"{2:06d}.safetensors")
+    weights = [name for name in last if name.startswith("0.") and name.endswith("weight")]
+    assert any(not torch.equal(last[name], before[f"encoder.trunks.source.{name[2:]}"]) for name in weights)
+    score = ["score", str(tmp_path / "out"), "--photos", str(root / "photos"), "--checkpoints"]
+    assert main(score) == 0
+
+
+def test_the_decoders_can_be_trained_too(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]
+    assert main([*common, *"--adapt all --steps 2 --batch 2 --candidates 0 --lr 1e-3".split()]) == 0
+    before = safetensors.torch.load_file(root / "base" / "model.safetensors")
+    after = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
+    moved = {name.split(".")[0] for name, x in before.items() if not torch.equal(after[name], x)}
+    assert moved == {"decoders"}
+    assert main(["score", str(tmp_path / "out"), "--photos", str(root / "photos")]) == 2
+    assert "has trained its decoders" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "adabn"])

@@ -76,7 +76,7 @@ def make_trained(model: UMAdapt, name: str) -> Stage:
 STAGES: dict[str, Callable[[UMAdapt], Stage]] = {
     "transfer": lambda model: make_trained(model, "transfer"),
     "base": lambda model: make_trained(model, "base"),
-    "noadv": lambda model: make_adapt(model, "noadv", sharpen=0.1, prior=0.1, forward="fresh", consensus=0.0),
+    "noadv": lambda model: make_adapt(model, "noadv", forward="fresh", consensus=0.0),
     "shared": lambda model: make_adapt(model, "noadv", forward="shared"),
     "adv": lambda model: make_adapt(model, "adv", critic_every=2),
     "b-fcf": lambda model: make_adapt(model, "b-fcf", joint_steps=2),

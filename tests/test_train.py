@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from toys import write_toy_world
+from umadapt.checkpoint import RunFolder
 from umadapt.cli import main
 from umadapt.nets.encoder import create_backbone
 
@@ -105,6 +106,50 @@ def test_adv_opens_the_source_and_noadv_does_not(
     assert main([*common, *gone, "--out", str(tmp_path / "adv"), "--method", "adv"]) == 2
     assert "labels of the run's source" in capsys.readouterr().err
     assert not (tmp_path / "adv").exists(), "so the cure that the message names can be typed with the same --out"
+
+
+TINY = ["--backbone", "test_resnet", "--weights", "none"]
+
+
+def test_a_run_starts_from_another_at_a_larger_size(trained: Path, toy_world: Path, tmp_path: Path) -> None:
+    """All weights are taken, and the canonical camera is the same one at the new size."""
+    still = "--transfer-steps 0 --base-steps 0 --contour-steps 0".split()
+    assert train(toy_world, tmp_path / "out", *TINY, *still, "--size", "96x128", "--init", str(trained)) == 0
+    before, after = (safetensors.torch.load_file(run / "model.safetensors") for run in (trained, tmp_path / "out"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    old, new = (json.loads((run / "config.json").read_text()) for run in (trained, tmp_path / "out"))
+    assert new["model"]["size"] == [96, 128]
+    assert new["model"]["focal"] == pytest.approx(old["model"]["focal"] * 128 / max(old["model"]["size"]))
+    assert new["backbone_weights"]["trained_on_in"] == str(trained)
+
+
+def test_a_start_that_does_not_fit_is_refused(
+    trained: Path, toy_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(toy_world, tmp_path / "out", *TINY, "--init", str(trained), "--width", "0.06") == 2
+    assert "has another network: width 0.03, here 0.06" in capsys.readouterr().err
+    assert train(toy_world, tmp_path / "out", *TINY, "--init", str(tmp_path)) == 2
+    assert "is no run folder" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_moving_average_of_a_base_goes_on_after_a_stop(
+    toy_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = [*TINY, *"--ema 0.9 --base-steps 4 --save-every 2 --optimiser joint --lr 1e-3".split()]
+    assert train(toy_world, tmp_path / "whole", *options) == 0
+    save = RunFolder.save_state
+
+    def stop(run: RunFolder, state: dict) -> None:
+        save(run, state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "save_state", stop)
+    assert train(toy_world, tmp_path / "cut", *options) == 130
+    monkeypatch.undo()
+    assert train(toy_world, tmp_path / "cut", *options) == 0
+    whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
 
 
 def test_an_adapted_run_is_not_adapted_again(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def run(config: Adapt) -> int:
     if run_folder.done("select" if chooses(config) else "adapt"):
         print(f"{config.out} is done")
         return 0
-    model.encoder.add_target(share=config.method != "self-training")
+    model.encoder.add_target(share=config.trains == "res5")
     model.freeze(model)
     model.to(device).to(memory_format=torch.channels_last)
     if run_folder.done("adapt"):
@@ -162,8 +162,13 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
             f"{grid[0]}x{grid[1]}; train at a larger --size"
         )
     shares_of(before, model.tasks, config.witnesses)  # refuses one that there is not
-    if config.teacher == "average" and not config.average:
-        raise UserError("--teacher average needs the decay of that average, for example --average 0.98")
+    if config.method == "b-fcf" and config.trains != "res5":
+        raise UserError("b-fcf makes features of Res-4 again, which must stand still; leave --adapt res5")
+    if config.candidates and config.trains == "all" and config.method != "self-training":
+        raise UserError(
+            "--adapt all moves the decoders, which the source model shares, so that no checkpoint can be compared with "
+            "it; give --candidates 0"
+        )
 
 
 def chooses(config: Adapt) -> bool:
@@ -172,7 +177,7 @@ def chooses(config: Adapt) -> bool:
 
 
 def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
-    """The same stage, which stores Res-5 at the start and at a few steps on the way."""
+    """The same stage, which stores what it trains at the start and at a few steps on the way."""
     steps = candidates.candidate_steps(stage.steps, config.candidates)
     if not steps:
         return stage

@@ -1,4 +1,4 @@
-"""Checkpoints on the way of an adaptation: RUN/checkpoints/STEP.safetensors, the target's Res-5 after that step."""
+"""Checkpoints on the way of an adaptation: RUN/checkpoints/STEP.safetensors, the target's encoder after that step."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import nn
 from umadapt import ranks
 from umadapt.data.folder import write_bytes
 from umadapt.errors import UserError
+from umadapt.nets.encoder import shares_trunk
 from umadapt.nets.model import UMAdapt
 
 
@@ -22,12 +23,23 @@ def candidate_path(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"{step:06d}.safetensors"
 
 
+def adapted(model: UMAdapt) -> nn.Module:
+    """What of the target's encoder is its own: Res-5, or all of it."""
+    return model.encoder.branches["target"] if shares_trunk(model.encoder) else model.target("encoder")
+
+
 def save_candidate(run: Path, step: int, model: UMAdapt, average: nn.Module | None = None) -> None:
-    """Keep the target's Res-5, all that adaptation changes, as it is after `step`."""
+    """Keep what adaptation changes, the decoders aside, as it is after `step`.
+
+    Args:
+        average: of the same weights, which is kept in their place.
+    """
     if ranks.rank():
         return
-    branch = model.encoder.branches["target"] if average is None else average
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in branch.state_dict().items()}
+    kept = adapted(model).state_dict()
+    if average is not None:
+        kept = dict(zip(kept, average.state_dict().values(), strict=True))
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
     write_bytes(candidate_path(run, step), safetensors.torch.save(tensors))
 
 
@@ -35,7 +47,7 @@ def load_candidate(run: Path, step: int, model: UMAdapt) -> None:
     """Put a candidate into the model. Raises UserError where the file is damaged."""
     path = candidate_path(run, step)
     try:
-        model.encoder.branches["target"].load_state_dict(safetensors.torch.load_file(str(path)))
+        adapted(model).load_state_dict(safetensors.torch.load_file(str(path)))
     except Exception as error:  # a damaged file raises many kinds
         raise UserError(f"{path} is damaged ({error}); delete it to go without") from error
 

@@ -32,6 +32,9 @@ KEYS = ("variant", "domain", "model", "command", "done")  # of every config.json
 PACKAGES = ("umadapt", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 # Arguments that change neither the weights nor their meaning: a run may be continued with others.
 FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "memory_budget", "compile"}
+# Arguments that are no more, and what all does now: a run that was begun so may be continued.
+GONE = {"pull": "loss", "energy_floor": 0.0, "route": "both", "sharpen": 0.0, "prior": 0.0, "teacher": "start"}
+GONE |= {"average": 0.0}
 
 
 class RunFolder:
@@ -238,6 +241,7 @@ def pick_device(name: str) -> torch.device:
 
 def refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise a UserError that shows which arguments differ from those that a run was begun with."""
+    old = {k: v for k, v in old.items() if k in new or v != GONE.get(k, ...)}
     changed = [k for k in sorted({*old, *new} - FREE) if old.get(k) != new.get(k)]
     if changed:
         shown = "; ".join(f"{k} was {old.get(k)!r}, now {new.get(k)!r}" for k in changed)

@@ -101,6 +101,7 @@ class Train:
     backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
     weights: str = "imagenet"  # imagenet (downloaded), none (random), or a .safetensors file
     size: Size = (228, 304)  # network input in pixels, height x width
+    init: Path | None = None  # a run of the same network, perhaps of another --size, whose weights to start from
     decoder: Literal["fcrn", "skip"] = "fcrn"  # the paper's; or one that joins features of strides 4 to 32
     width: float = 1.0  # width factor of the decoders; 1 = the paper's, or skip's own
     transfer_width: float = 1.0  # width factor of the transfer nets; 1 = the paper's
@@ -128,6 +129,7 @@ class Train:
     schedule: Literal["linear", "cosine"] = "linear"  # how the learning rate falls: over the last --decay, or all along
     decay: float = 0.3  # share of a stage's steps, at its end, over which a linear learning rate falls to zero
     weight_decay: float = 0.0  # of AdamW
+    ema: float = 0.0  # stage base: decay of an exponential moving average of the weights, which is kept; 0 = the last
     clip: float = 10.0  # largest gradient norm of a turn
     augment: float = 1.0  # strength of the random colours, blur and noise of source images; 0 = images as they are
     zoom: Span = (1.0, 1.4)  # random zoom of source images; below 1 they are made smaller, with their edges around them
@@ -153,10 +155,11 @@ class Adapt:
     mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
     method: Method = "noadv"  # what to minimise
     source: str | None = None  # labelled data for self-training, adv, b-*, output-adv; default: the one of RUN
+    adapt: Literal["res5", "encoder", "all"] | None = None  # weights to train; default: res5, of self-training all
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn, self-training: 1
-    bn: Literal["frozen", "train"] = "frozen"  # whether Res-5's BatchNorm statistics move while adapting
-    steps: int = 400  # updates of Res-5
+    bn: Literal["frozen", "train"] = "frozen"  # whether BatchNorm statistics of --adapt's weights move while adapting
+    steps: int = 400  # updates of the weights
     batch: int = 16  # images a step
     kept_views: int = 4  # views of each photo; what frozen networks make of them is computed once and kept; 0 = all new
     shared_views: Path | None = None  # a folder to keep that in for other runs too; default: in OUT, until the end
@@ -169,15 +172,9 @@ class Adapt:
     encoder_rate: float = 0.2  # self-training: learning rate of the encoder as a share of --lr
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
-    pull: Literal["loss", "excess"] = "loss"  # L_t of cross and direct prediction; or its excess over their entropy
-    energy_floor: float = 0.0  # the pull ends at this multiple of the energy of real tuples; 0 = never
-    route: Literal["both", "prediction", "transfer"] = "both"  # where the gradient of the energy flows
     ccr: float = 10.0  # lambda, weight of the contour loss
-    sharpen: float = 0.0  # weight of the entropy of seg beside the energy
     consensus: float = 1.0  # noadv*, adv: weight of the distance to what several witnesses agree on; 0 = as printed
     witnesses: Names = ("mirror", "zoom", "transfer")  # beside the direct prediction: what else votes
-    teacher: Literal["start", "average"] = "start"  # whose predictions: of the starting weights, or of --average's
-    prior: float = 0.0  # weight of the class-prior term: KL(mean prediction of the batch || source class frequencies)
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     forward: Literal["fresh", "shared"] = "shared"  # noadv*, adv: one forward a step; or one a task, as printed
     critic_every: int = 5  # adv: m, target steps between updates of the transfer nets
@@ -197,12 +194,16 @@ class Adapt:
     teacher_decay: float = 0.99  # self-training, mean-teacher: share of the teacher that a step keeps
     masked: float = 0.0  # self-training: share of patches that are hidden in half of the photos
     confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
-    average: float = 0.0  # noadv*, adv: decay of a moving average of Res-5, kept instead of the last weights
     candidates: int = 5  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
     clip: float = 10.0  # largest gradient norm of a turn
     save_every: int = 200  # steps between checkpoints
     seed: int = 0  # of order and augmentation
     device: str = "auto"  # auto, cpu, cuda
+
+    @property
+    def trains(self) -> str:
+        """Which of the target's weights are trained, see `UMAdapt.target`."""
+        return self.adapt or ("all" if self.method == "self-training" else "res5")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from umadapt.errors import UserError
@@ -136,14 +136,12 @@ def excesses(model: UMAdapt, predictions: Maps, taught: Maps) -> Maps:
 
 
 @torch.no_grad()
-def add_taught(still: UMAdapt, teacher: nn.Module, batch: dict[str, Any], shares: Shares) -> dict[str, Any]:
-    """The batch with "taught", the consensus on its photos in their own colours; as it is where it has it.
+def add_taught(teacher: UMAdapt, batch: dict[str, Any], shares: Shares) -> dict[str, Any]:
+    """The batch with "taught", a model's consensus on its photos in their own colours; as it is where it has it.
 
     Args:
-        still: the model, whose decoders stand still.
-        teacher: what sees in the place of the target's Res-5.
         batch: with "plain", the photos (B, 3, H, W).
     """
     if "taught" in batch:
         return batch
-    return {**batch, "taught": consensus(still, lambda x: teacher(still.trunk(x, "target")), batch["plain"], shares)}
+    return {**batch, "taught": consensus(teacher, lambda x: teacher.encode(x, "target"), batch["plain"], shares)}

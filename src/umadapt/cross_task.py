@@ -35,11 +35,27 @@ def distillation(model: UMAdapt, features: Features, batch: Batch, task: str, al
 
 
 def add_trunk_features(model: UMAdapt, batch: Batch) -> Batch:
-    """The batch with "trunk", what the target's frozen trunk makes of its photos; as it is where it has them."""
-    if "trunk" in batch:
+    """The batch with "trunk", what the target's frozen trunk makes of its photos; as it is where it has them, or where
+    the trunk is trained."""
+    if "trunk" in batch or trains_trunk(model):
         return batch
     with torch.no_grad():
         return {**batch, "trunk": model.trunk(batch["image"], "target")}
+
+
+def trains_trunk(model: UMAdapt) -> bool:
+    """Whether the trunk of the target is trained, so that nothing of it can be kept."""
+    return any(parameter.requires_grad for parameter in model.encoder.trunks["target"].parameters())
+
+
+def trunk_of(model: UMAdapt, batch: Batch) -> Features:
+    """What the target's trunk makes of the batch's photos, computed where it is not there yet."""
+    return batch["trunk"] if "trunk" in batch else model.trunk(batch["image"], "target")
+
+
+def target_features(model: UMAdapt, batch: Batch) -> Features:
+    """What the target's encoder makes of the batch's photos."""
+    return model.encoder.branches["target"](trunk_of(model, batch))
 
 
 def encode(model: UMAdapt, predictions: Maps, mask: str) -> Maps:

@@ -64,14 +64,14 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
 _ONE = "shard_mb batch save_every critic_every joint_steps views views_per_room seeds jobs"
 _ZERO = (
     "seed workers rooms spp pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr "
-    "critic_lr alpha ccr energy_weight prior margin clutter augment energy_floor sharpen consensus kept_views "
+    "critic_lr alpha ccr energy_weight margin clutter augment consensus kept_views "
     "candidates joint_weight joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr "
     "consistency warm_up weight_decay"
 )
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
 POSITIVE = ("encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")
-SHARES = ("rare", "masked", "holdout", "decay", "teacher_decay", "confidence", "average")
+SHARES = ("rare", "masked", "holdout", "decay", "teacher_decay", "confidence", "ema")
 
 
 def check_numbers(arguments: Any) -> None:

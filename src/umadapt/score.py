@@ -16,8 +16,10 @@ from umadapt import ranks
 from umadapt.candidates import candidates, load_candidate
 from umadapt.checkpoint import RunFolder, load_model, source_key
 from umadapt.consensus import UNKNOWN, Shares, consensus, excesses, shares_of
+from umadapt.cross_task import target_features
 from umadapt.data.folder import Folder, write_json
 from umadapt.errors import UserError
+from umadapt.nets.encoder import shares_trunk
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.photos import photo_batches, run_model
 from umadapt.selection import badness, choose
@@ -182,7 +184,8 @@ def run(config: configs.Score) -> int:
         model, stored = load_model(path, config.device)
         if not model.graph:
             raise UserError(f"{path} has no transfer nets, so there is no cross-task energy to score")
-        if stored["command"].get("train_decoders") or stored["variant"] == "self-training":
+        trained = stored["command"].get("adapt") or ("all" if stored["variant"] == "self-training" else "res5")
+        if stored["command"].get("train_decoders") or trained == "all":
             raise UserError(
                 f"{path} has trained its decoders, which serve both domains: its source model is not there any more. "
                 "Leave it out, or measure it by `umadapt evaluate` on labelled photos"
@@ -216,15 +219,16 @@ def score_candidates(
 ) -> list[dict[str, Any]]:
     """What `score` says of every checkpoint of a run, and its "step"; the model is left with the last one.
 
-    The trunk and the source model are the same for all of them, and run once a photo.
+    The source model is the same for all of them, and runs once a photo, as does a trunk that the domains share.
     """
     steps = candidates(path)
     found: dict[int, dict[str, Figures]] = {step: {} for step in steps}
     for names, images in sample(model, photos, ids, batch, progress):
-        reference, features = refer(model, images, shares), model.trunk(images, "target")
+        reference = refer(model, images, shares)
+        trunk = {"trunk": model.trunk(images, "target")} if shares_trunk(model.encoder) else {}
         for step in steps:
             load_candidate(path, step, model)
-            direct = model.decode(model.encoder.branches["target"](features))
+            direct = model.decode(target_features(model, {"image": images, **trunk}))
             found[step] |= figures(model, names, direct, reference)
     return [{"step": step, **summary(model, found[step])} for step in steps]
 

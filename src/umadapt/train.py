@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -27,6 +28,10 @@ from umadapt.tasks import TASKS
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
+SAME = (  # of the networks, where one starts from the other's weights
+    *("backbone", "backbone_kwargs", "mean", "std", "decoder", "width", "transfer_width"),
+    *("tasks", "graph", "classes", "depth_scale_m", "depth_head", "contours"),
+)
 WEIGHED = 64  # images that the witnesses of the consensus are weighed on
 PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
 
@@ -44,21 +49,25 @@ def run(config: Train) -> int:
         weights = Weights(config.backbone, config.weights)
         stored = read_config(config.out)["model"] if begun else None
         spec = ModelSpec.from_json(stored) if stored else make_spec(config, weights, folder, train_ids)
+        spec = spec if stored or config.init is None else spec_from(config.init, spec)
         model = UMAdapt(spec)
     except ValueError as error:
         raise UserError(str(error)) from error
     detector = HedContours(device) if spec.contours == "hed" else None
     trained = (config.out / "model.safetensors").exists()
     if not trained and not (config.out / "state.pt").exists():
-        with ranks.first():  # a download is found in the cache by the others
-            weights.fill(model.encoder)
+        if config.init is None:
+            with ranks.first():  # a download is found in the cache by the others
+                weights.fill(model.encoder)
+        else:
+            load_weights(model, read_weights(config.init))
     run_folder = RunFolder(
         config.out,
         {
             "variant": "source-only",
             "domain": "source",
             "model": dataclasses.asdict(spec),
-            "backbone_weights": weights.about(),
+            "backbone_weights": weights.about() if config.init is None else origin_of(config.init),
             "palette": viz.palette(len(spec.classes)).tolist(),
             "command": command_dict(config),
             "source": config.source,
@@ -96,6 +105,29 @@ def run(config: Train) -> int:
         save_samples(model, run_folder, folder, heldout_ids or train_ids, "base")
     print(f"{config.out}: {', '.join(run_folder.config['done'])} done")
     return 0
+
+
+def spec_from(run: Path, spec: ModelSpec) -> ModelSpec:
+    """The network that goes on from the weights of a finished run of train, by that run's canonical camera.
+
+    Raises:
+        UserError: it is no such run, or its network is another.
+    """
+    stored = read_config(run)
+    if stored["domain"] != "source" or "base" not in stored["done"]:
+        raise UserError(f"--init {run} is no run whose base `umadapt train` has finished")
+    theirs = ModelSpec.from_json(stored["model"])
+    differing = [name for name in SAME if getattr(theirs, name) != getattr(spec, name)]
+    if differing:
+        shown = "; ".join(f"{name} {getattr(theirs, name)!r}, here {getattr(spec, name)!r}" for name in differing)
+        raise UserError(f"--init {run} has another network: {shown}\ngive the options that it was trained with")
+    focal = None if theirs.focal is None else theirs.focal * max(spec.size) / max(theirs.size)
+    return dataclasses.replace(spec, focal=focal)
+
+
+def origin_of(run: Path) -> dict[str, str]:
+    """Where the backbone of a run began, and that it went on from there."""
+    return {**(read_config(run).get("backbone_weights") or {}), "trained_on_in": str(run)}
 
 
 def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:
@@ -149,9 +181,8 @@ def make_stage(
     if name == "transfer":
         stage = transfer.stage(model, batches, config.transfer_steps, config.lr)
     elif name == "base":
-        stage = base.stage(
-            model, batches, config.base_steps, config.lr, config.alpha, config.optimiser, config.encoder_rate
-        )
+        rates = (config.lr, config.alpha, config.optimiser, config.encoder_rate, config.ema)
+        stage = base.stage(model, batches, config.base_steps, *rates)
     else:
         stage = contour.stage(model, batches, config.contour_steps, config.contour_lr)
     return dataclasses.replace(stage, data=(batches,))

@@ -21,31 +21,33 @@ from umadapt.stages import adapt
 CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), lr=1e-5)
 
 
-def make(forward: str, consensus: float = 0.0) -> tuple[UMAdapt, Stage]:
+def make(forward: str, consensus: float = 0.0, trains: str = "res5") -> tuple[UMAdapt, Stage]:
     torch.manual_seed(0)
-    model = UMAdapt(tiny_spec())
-    model.encoder.add_target()
-    config = dataclasses.replace(CONFIG, forward=forward, consensus=consensus)
+    model = UMAdapt(tiny_spec() if trains == "res5" else tiny_spec(decoder="skip", width=0.2))
+    model.encoder.add_target(share=trains == "res5")
+    config = dataclasses.replace(CONFIG, forward=forward, consensus=consensus, adapt=trains)
     stage = adapt.stage(model, config, lambda k: {})
     model.train()
     return model, stage
 
 
-def gradients(forward: str, consensus: float) -> dict[str, tuple[float, list[Tensor]]]:
+def gradients(forward: str, consensus: float, trains: str) -> dict[str, tuple[float, list[Tensor]]]:
     """The value and the gradients of every turn, at weights that stand still."""
-    model, stage = make(forward, consensus)
+    model, stage = make(forward, consensus, trains)
     torch.manual_seed(1)
     batch = stage.prepare(random_batch(model))
     found = {}
     for turn in stage.turns:
         total = torch.stack(list(turn.loss(batch).terms.values())).sum()
-        found[turn.name] = float(total.detach()), list(torch.autograd.grad(total, turn.parameters))
+        grads = torch.autograd.grad(total, turn.parameters, allow_unused=True, materialize_grads=True)
+        found[turn.name] = float(total.detach()), list(grads)
     return found
 
 
+@pytest.mark.parametrize("trains", ["res5", "encoder", "all"])
 @pytest.mark.parametrize("consensus", [0.0, 0.5])
-def test_the_same_gradients_before_the_first_update(consensus: float) -> None:
-    fresh, shared = gradients("fresh", consensus), gradients("shared", consensus)
+def test_the_same_gradients_before_the_first_update(consensus: float, trains: str) -> None:
+    fresh, shared = gradients("fresh", consensus, trains), gradients("shared", consensus, trains)
     assert list(fresh) == list(shared) == ["seg", "depth"]
     for task, (value, grads) in fresh.items():
         assert shared[task][0] == pytest.approx(value, rel=1e-6)

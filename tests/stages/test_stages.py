@@ -131,7 +131,7 @@ def test_contour_stage_trains_the_contour_decoder_alone(tiny: UMAdapt) -> None:
 @pytest.mark.parametrize("method", ["noadv", "noadv-1", "adv"])
 def test_algorithm_2_trains_the_targets_res5_alone(tiny: UMAdapt, method: str) -> None:
     tiny.encoder.add_target()
-    config = configure(method=method, critic_every=1, prior=0.1)
+    config = configure(method=method, critic_every=1)
     margins = {"seg": 2.0, "depth": 0.5}
     stage = adapt.stage(tiny, config, lambda _: {**random_batch(tiny), "source": random_batch(tiny, seed=1)}, margins)
     expected = {"noadv": ["seg", "depth"], "noadv-1": ["seg"], "adv": ["seg", "depth", "critic-seg", "critic-depth"]}
@@ -256,33 +256,6 @@ def prepared(tiny: UMAdapt, config: Adapt) -> tuple[list[Turn], dict]:
     return stage.turns, stage.prepare(stage.batch(0))
 
 
-def test_the_excess_leaves_out_the_entropy(tiny: UMAdapt) -> None:
-    """What the two forms of the energy of seg differ by is the entropy; depth has none."""
-    tiny.encoder.add_target()
-    values = {}
-    for pull in ("loss", "excess"):
-        turns, batch = prepared(tiny, configure(pull=pull, gradient_mask="off"))
-        values[pull] = {turn.name: turn.loss(batch) for turn in turns}
-    seg = {pull: losses["seg"] for pull, losses in values.items()}
-    difference = seg["loss"].terms["energy"] - seg["excess"].terms["energy"]
-    assert difference.item() == pytest.approx(seg["loss"].watch["entropy"].item(), rel=1e-4)
-    assert seg["excess"].terms["energy"].item() > 0
-    torch.testing.assert_close(values["loss"]["depth"].terms["energy"], values["excess"]["depth"].terms["energy"])
-
-
-def test_below_its_floor_the_energy_does_not_pull(tiny: UMAdapt) -> None:
-    tiny.encoder.add_target()
-    turns, batch = prepared(tiny, configure(energy_floor=1.0))
-    for turn in turns:
-        term = turn.loss(batch).terms["energy"]
-        grads = torch.autograd.grad(term, turn.parameters, allow_unused=True)
-        assert term.item() == 0
-        assert all(g is None or not g.any() for g in grads)
-    free, above = (prepared(tiny, configure(energy_floor=floor, gradient_mask="off")) for floor in (0.0, 1e-9))
-    for one, other in zip(free[0], above[0], strict=True):
-        assert one.loss(free[1]).terms["energy"].item() == other.loss(above[1]).terms["energy"].item() > 0
-
-
 def test_the_consensus_pulls_back_to_where_adaptation_began(tiny: UMAdapt) -> None:
     tiny.encoder.add_target()
     turns, batch = prepared(tiny, configure(ccr=0.0, energy_weight=0.0))
@@ -297,39 +270,8 @@ def test_the_consensus_pulls_back_to_where_adaptation_began(tiny: UMAdapt) -> No
     assert start < turns[0].loss(batch).terms["consensus"].item() < moved - 0.1
 
 
-def test_the_teacher_may_be_the_moving_average(tiny: UMAdapt) -> None:
-    tiny.encoder.add_target()
-    options = configure(teacher="average", average=0.5, witnesses=())
-    stage = adapt.stage(tiny, options, lambda _: random_batch(tiny))
-    assert stage.frozen is None
-    batch = stage.prepare(random_batch(tiny))
-    torch.testing.assert_close(batch["taught"]["depth"], tiny(batch["plain"], "target")["depth"])
-    with torch.no_grad():
-        for parameter in stage.turns[0].parameters:
-            parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
-    now = tiny(batch["plain"], "target")["depth"]
-    apart = (stage.prepare(random_batch(tiny))["taught"]["depth"] - now).abs().mean()
-    for k in range(8):
-        stage.after(k)
-    assert (stage.prepare(random_batch(tiny))["taught"]["depth"] - now).abs().mean() < 0.5 * apart
-
-
-def test_the_average_is_what_the_last_step_leaves(tiny: UMAdapt) -> None:
-    tiny.encoder.add_target()
-    stage = adapt.stage(tiny, configure(average=0.9, steps=2), lambda _: random_batch(tiny))
-    first = stage.turns[0].parameters[0]
-    start = first.detach().clone()
-    for k in range(2):
-        with torch.no_grad():
-            first += 1.0
-        stage.after(k)
-    moved = first.detach() - start
-    torch.testing.assert_close(moved, torch.full_like(moved, 1.0))  # of 0, 1 and 2
-
-
-def test_the_average_is_the_plain_mean_of_the_first_steps(tiny: UMAdapt) -> None:
-    tiny.encoder.add_target()
-    stage = adapt.stage(tiny, configure(average=0.9), lambda _: random_batch(tiny))
+def test_the_average_of_a_base_is_what_the_last_step_leaves(tiny: UMAdapt) -> None:
+    stage = base.stage(tiny, random_batch, 3, 1e-3, 0.0, "joint", ema=0.9)
     first = stage.turns[0].parameters[0]
     seen = [first.detach().clone()]
     for k in range(3):
@@ -337,5 +279,4 @@ def test_the_average_is_the_plain_mean_of_the_first_steps(tiny: UMAdapt) -> None
             first += k + 1.0
         seen.append(first.detach().clone())
         stage.after(k)
-    average = next(stage.extra["average"].parameters())
-    torch.testing.assert_close(average, torch.stack(seen).mean(0))
+    torch.testing.assert_close(first.detach(), torch.stack(seen).mean(0))  # the plain mean of the first steps

@@ -84,6 +84,12 @@ class Encoder(nn.Module):
         return self.branches[domain](self.trunks[domain](x))
 
 
+def shares_trunk(encoder: Encoder) -> bool:
+    """Whether the trunk of the target has the weights of the source's."""
+    source, target = (next(encoder.trunks[domain].parameters()) for domain in ("source", "target"))
+    return source is target
+
+
 def create_backbone(name: str, kwargs: dict[str, Any] | None = None, *, pretrained: bool = False) -> nn.Module:
     """The whole classification network without its head.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -11,38 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt import together
-from umadapt.average import follow
 from umadapt.config import Adapt
 from umadapt.consensus import Shares, add_taught, distance, shares_of
-from umadapt.cross_task import add_trunk_features, encode
+from umadapt.cross_task import add_trunk_features, encode, target_features, trains_trunk
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
-from umadapt.tasks import Task
 from umadapt.tasks.base import excess
 
 
-def generator_losses(
-    model: UMAdapt, batch: Batch, task: str, config: Adapt, nets: nn.ModuleDict, floor: float = 0.0
-) -> Loss:
-    """L_G + lambda L_CCR of one task. Algorithm 2, lines 4 and 5; gradients pass both the prediction and N.
-
-    OURS: below `floor` tasks that disagree less pull no further, because maps that agree better than real ones do are
-    wrong.
-    """
+def generator_losses(model: UMAdapt, batch: Batch, task: str, config: Adapt, nets: nn.ModuleDict) -> Loss:
+    """L_G + lambda L_CCR of one task. Algorithm 2, lines 4 and 5; gradients pass both the prediction and N."""
     if "features" in batch:  # a forward that all tasks share
         features, predictions = batch["features"], batch["predictions"]
     else:
-        features = model.encoder.branches["target"](batch["trunk"])
+        features = target_features(model, batch)
         predictions = model.decode(features, reads(model, (task,), config))
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask), nets)
-    direct = predictions[task]
-    cross = cross.detach() if config.route == "prediction" else cross
-    direct = direct.detach() if config.route == "transfer" else direct
-    kind = model.tasks[task]
-    energy = pull(kind, cross, direct, config)
-    pulls = not floor or bool(excess(kind, cross.detach(), direct.detach()) > floor)
+    energy = model.tasks[task].energy(cross, predictions[task])
     terms = {
-        "energy": config.energy_weight * pulls * energy,
+        "energy": config.energy_weight * energy,
         "ccr": config.ccr * together.mean(F.mse_loss(model.contour(features["res5"]), batch["contour"])),
     }
     watch = {"tuple_energy": energy.detach()}
@@ -51,11 +37,6 @@ def generator_losses(
     if "seg" in predictions:
         probabilities = predictions["seg"].softmax(1)
         watch["entropy"] = -together.mean((probabilities * probabilities.clamp(min=1e-9).log()).sum(1).mean()).detach()
-        if config.sharpen:
-            entropy = together.mean(torch.special.entr(probabilities).sum(1).mean())
-            terms["sharpen"] = config.sharpen * entropy
-        if config.prior:
-            terms["prior"] = config.prior * prior_divergence(probabilities, model.spec.class_frequencies)
     return Loss(terms, watch)
 
 
@@ -69,24 +50,28 @@ def reads(model: UMAdapt, graph: Sequence[str], config: Adapt) -> tuple[str, ...
 def shared_gradients(
     model: UMAdapt, batch: Batch, graph: Sequence[str], config: Adapt, loss: Callable[[Batch, str], Loss]
 ) -> dict[str, tuple[Loss, list[Tensor]]]:
-    """The losses of all tasks and their gradients by Res-5's parameters, from one forward.
+    """The losses of all tasks and their gradients by what is trained, from one forward.
 
     OURS: `--forward shared`. Algorithm 2 takes a fresh forward after each task's update; these gradients are all taken
     before the first one. They differ by what updates of one learning rate change (tests/stages/test_shared.py).
     """
-    parameters = [p for p in model.encoder.branches["target"].parameters() if p.requires_grad]
-    features = model.encoder.branches["target"](batch["trunk"])
-    leaf = features["res5"].detach().requires_grad_(True)  # so that Res-5 is passed once a task, the decoders once
-    seen = {**features, "res5": leaf}
+    features = target_features(model, batch)
+    trained = {name: x for name, x in features.items() if x.requires_grad}
+    leaves = {name: x.detach().requires_grad_(True) for name, x in trained.items()}  # the encoder is passed once a task
+    encoder = [p for p in model.target("encoder").parameters() if p.requires_grad]
+    decoders = [p for p in model.decoders.parameters() if p.requires_grad]
+    seen = {**features, **leaves}
     shared = {**batch, "features": seen, "predictions": model.decode(seen, reads(model, graph, config))}
     found = {}
     for task in graph:
-        made = loss(shared, task)
+        made, again = loss(shared, task), task != graph[-1]
         total = torch.stack(list(made.terms.values())).sum()
-        (pull,) = torch.autograd.grad(total, leaf, retain_graph=task != graph[-1])
-        grads = torch.autograd.grad(features["res5"], parameters, pull, retain_graph=task != graph[-1])
+        inputs = [*leaves.values(), *decoders]
+        pulls = torch.autograd.grad(total, inputs, retain_graph=again, allow_unused=True, materialize_grads=True)
+        above, beyond = pulls[: len(leaves)], pulls[len(leaves) :]
+        grads = torch.autograd.grad(list(trained.values()), encoder, above, retain_graph=again)
         terms = {name: term.detach() for name, term in made.terms.items()}
-        found[task] = (Loss(terms, made.watch), list(grads))
+        found[task] = (Loss(terms, made.watch), [*grads, *beyond])
     return found
 
 
@@ -122,31 +107,12 @@ def critic_losses(
 
 
 def fakes_of(model: UMAdapt, batch: Batch) -> Maps:
-    """Predictions of the batch's photos, made once for all critics: Res-5 stands still while they learn."""
+    """Predictions of the batch's photos, made once for all critics: M_t stands still while they learn."""
     if "fakes" not in batch:
         needed = {name for task, inputs in model.graph.items() for name in (task, *inputs)}
         tasks = tuple(name for name in model.tasks if name in needed)
-        batch["fakes"] = model.decode(model.encoder.branches["target"](batch["trunk"]), tasks)
+        batch["fakes"] = model.decode(target_features(model, batch), tasks)
     return batch["fakes"]
-
-
-def pull(task: Task, cross: Tensor, direct: Tensor, config: Adapt) -> Tensor:
-    """The energy L_t(cross, direct) of Algorithm 2.
-
-    OURS: "excess" takes away what a prediction disagrees with itself, for seg the entropy, by far its larger part,
-    which would teach confidence, not agreement.
-    """
-    return excess(task, cross, direct) if config.pull == "excess" else task.energy(cross, direct)
-
-
-def prior_divergence(probabilities: Tensor, frequencies: tuple[float, ...]) -> Tensor:
-    """KL(mean prediction of the batch || source class frequencies).
-
-    OURS: low energy alone is also had by predicting one class everywhere; this keeps the mix of classes plausible.
-    """
-    mean = together.mean(probabilities.mean((0, 2, 3))).clamp(min=1e-9)
-    prior = torch.tensor(frequencies).to(mean).clamp(min=1e-4)
-    return (mean * (mean / (prior / prior.sum())).log()).sum()
 
 
 def stage(
@@ -156,32 +122,29 @@ def stage(
     real: Mapping[str, float] = {},
     shares: Shares | None = None,
 ) -> Stage:
-    """One Adam a task on the target's Res-5; in `adv` also one a transfer net, on a copy of the stage-1 nets.
+    """One Adam a task on what `--adapt` names; in `adv` also one a transfer net, on a copy of the stage-1 nets.
 
     Args:
         batches: target batches with "image" and "contour"; for `adv`, "source" holds a batch of source labels at the
             steps on which the transfer nets are updated.
-        real: energy of real tuples of each task, the unit of `--margin` and `--energy-floor`.
+        real: energy of real tuples of each task, the unit of `--margin`.
         shares: of the witnesses of the consensus; default: as where they are not known.
     """
-    parameters = model.adaptable(config.bn)
-    branch = model.encoder.branches["target"]
+    parameters = model.adaptable(config.bn, config.trains)
     votes = shares_of({}, model.tasks, config.witnesses) if shares is None else shares
     graph = [task for task in model.graph if config.method != "noadv-1" or task == "seg"]
     nets, extra = model.transfers, {}
     if config.method == "adv":
         nets = extra["critics"] = copy.deepcopy(model.transfers)  # eval mode, as whenever N serves as an energy
         nets.requires_grad_(True)
-    if config.average:
-        extra["average"] = copy.deepcopy(branch).requires_grad_(False).eval()
-    teacher = extra["average"] if config.teacher == "average" else copy.deepcopy(branch).requires_grad_(False).eval()
+    teacher = copy.deepcopy(model).requires_grad_(False).eval() if config.consensus else model
 
     def loss(batch: Batch, task: str) -> Loss:
-        batch.pop("fakes", None)  # Res-5 is about to move
+        batch.pop("fakes", None)  # M_t is about to move
         whole, found = batch.get("shared", (None, {}))
         if whole is batch["ids"]:  # not one sample of it, which the loop takes to find a bad one
             return surrogate(found[task], parameters)
-        return generator_losses(model, batch, task, config, nets, config.energy_floor * real.get(task, 0.0))
+        return generator_losses(model, batch, task, config, nets)
 
     turns = [Turn(task, parameters, lambda b, t=task: loss(b, t), config.lr) for task in graph]
     if config.method == "adv":
@@ -197,9 +160,9 @@ def stage(
         ]
 
     def frozen(batch: Batch) -> Batch:
-        """The trunk's features serve all turns of the step, as does what the teacher says."""
+        """A frozen trunk's features serve all turns of the step, as does what the teacher says."""
         batch = add_trunk_features(model, batch)
-        return add_taught(model, teacher, batch, votes) if config.consensus else batch
+        return add_taught(teacher, batch, votes) if config.consensus else batch
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
@@ -209,13 +172,5 @@ def stage(
                 batch["shared"] = batch["ids"], shared_gradients(model, batch, graph, config, loss)
         return batch
 
-    @torch.no_grad()
-    def average(step: int) -> None:
-        """OURS: a moving average of the weights, which steps over what single batches add; it is what is kept."""
-        follow(extra["average"], branch, parameters, config.average, step)
-        if step + 1 == config.steps:
-            branch.load_state_dict(extra["average"].state_dict())
-
-    still = frozen if config.teacher == "start" else None  # a teacher that moves says something new each time
-    out = Stage("adapt", turns, batches, config.steps, prepare=prepare, frozen=still, extra=extra)
-    return dataclasses.replace(out, after=average) if config.average else out
+    still = None if trains_trunk(model) else frozen
+    return Stage("adapt", turns, batches, config.steps, prepare=prepare, frozen=still, extra=extra)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from umadapt import together
 from umadapt.config import Adapt
-from umadapt.cross_task import add_trunk_features, encode
+from umadapt.cross_task import add_trunk_features, encode, target_features, trains_trunk
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.blocks import wide
 from umadapt.nets.critic import LATENT, JointCritic, Tuples, gradient_penalty
@@ -24,8 +24,8 @@ FEATURES_LR = 1e-3  # of the FCF decoder
 
 
 def generator_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointCritic, extra: nn.ModuleDict) -> Loss:
-    """Res-5 of M_t makes tuples that the critic takes for real; CCR or FCF keeps the content."""
-    features = model.encoder.branches["target"](batch["trunk"])
+    """M_t makes tuples that the critic takes for real; CCR or FCF keeps the content."""
+    features = target_features(model, batch)
     predictions = model.decode(features)
     fakes = {LATENT: wide(features["res5"]), **encode(model, predictions, config.gradient_mask)}
     score = together.mean(critic(fakes).mean())
@@ -40,7 +40,7 @@ def generator_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointC
 def critic_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointCritic) -> Loss:
     """E[D(fake)] - E[D(real)] + gp * penalty (Gulrajani et al., NIPS 2017, Algorithm 1)."""
     with torch.no_grad():
-        features = model.encoder.branches["target"](batch["trunk"])
+        features = target_features(model, batch)
         fakes = {LATENT: wide(features["res5"]), **encode(model, model.decode(features), config.gradient_mask)}
         reals = real_tuples(model, batch["source"])
     gap = together.mean(critic(reals).mean() - critic(fakes).mean())
@@ -54,7 +54,7 @@ def critic_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointCrit
 def feature_losses(model: UMAdapt, batch: Batch, decoder: nn.Module) -> Loss:
     """The FCF decoder follows Res-5: it "is itself updated" during adaptation, on features that stand still."""
     with torch.no_grad():
-        features = model.encoder.branches["target"](batch["trunk"])
+        features = target_features(model, batch)
     return Loss({"reconstruction": reconstruction(decoder, features)})
 
 
@@ -82,7 +82,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     Args:
         batches: target batches with "image" and "contour", and "source": images with labels of all tasks.
     """
-    parameters = model.adaptable(config.bn)
+    parameters = model.adaptable(config.bn, config.trains)
     channels = {name: task.channels for name, task in model.tasks.items()}
     groups = [{n: c for n, c in channels.items() if n != "seg"}, {n: c for n, c in channels.items() if n == "seg"}]
     critic = JointCritic(model.encoder.channels["res5"], [g for g in groups if g], model.spec.transfer_width)
@@ -113,4 +113,5 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
         learn = lambda b: feature_losses(model, b, extra["features"])  # noqa: E731
         turns.insert(0, Turn("features", list(extra["features"].parameters()), learn, FEATURES_LR))
     steps = config.steps * config.joint_steps
-    return Stage("adapt", turns, batches, steps, prepare=frozen, frozen=frozen, extra=dict(extra.items()))
+    still = None if trains_trunk(model) else frozen
+    return Stage("adapt", turns, batches, steps, prepare=frozen, frozen=still, extra=dict(extra.items()))

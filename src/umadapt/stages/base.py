@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from typing import Any
 
+import torch
 from torch import nn
 
+from umadapt.average import follow
 from umadapt.cross_task import distillation
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
@@ -39,13 +43,21 @@ def joint_losses(model: UMAdapt, batch: Batch, alpha: float) -> Loss:
 
 
 def stage(
-    model: UMAdapt, batch: Any, steps: int, lr: float, alpha: float, optimiser: str, encoder_rate: float = 1.0
+    model: UMAdapt,
+    batch: Any,
+    steps: int,
+    lr: float,
+    alpha: float,
+    optimiser: str,
+    encoder_rate: float = 1.0,
+    ema: float = 0.0,
 ) -> Stage:
     """One Adam a task over all parameters of the base model: each normalises its own gradients, which balances.
 
     Args:
         optimiser: "per-task", or "joint" for one Adam and one forward a step (an option).
         encoder_rate: learning rate of the encoder as a share of `lr`.
+        ema: decay of a moving average of the weights, which takes their place after the last step (an option).
     """
     trained = nn.ModuleList([model.encoder, model.decoders])
     model.freeze(model)
@@ -58,4 +70,18 @@ def stage(
         turns = [
             Turn(task, parameters, lambda b, t=task: losses(model, b, t, alpha), lr, slow=slow) for task in model.tasks
         ]
-    return Stage("base", turns, batch, steps)
+    out = Stage("base", turns, batch, steps)
+    return averaged(out, trained, ema) if ema else out
+
+
+def averaged(stage: Stage, trained: nn.Module, decay: float) -> Stage:
+    """The same stage, at whose end `trained` becomes the moving average of its weights."""
+    average = copy.deepcopy(trained).requires_grad_(False)
+
+    @torch.no_grad()
+    def after(step: int) -> None:
+        follow(average, trained, trained.parameters(), decay, step)
+        if step + 1 == stage.steps:
+            trained.load_state_dict(average.state_dict())
+
+    return dataclasses.replace(stage, extra={**stage.extra, "average": average}, after=after)

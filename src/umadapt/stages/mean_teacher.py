@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.average import follow
 from umadapt.config import Adapt
-from umadapt.cross_task import add_trunk_features
+from umadapt.cross_task import add_trunk_features, target_features, trains_trunk, trunk_of
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
 
@@ -30,7 +30,7 @@ def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
 
     OURS: depth and normals count everywhere alike, because neither has a confidence of its own.
     """
-    features = model.encoder.branches["target"]({k: disturb(x) for k, x in batch["trunk"].items()})
+    features = model.encoder.branches["target"]({k: disturb(x) for k, x in trunk_of(model, batch).items()})
     student, taught = model.decode(features), batch["taught"]
     terms = {}
     for name, task in model.tasks.items():
@@ -72,24 +72,27 @@ def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Te
 
 def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
     """One Adam on the student; after each step the teacher follows it, and after the last the model takes its place."""
-    parameters = model.adaptable(config.bn)
-    branch = model.encoder.branches["target"]
-    teacher = copy.deepcopy(branch).requires_grad_(False).eval()
+    which = config.trains
+    parameters = model.adaptable(config.bn, which)
+    teacher = copy.deepcopy(model)
+    teacher.freeze(teacher)
+    average, student = teacher.target(which), model.target(which)
 
     frozen = partial(add_trunk_features, model)
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
         batch = frozen(batch)
-        taught: Maps = model.decode(teacher(batch["trunk"]))
+        taught: Maps = teacher.decode(target_features(teacher, batch))
         return {**batch, "taught": taught}
 
     @torch.no_grad()
     def after(step: int) -> None:
-        follow(teacher, branch, parameters, config.teacher_decay, step)
+        follow(average, student, parameters, config.teacher_decay, step)
         if step + 1 == config.steps:
-            branch.load_state_dict(teacher.state_dict())
+            student.load_state_dict(average.state_dict())
 
     turn = Turn("student", parameters, lambda b: losses(model, b, config), config.lr)
-    extra = {"average": teacher}
-    return Stage("adapt", [turn], batches, config.steps, prepare=prepare, frozen=frozen, extra=extra, after=after)
+    still = None if trains_trunk(model) else frozen
+    extra = {"average": average}
+    return Stage("adapt", [turn], batches, config.steps, prepare=prepare, frozen=still, extra=extra, after=after)

@@ -12,23 +12,24 @@ from functools import partial
 
 from umadapt import together
 from umadapt.config import Adapt
-from umadapt.cross_task import add_trunk_features
+from umadapt.cross_task import add_trunk_features, target_features, trains_trunk
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
 
 
 def losses(model: UMAdapt, batch: Batch, weight: float) -> Loss:
     """Mean entropy of the class probabilities, in units of a uniform guess: 0 to 1 (ADVENT, Equation 2)."""
-    logits = model.decode(model.encoder.branches["target"](batch["trunk"]), ("seg",))["seg"]
+    logits = model.decode(target_features(model, batch), ("seg",))["seg"]
     log_p = logits.log_softmax(1)
     entropy = -(log_p.exp() * log_p).sum(1).mean() / math.log(max(2, logits.shape[1]))
     return Loss({"entropy": weight * together.mean(entropy)})
 
 
 def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
-    """One Adam on the target's Res-5."""
-    parameters = model.adaptable(config.bn)
+    """One Adam on what `--adapt` names."""
+    parameters = model.adaptable(config.bn, config.trains)
 
     frozen = partial(add_trunk_features, model)
     turn = Turn("seg", parameters, lambda b: losses(model, b, config.entropy_weight), config.lr)
-    return Stage("adapt", [turn], batches, config.steps, prepare=frozen, frozen=frozen)
+    still = None if trains_trunk(model) else frozen
+    return Stage("adapt", [turn], batches, config.steps, prepare=frozen, frozen=still)

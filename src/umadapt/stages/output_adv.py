@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from umadapt import together
 from umadapt.config import Adapt
-from umadapt.cross_task import add_trunk_features
+from umadapt.cross_task import add_trunk_features, target_features, trains_trunk
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.nets.output_critic import OutputCritic
@@ -31,14 +31,14 @@ def encode(model: UMAdapt, predictions: Maps) -> Maps:
 
 def generator_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict, weight: float) -> Loss:
     """L_adv of every task: the target's outputs are to be taken for the source's (Equation 4)."""
-    maps = encode(model, model.decode(model.encoder.branches["target"](batch["trunk"])))
+    maps = encode(model, model.decode(target_features(model, batch)))
     return Loss({name: weight * together.mean(F.softplus(-critics[name](map_)).mean()) for name, map_ in maps.items()})
 
 
 def critic_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict) -> Loss:
     """L_d of every task: cross-entropy of source against target (Equation 2), one half each."""
     with torch.no_grad():
-        fakes = encode(model, model.decode(model.encoder.branches["target"](batch["trunk"])))
+        fakes = encode(model, model.decode(target_features(model, batch)))
     terms, watch = {}, {}
     for name, fake in fakes.items():
         on_real, on_fake = critics[name](batch["reals"][name]), critics[name](fake)
@@ -53,7 +53,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     Args:
         batches: target batches with "image", and "source" with "image".
     """
-    parameters = model.adaptable(config.bn)
+    parameters = model.adaptable(config.bn, config.trains)
     hidden = max(8, round(HIDDEN * model.spec.width))
     critics = nn.ModuleDict({name: OutputCritic(task.channels, hidden) for name, task in model.tasks.items()})
     critics.to(model.mean.device).to(memory_format=torch.channels_last)
@@ -75,4 +75,5 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
         betas=BETAS,
     )
     extra: dict[str, nn.Module] = {"critics": critics}
-    return Stage("adapt", [fool, tell], batches, config.steps, prepare=prepare, frozen=frozen, extra=extra)
+    still = None if trains_trunk(model) else frozen
+    return Stage("adapt", [fool, tell], batches, config.steps, prepare=prepare, frozen=still, extra=extra)

@@ -2,8 +2,8 @@
 
 The teacher, a moving average of the student, sees the photo and its mirror image as they are; the student sees it in
 other colours, blurred, noisy, and with patches hidden (MIC, Hoyer et al., CVPR 2023), and rehearses labelled source
-images in every step, so that it cannot slide away with its teacher. All weights are trained. BatchNorm normalises
-source and photos each by their own batch and remembers those of the photos. The teacher is what is kept.
+images in every step, so that it cannot slide away with its teacher. By default all weights are trained. BatchNorm
+normalises source and photos each by their own batch and remembers those of the photos. The teacher is what is kept.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PATCH = 32  # side in pixels of what is hidden
 def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
     """Every task's loss on the source, and its distance to the teacher in units of that."""
     source = batch["source"]
-    with forgetting(model.target("all").modules()):
+    with forgetting(model.target(config.trains).modules()):
         known = model(source["image"], "target")
     student, taught = model(batch["hard"], "target"), batch["taught"]
     terms, watch = {}, {}
@@ -79,14 +79,14 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     Args:
         batches: photos as "plain" and, in other colours, "image"; "source": labelled images.
     """
-    parameters = model.adaptable("train", "all")
-    for norm in model.target("all").modules():
+    parameters = model.adaptable("train", config.trains)
+    for norm in model.target(config.trains).modules():
         if isinstance(norm, BatchNorm):
             norm.momentum = MOMENTUM
     teacher = copy.deepcopy(model)
     teacher.freeze(teacher)
     mirror = {"mirror": dict.fromkeys(model.tasks, 0.5)}
-    average, student = teacher.target("all"), model.target("all")
+    average, student = teacher.target(config.trains), model.target(config.trains)
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:

@@ -11,14 +11,14 @@ from torch.nn import functional as F
 from umadapt import together
 from umadapt.config import Semi
 from umadapt.consensus import Shares, add_taught, distance, shares_of
-from umadapt.cross_task import add_trunk_features, distillation, encode
+from umadapt.cross_task import add_trunk_features, distillation, encode, target_features
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import UMAdapt
 
 
 def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
     """L_dist of Algorithm 1 on a labelled target batch, through M_t."""
-    return distillation(model, model.encoder.branches["target"](batch["trunk"]), batch, task, alpha)
+    return distillation(model, target_features(model, batch), batch, task, alpha)
 
 
 def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> Loss:
@@ -26,7 +26,7 @@ def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> 
 
     OURS: plus the distance to the consensus, as in `adapt`: the energy would slide where a task has no labels.
     """
-    features = model.encoder.branches["target"](batch["trunk"])
+    features = target_features(model, batch)
     predictions = model.decode(features, None if config.consensus else (task, *model.graph[task]))
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask))
     terms = {
@@ -69,15 +69,14 @@ def stage(
         return Turn(task, parameters, lambda b: unlabelled_losses(model, b, task, config), config.lr)
 
     turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
-    still = copy.deepcopy(model).requires_grad_(False).eval() if config.train_decoders else model
-    teacher = copy.deepcopy(model.encoder.branches["target"]).requires_grad_(False).eval()
+    teacher = copy.deepcopy(model).requires_grad_(False).eval() if config.consensus else model
     votes = shares_of({}, model.tasks, config.witnesses) if shares is None else shares
 
     @torch.no_grad()
     def frozen(batch: Batch) -> Batch:
         """The trunk's features serve all turns of the step, as does what RUN's witnesses agree on."""
         batch = add_trunk_features(model, batch)
-        return add_taught(still, teacher, batch, votes) if config.consensus else batch
+        return add_taught(teacher, batch, votes) if config.consensus else batch
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
