@@ -38,7 +38,6 @@ from umadapt.sources import labelled_ids, labelled_source, learnable_tuples, tup
 from umadapt.stages import adapt, adapt_b, mean_teacher, minent, output_adv, self_training, statistics, transfer
 
 STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
-    "self-training": self_training.stage,
     "b-ccr": adapt_b.stage,
     "b-fcf": adapt_b.stage,
     "minent": minent.stage,
@@ -162,6 +161,12 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
             f"{grid[0]}x{grid[1]}; train at a larger --size"
         )
     shares_of(before, model.tasks, config.witnesses)  # refuses one that there is not
+    if config.method == "self-training":
+        shares_of(before, model.tasks, config.looks)
+        if "transfer" in (config.trust, *config.looks) and not model.graph:
+            raise UserError(f"{config.run} has no transfer nets; leave transfer out of --looks and --trust")
+        if config.paste and "seg" not in model.tasks:
+            raise UserError(f"--paste takes objects by their class, and {config.run} does not predict seg")
     if config.method == "b-fcf" and config.trains != "res5":
         raise UserError("b-fcf makes features of Res-4 again, which must stand still; leave --adapt res5")
     if config.candidates and config.trains == "all" and config.method != "self-training":
@@ -258,6 +263,8 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
 
     if config.method == "adv":
         stage = adapt.stage(model, config, both, margins(model, source, config.margin), shares)
+    elif config.method == "self-training":
+        stage = self_training.stage(model, config, both, shares_of(before, model.tasks, config.looks))
     else:
         stage = STAGES[config.method](model, config, both)
     return dataclasses.replace(stage, data=(*pictures(target), source))

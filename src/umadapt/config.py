@@ -192,7 +192,11 @@ class Adapt:
     output_lr: float = 1e-4  # output-adv: learning rate of the critics
     consistency: float = 1.0  # self-training, mean-teacher: weight of the pseudo labels
     teacher_decay: float = 0.99  # self-training, mean-teacher: share of the teacher that a step keeps
+    looks: Names = ("mirror",)  # self-training: mirror, zoom, transfer; what else the teacher's maps are merged with
+    trust: Literal["none", "spread", "transfer"] = "none"  # self-training: weight of a pixel's target
     masked: float = 0.0  # self-training: share of patches that are hidden in half of the photos
+    paste: float = 0.0  # self-training: share of photos into which objects of rendered views are pasted
+    recolour: bool = False  # self-training: rendered views get the colours of photos
     confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
     candidates: int = 5  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
     clip: float = 10.0  # largest gradient norm of a turn

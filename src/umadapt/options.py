@@ -71,7 +71,7 @@ _ZERO = (
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
 POSITIVE = ("encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")
-SHARES = ("rare", "masked", "holdout", "decay", "teacher_decay", "confidence", "ema")
+SHARES = ("rare", "masked", "paste", "holdout", "decay", "teacher_decay", "confidence", "ema")
 
 
 def check_numbers(arguments: Any) -> None:

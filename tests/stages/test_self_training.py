@@ -13,7 +13,8 @@ from umadapt.checkpoint import load_weights, weights
 from umadapt.config import Adapt
 from umadapt.loop import Stage, take
 from umadapt.nets.model import UMAdapt
-from umadapt.stages import self_training
+from umadapt.stages import self_training, strong_views
+from umadapt.tasks import TASKS, make_tasks
 
 
 def make(model: UMAdapt, **changes: Any) -> Stage:
@@ -94,8 +95,8 @@ def test_the_teacher_sees_photos_and_mirror_images_as_they_are(model: UMAdapt) -
 def test_patches_are_hidden() -> None:
     torch.manual_seed(0)
     images = torch.rand(64, 3, 70, 100)
-    assert self_training.hide(images, 0.0) is images
-    hidden = self_training.hide(images, 0.7)
+    assert strong_views.hide(images, 0.0) is images
+    hidden = strong_views.hide(images, 0.7)
     grey = (hidden == 0.5).all(1)
     share = grey.float().mean((1, 2))
     assert 0.3 < (share > 0).float().mean() < 0.7, "every other image"
@@ -113,3 +114,79 @@ def test_weights_of_an_own_trunk_are_stored(model: UMAdapt) -> None:
     images = torch.rand(2, 3, 64, 96)
     for name, map_ in other.eval()(images, "target").items():
         torch.testing.assert_close(map_, model(images, "target")[name])
+
+
+def test_only_what_is_nearer_is_pasted() -> None:
+    """A chair at 2 m goes in front of a wall at 3 m, and not in front of a shelf at 1 m; edges of the picture are soft,
+    maps are not."""
+    torch.manual_seed(0)
+    tasks = make_tasks(tiny_spec())
+    wall, chair, shelf = 0.3, 0.2, 0.1  # network units
+    depth = torch.full((1, 1, 8, 8), wall)
+    depth[..., 4:] = shelf
+    targets = {"depth": depth, "normals": torch.zeros(1, 3, 8, 8), "seg": torch.zeros(1, tasks["seg"].channels, 8, 8)}
+    normals = torch.zeros(1, 3, 8, 8)
+    normals[:, 2] = 1
+    seg = torch.full((1, 8, 8), 255)
+    seg[:, 2:6, 2:6] = 3
+    truths = {"depth": torch.full((1, 1, 8, 8), chair), "normals": normals, "seg": seg}
+    images, others = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
+    for _ in range(8):  # until the chair's class is drawn
+        image, mixed = strong_views.paste(images, targets, others, truths, tasks, share=0.999)
+        if image.any():
+            break
+    expected = torch.zeros(8, 8, dtype=torch.bool)
+    expected[2:6, 2:4] = True
+    assert torch.equal(mixed["depth"][0, 0] == chair, expected)
+    assert torch.equal(mixed["normals"][0, 2] == 1, expected)
+    assert torch.equal(mixed["seg"][0].argmax(0) == 3, expected)
+    assert float(image[0, 0, 8, 6]) == 1
+    assert set(image.unique().tolist()) - {0.0, 1.0}, "soft edges"
+    assert strong_views.paste(images, targets, others, truths, tasks, share=0.0)[0] is not None
+
+
+def test_rendered_views_get_the_moments_of_photos() -> None:
+    torch.manual_seed(0)
+    views, photos = 0.2 * torch.rand(2, 3, 32, 32) + 0.1, 0.3 * torch.rand(2, 3, 32, 32) + 0.4
+    found = strong_views.recolour(views, photos)
+    torch.testing.assert_close(found.mean((2, 3)), photos.mean((2, 3)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.std((2, 3)), photos.std((2, 3)), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("how", ["spread", "transfer"])
+def test_a_target_counts_less_where_predictions_of_it_differ(model: UMAdapt, how: str) -> None:
+    torch.manual_seed(0)
+    model.encoder.add_target()
+    with torch.no_grad():
+        direct = model.eval()(torch.rand(2, 3, 64, 96), "target")
+    taught = {name: x.clone() for name, x in direct.items()}
+    taught["depth"][..., :5] *= 3
+    taught["seg"][:, 0, :, :5] += 4
+    weights = self_training.trust(model, direct, taught, how)
+    assert all(((x > 0) & (x <= 1)).all() for x in weights.values())
+    if how == "spread":
+        for name in ("depth", "seg"):
+            assert weights[name][..., :5].max() < weights[name][..., 5:].min() == pytest.approx(1, abs=1e-4)
+    assert torch.equal(weights["normals"], torch.ones_like(weights["normals"])), "looks agree; no net reads them out"
+    assert all((x == 1).all() for x in self_training.trust(model, direct, taught, "none").values())
+
+
+def test_truth_as_a_prediction_has_next_to_no_loss(model: UMAdapt) -> None:
+    batch = random_batch(model)
+    for name, task in model.tasks.items():
+        truth = task.prepare(batch[name])
+        sure, there = task.as_prediction(truth)
+        assert there.any()
+        assert float(task.loss(sure, truth)) < 1e-3, name
+    edges = TASKS["edges"]()
+    truth = torch.tensor([1.0, 0.0, -1.0]).view(1, 1, 1, 3)
+    sure, there = edges.as_prediction(truth)
+    assert float(edges.loss(sure, truth)) < 1e-3
+    assert there.tolist() == [[[True, True, False]]]
+
+
+def test_all_options_together_are_one_sound_step(model: UMAdapt) -> None:
+    looks = ("mirror", "zoom", "transfer")
+    stage = make(model, looks=looks, trust="transfer", masked=0.5, paste=0.9, recolour=True)
+    run(model, stage, 2)
+    assert all(torch.isfinite(p).all() for p in model.parameters())

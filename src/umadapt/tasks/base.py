@@ -96,6 +96,11 @@ class Task(Map, Protocol):
         """What a transfer net reads of ground truth: (B, C, h, w); some of it like a prediction, if `soften`."""
         ...
 
+    def as_prediction(self, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Truth, in the network's units, as a prediction that is sure of it, (B, C, h, w); and where it is known,
+        (B, h, w)."""
+        ...
+
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
         """L_t(prediction, truth), a scalar over the valid pixels; 0 with zero gradient where there are none."""
         ...

@@ -88,6 +88,9 @@ class Depth(DepthMap):
     def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None, *, soften: bool = True) -> Tensor:
         return truth
 
+    def as_prediction(self, truth: Tensor) -> tuple[Tensor, Tensor]:
+        return truth, truth.squeeze(1) > 0
+
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
         valid = truth > 0
         return masked_mean(self.pixel_loss(prediction, truth, valid), valid)

@@ -14,7 +14,7 @@ from umadapt.config import ModelSpec
 from umadapt.maps import ShareMap, Trust
 from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, mean_map, weighted_sum
 from umadapt.tasks.resize import resize_map
-from umadapt.tasks.seg import part_of, pseudo_softmax
+from umadapt.tasks.seg import SURE, part_of, pseudo_softmax
 
 JUMP = 0.15  # OURS: of inverse depth, relative to the nearer side: 0.5 m behind what is 3 m away
 # OURS: neighbours are this share of the height apart, two pixels of the paper's 128 rows, because resizing smears a
@@ -103,6 +103,9 @@ class Edges(ShareMap):
             hot = torch.cat([1 - edge[part], edge[part]], dim=1)
             edge[part] = pseudo_softmax(hot, generator, rows=among)[:, 1:] * (truth[part] >= 0)
         return edge
+
+    def as_prediction(self, truth: Tensor) -> tuple[Tensor, Tensor]:
+        return SURE * (2 * truth - 1), truth.squeeze(1) >= 0
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
         """Cross-entropy, the mean over edges and the mean over all else weighing the same.

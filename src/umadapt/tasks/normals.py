@@ -59,8 +59,11 @@ class Normals(NormalsMap):
     def encode_truth(self, truth: Tensor, generator: torch.Generator | None = None, *, soften: bool = True) -> Tensor:
         return truth
 
+    def as_prediction(self, truth: Tensor) -> tuple[Tensor, Tensor]:
+        return truth, truth.square().sum(1) > 0.25  # unit or zero
+
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
-        valid = truth.square().sum(1) > 0.25  # (B, h, w): unit or zero
+        valid = truth.square().sum(1) > 0.25  # (B, h, w)
         return masked_mean(1 - (prediction * truth).sum(1), valid)
 
     def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_su
 from umadapt.tasks.metrics import SegMeter
 from umadapt.tasks.resize import resize_labels
 
+SURE = 12.0  # logit of a class that is known; of 40 it has a probability of .9998
+
 
 class Seg(SegMap):
     """Semantic segmentation under class-weighted cross-entropy.
@@ -71,6 +73,9 @@ class Seg(SegMap):
         if among.total:  # of a shared batch each rank draws for all, also where it holds none of them
             hot[part] = pseudo_softmax(hot[part], generator, rows=among)
         return hot
+
+    def as_prediction(self, truth: Tensor) -> tuple[Tensor, Tensor]:
+        return SURE * one_hot(truth, self.channels, self.ignore), truth != self.ignore
 
     def loss(self, prediction: Tensor, truth: Tensor) -> Tensor:
         """Weighted cross-entropy, normalised by the weights of the valid pixels."""
