@@ -32,6 +32,7 @@ from umadapt.kept_views import forget_views, keep_views, pictures
 from umadapt.loop import Batch, Stage, fit, to_device
 from umadapt.nets import output_critic
 from umadapt.nets.model import UMAdapt
+from umadapt.replay import rendered_rooms
 from umadapt.samples import save_samples
 from umadapt.score import real_energy, select
 from umadapt.sources import labelled_ids, labelled_source, learnable_tuples, tuple_tasks
@@ -290,6 +291,7 @@ def open_source(config: Adapt, before: dict[str, Any], model: UMAdapt) -> Folder
     address, what = config.source or before["source"], READS[config.method]
     tasks = model.tasks if what == "labels" else ()
     try:
+        address = address or str(rendered_rooms(model.spec.classes))
         folder = labelled_source(address, tasks, before["command"].get("normals", "exact"))
     except UserError as error:
         raise UserError(f"{config.method} reads {what} of the run's source: {error}\ngive --source DATA") from error

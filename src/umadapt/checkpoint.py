@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from umadapt import ranks
+from umadapt import ranks, run_file
 from umadapt.config import ModelSpec
 from umadapt.data.files import whole_file
 from umadapt.data.folder import write_bytes, write_json
@@ -171,7 +171,10 @@ def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_weights(run: Path) -> dict[str, Tensor]:
-    """RUN/model.safetensors. Raises UserError where it is damaged."""
+    """RUN/model.safetensors, or what is in a run that is a file. Raises UserError where it is damaged."""
+    run = run_file.find(run)
+    if run.is_file():
+        return run_file.read_tensors(run)
     path = run / "model.safetensors"
     try:
         return safetensors.torch.load_file(str(path))
@@ -180,18 +183,25 @@ def read_weights(run: Path) -> dict[str, Tensor]:
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """RUN/config.json.
+    """RUN/config.json, or that of a run that is a file, or of a model that ships.
 
     Raises:
-        UserError: no run folder, a damaged file, or one of a newer format.
+        UserError: no run, a damaged file, or one of a newer format.
     """
-    path = run / "config.json"
-    if not path.exists():
-        raise UserError(f"{run} is no run folder (it has no config.json); `umadapt train --out {run}` makes one")
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except ValueError as error:  # no JSON, or no text at all
-        raise UserError(f"{path} is damaged: {error}") from error
+    path = run_file.find(run)
+    if path.is_file():
+        config = run_file.read_header(path)
+    else:
+        path = run / "config.json"
+        if not path.exists():
+            models = f"; models that ship: {', '.join(run_file.shipped())}" if run_file.shipped() else ""
+            raise UserError(
+                f"{run} is no run folder (it has no config.json); `umadapt train --out {run}` makes one{models}"
+            )
+        try:
+            config = json.loads(path.read_text("utf-8"))
+        except ValueError as error:  # no JSON, or no text at all
+            raise UserError(f"{path} is damaged: {error}") from error
     lacking = [key for key in KEYS if key not in config] if isinstance(config, dict) else ["everything"]
     if lacking:
         raise UserError(f"{path} is damaged: it lacks {', '.join(lacking)}")
@@ -207,7 +217,7 @@ def load_model(run: Path, device: str = "auto") -> tuple[UMAdapt, dict[str, Any]
         UserError: no run, not yet trained, or damaged.
     """
     config = read_config(run)
-    if not (run / "model.safetensors").exists():
+    if run_file.find(run).is_dir() and not (run / "model.safetensors").exists():
         raise UserError(f"{run} has no weights yet: its training was stopped early; repeat the command that began it")
     if config["domain"] == "source" and "base" not in config["done"]:
         raise UserError(f"{run} lacks base: transfer nets alone predict nothing; go on with `umadapt train`")

@@ -307,8 +307,8 @@ class Export:
     """Write a run as one file: photo in, metres, unit normals, class ids and trust maps out."""
 
     run: Positional[Path]  # run folder
-    format: Literal["onnx", "torch"] = "onnx"  # ONNX, which needs no torch; or programs of torch.export
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None  # default RUN/model[-int8].onnx, RUN/model.pt2
+    format: Literal["onnx", "torch", "safetensors"] = "onnx"  # torch: programs; safetensors: a run, half precision
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None  # default: RUN/model.onnx, .pt2 or .safetensors
     int8: bool = False  # convolutions in 8 bits; what that costs is measured on --data or --photos
     photos: str | None = None  # int8: photos that set the ranges; half of them are measured on where there is no --data
     data: str | None = None  # int8: labelled data to measure the cost on; half of it sets the ranges without --photos

@@ -185,7 +185,7 @@ def run(config: configs.Evaluate) -> int:
         suffix += f"-align-{config.align}" if "align" in result else ""
         suffix += "".join(f"-{witness}" for witness in config.witnesses)
         name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
-        if not ranks.rank():
+        if not ranks.rank() and config.run.is_dir():
             write_json(own_file(config.run / "evaluations" / f"{name}.json", address), result)
         what = f"{config.run} ({stored['variant']})"
     elif config.prior is not None:

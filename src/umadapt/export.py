@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from umadapt import config as configs
-from umadapt.checkpoint import git_commit, load_model, versions
+from umadapt import run_file
+from umadapt.checkpoint import git_commit, load_model, read_config, versions, weights
 from umadapt.data.files import write_json
 from umadapt.errors import UserError
 from umadapt.exported import FORMAT, load_onnx
@@ -27,7 +28,8 @@ from umadapt.viz import palette
 SIZES = ((480, 640), (228, 304), (700, 1000))  # H, W of the photos that are compared, beside the network's own
 TOLERANCE = 1e-4  # relative to the value, or absolute below 1
 STRAY = 1e-4  # share of pixels that may differ by more: near ties of classes, normals that cancel where they meet
-NEEDED = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "torch": ()}  # packages, by format
+NEEDED = {"onnx": ("onnx", "onnxruntime", "onnxscript"), "torch": (), "safetensors": ()}  # packages, by format
+SUFFIX = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 UNITS = {"depth": "m", "normals": "unit vector: x right, y up, z towards the viewer", "seg": "class id", "share": "1"}
 
 
@@ -37,6 +39,8 @@ def run(config: configs.Export) -> int:
     lacking = [name for name in NEEDED[config.format] if importlib.util.find_spec(name) is None]
     if lacking:
         raise UserError(f"export needs {', '.join(lacking)}; type: pip install {' '.join(lacking)}")
+    if config.format == "safetensors":
+        return as_run_file(config)
     start = time.perf_counter()
     model, stored = load_model(config.run, "cpu")
     about = describe(predictor_of(model, stored), stored)
@@ -48,6 +52,26 @@ def run(config: configs.Export) -> int:
         write_json(config.json, result)
     print(f"{out}: {result['mb']:.1f} MB, {what}, in {result['seconds']:.0f} s")
     return 0
+
+
+def as_run_file(config: configs.Export) -> int:
+    """Write the run with weights in half precision."""
+    model, stored = load_model(config.run, "cpu")
+    base = stored if stored["domain"] == "source" else read_config(Path(stored["command"]["run"]))
+    out = default_out(config, "-half.safetensors")
+    run_file.write(out, stored, base, weights(model))
+    size = out.stat().st_size / 1e6
+    if config.json is not None:
+        write_json(config.json, {"file": str(out), "format": config.format, "mb": size})
+    print(f"{out}: {size:.1f} MB, a run in half precision")
+    return 0
+
+
+def default_out(config: configs.Export, ending: str) -> Path:
+    """Where the file goes: --out, in the run folder, or for a run that is a file in the working directory."""
+    if config.out is not None:
+        return config.out
+    return config.run / f"model{ending}" if config.run.is_dir() else Path(f"{config.run.stem}{ending}")
 
 
 def as_onnx(
@@ -64,7 +88,7 @@ def as_onnx(
         compare_all(model, stored, load_onnx(plain, "cpu"), about)
         if config.int8:
             graph, about["int8"] = quantise(plain, config)
-    out = config.out or config.run / ("model-int8.onnx" if config.int8 else "model.onnx")
+    out = default_out(config, "-int8.onnx" if config.int8 else ".onnx")
     return write_onnx(out, graph, about), f"ONNX opset {OPSET}"
 
 
@@ -79,7 +103,7 @@ def as_programs(
     with tempfile.TemporaryDirectory() as folder:
         written = load_programs(write_programs(Path(folder) / "model.pt2", programs, about), "cpu")
         compare_all(model, stored, written, about)
-    out = config.out or config.run / "model.pt2"
+    out = default_out(config, ".pt2")
     return write_programs(out, programs, about), f"programs of torch {torch.__version__}"
 
 
@@ -91,7 +115,7 @@ def compare_all(model: UMAdapt, stored: Mapping[str, Any], exported: Predictor, 
 
 def refuse(config: configs.Export) -> None:
     """Raise a UserError where the arguments do not go together."""
-    suffix = ".pt2" if config.format == "torch" else ".onnx"
+    suffix = SUFFIX[config.format]
     if config.out is not None and config.out.suffix != suffix:
         raise UserError(f"--out is {config.out}; expected a name that ends in {suffix}")
     if config.out is not None and config.out.is_dir():

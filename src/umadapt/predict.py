@@ -43,7 +43,7 @@ VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
 
 
 def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ()) -> Predictor:
-    """Load a run folder, or a file that `umadapt export` wrote.
+    """Load a model that ships by its name, a run folder, or a file that `umadapt export` wrote.
 
     Args:
         witnesses: of a run: merge its predictions with those of the mirror image ("mirror"), a larger copy ("zoom") and
@@ -53,7 +53,8 @@ def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ())
         UserError: no run, not trained yet, no export of ours, damaged, no such device or witness; witnesses of a file.
     """
     path = Path(model)
-    if witnesses and path.is_file():
+    exported = path.is_file() and path.suffix != ".safetensors"
+    if witnesses and exported:
         raise UserError(f"{path} is an exported network, which looks at a photo once; --witnesses asks a run folder")
     if path.suffix == ".onnx":
         return load_onnx(path, device)
@@ -61,8 +62,10 @@ def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ())
         from umadapt.exported_programs import load_programs
 
         return load_programs(path, device)
-    if path.is_file():
-        raise UserError(f"{path} is a file; expected a run folder, or FILE.onnx or FILE.pt2 of umadapt export")
+    if exported:
+        raise UserError(
+            f"{path} is a file; expected a run folder, or FILE.onnx, FILE.pt2 or FILE.safetensors of umadapt export"
+        )
     from umadapt.checkpoint import load_model
     from umadapt.photos import predictor_of
 

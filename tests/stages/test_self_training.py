@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from toys import random_batch, tiny_spec
+from umadapt import strong_views
 from umadapt.checkpoint import load_weights, weights
 from umadapt.config import Adapt
 from umadapt.loop import Stage, take
 from umadapt.nets.model import UMAdapt
-from umadapt.stages import self_training, strong_views
+from umadapt.stages import self_training
 from umadapt.tasks import TASKS, make_tasks
 
 

@@ -24,7 +24,7 @@ from umadapt.consensus import Shares, consensus, shares_of
 from umadapt.loop import Batch, Loss, Stage, Turn
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.nets.recompute import BatchNorm
-from umadapt.stages.strong_views import hide, paste, recolour
+from umadapt.strong_views import hide, paste, recolour
 from umadapt.tasks.base import masked_mean
 
 LEAST = 1e-6  # a loss below this has no gradient
