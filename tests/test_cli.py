@@ -32,7 +32,7 @@ def test_every_command_has_help_for_every_argument(command: str, capsys: pytest.
         (["adapt", "nowhere", "--target", "x", "--out", "y"], "is no run folder"),
         (["evaluate", "run", "--data", "nowhere"], "nowhere: no such folder"),
         (["train", "--source", "a", "--out", "b", "--size", "12"], "HEIGHTxWIDTH"),
-        (["train", "--source", "a", "--out", "b", "--memory-budget", "inf"], "expected a finite number"),
+        (["train", "--source", "a", "--out", "b", "--lr", "inf"], "expected a finite number"),
         (["train", "--source", "a", "--out", "b", "--seed", str(2**63)], "expected less than 2^63"),
         (["trust", "run", "--data", "d", "--plot", "curves.xyz"], "ends in .png .pdf .svg"),
         (["reproduce", "indoor-small", "--out", "/dev/null/x"], "--out /dev/null/x cannot be made"),

@@ -60,8 +60,7 @@ ALLOWED = {  # module or package -> what of ours it may import beside LEAVES and
     "average": set(),
     "strong_views": {"tasks", *NETS},
     "kept_views": {"loop", "speed", "data.union", "data.views", *DATA},
-    "rehearsal": {"loop", *NETS},
-    "memory": {"rehearsal", "loop", "checkpoint", *DATA, *NETS},
+    "memory": {"loop", *NETS},
     "stages": {
         "average",
         "strong_views",

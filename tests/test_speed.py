@@ -22,7 +22,6 @@ from umadapt.cli import main
 from umadapt.config import Adapt
 from umadapt.errors import UserError
 from umadapt.loop import CPU, Stage, computed, pinned, take, to_device
-from umadapt.memory import expect
 from umadapt.nets.model import UMAdapt
 from umadapt.nets.recompute import Economy, economise
 from umadapt.stages import adapt, adapt_b, base, mean_teacher, output_adv, transfer
@@ -165,14 +164,6 @@ def test_bf16_is_taken_again_in_the_second_pass(model: UMAdapt, economy: Economy
             assert torch.equal(a, b)
 
 
-def test_bf16_is_expected_to_take_no_more_than_fp32_and_half_of_the_weights(model: UMAdapt) -> None:
-    stage = STAGES["noadv"](model)
-    plain, narrow = (
-        expect(model, stage, STAGES["noadv"], stage.batch(0), Economy(), narrow) for narrow in (False, True)
-    )
-    assert narrow.step == plain.step + narrow.weights // 2
-
-
 def cut(run: Path, copy: Path) -> None:
     """A finished run as one that was killed after its last save."""
     shutil.copytree(run, copy)
@@ -186,7 +177,7 @@ def weights_of(run: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(run / "model.safetensors")
 
 
-@pytest.mark.parametrize("more", [[], ["--micro-batch", "2"], ["--checkpoint-activations", "--memory-budget", "50"]])
+@pytest.mark.parametrize("more", [[], ["--micro-batch", "2"], ["--checkpoint-activations"]])
 def test_a_bf16_run_that_was_cut_ends_in_the_same_weights(runs: Path, tmp_path: Path, more: list[str]) -> None:
     options = [*"--precision bf16 --batch 3 --steps 3 --save-every 2".split(), *more]
     assert main([*adapt_command(runs, tmp_path / "whole"), *options]) == 0
@@ -269,7 +260,7 @@ def test_a_missing_compiler_is_named_before_the_first_step(
     assert not (tmp_path / "run").exists(), "so the same --out can be given without --compile"
 
 
-@pytest.mark.parametrize("more", [["--micro-batch", "2"], ["--checkpoint-activations"], ["--memory-budget", "50"]])
+@pytest.mark.parametrize("more", [["--micro-batch", "2"], ["--checkpoint-activations"]])
 def test_compile_and_saving_memory_are_refused(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:

@@ -114,7 +114,7 @@ def run(config: Adapt) -> int:
         if detector is not None:
             detector.prepare(target.seen(stage.steps))
         keep_views(stage, target, config, device)
-        memory.arrange(config, model, stage, lambda copy: make_stage(copy, config, target, source), run_folder)
+        memory.arrange(config, model, stage)
         stage = keep_candidates(stage, model, config) if chooses(config) else stage
         fit(stage, model, run_folder, config)
     forget_views(config)
@@ -227,10 +227,7 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
 
 
 def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage:
-    """The method's stage with its data; `folder` is the labelled source, for the methods in READS.
-
-    A copy of the model without numbers makes a stage that can only be rehearsed.
-    """
+    """The method's stage with its data; `folder` is the labelled source, for the methods in READS."""
     before = read_config(config.run)
     shares = shares_of(before, model.tasks, config.witnesses)
     if folder is None:
@@ -274,8 +271,6 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
 def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
     """Energy of real tuples of each task, the unit of the hinge margins, which are printed."""
     device = model.mean.device
-    if device.type == "meta":
-        return dict.fromkeys(model.graph, 1.0)
     measured = transfer.measure(model, (to_device(source(k), device) for k in range(8)), shared=True)
     real = {task: figures["energy"] for task, figures in measured.items()}
     print("hinge margins: " + ", ".join(f"{task} {factor * energy:.3f}" for task, energy in real.items()))

@@ -31,10 +31,10 @@ LOCK = ".lock"  # of the process that writes the run
 KEYS = ("variant", "domain", "model", "command", "done")  # of every config.json
 PACKAGES = ("umadapt", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 # Arguments that change neither the weights nor their meaning: a run may be continued with others.
-FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "memory_budget", "compile"}
+FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "compile"}
 # Arguments that are no more, and what all does now: a run that was begun so may be continued.
 GONE = {"pull": "loss", "energy_floor": 0.0, "route": "both", "sharpen": 0.0, "prior": 0.0, "teacher": "start"}
-GONE |= {"average": 0.0}
+GONE |= {"average": 0.0, "memory_budget": 0.0}
 
 
 class RunFolder:

@@ -119,7 +119,6 @@ class Train:
     batch: int = 16  # images a step
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
-    memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 1e-4  # learning rate of stages transfer and base
@@ -165,7 +164,6 @@ class Adapt:
     shared_views: Path | None = None  # a folder to keep that in for other runs too; default: in OUT, until the end
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
-    memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 0.0  # learning rate; 0 = noadv, noadv-1, adv: that of RUN's training; others: the method's own
@@ -224,7 +222,6 @@ class Semi:
     batch: int = 16  # images of each of the two
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
-    memory_budget: float = 0.0  # gigabytes to stay under, by the two above; 0 = no limit (see docs/memory.md)
     precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     kept_views: int = 4  # views of each photo without labels, as `adapt` keeps them; 0 = all new

@@ -65,7 +65,7 @@ _ONE = "shard_mb batch save_every critic_every joint_steps views views_per_room 
 _ZERO = (
     "seed workers rooms spp pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr "
     "critic_lr alpha ccr energy_weight margin clutter augment consensus kept_views "
-    "candidates joint_weight joint_lr gp fcf micro_batch memory_budget entropy_weight output_weight output_lr "
+    "candidates joint_weight joint_lr gp fcf micro_batch entropy_weight output_weight output_lr "
     "consistency warm_up weight_decay"
 )
 # argument, of whatever command -> its smallest sound value

@@ -88,7 +88,7 @@ def run(config: Semi) -> int:
 
     stage = build(model)
     keep_views(stage, others, config, device)
-    memory.arrange(config, model, stage, build, run_folder)
+    memory.arrange(config, model, stage)
     fit(stage, model, run_folder, config)
     forget_views(config)
     save_samples(model, run_folder, photos[0], photos[0].ids, "semi")

@@ -28,9 +28,9 @@ def check(options: Training, device: torch.device) -> None:
         return
     if ranks.size() > 1:  # BatchNorm asks the other ranks in the middle of a network, which no graph can hold
         raise UserError(f"--compile is for a process alone, and this is one of {ranks.size()}; leave it out")
-    if options.micro_batch or options.checkpoint_activations or options.memory_budget:
+    if options.micro_batch or options.checkpoint_activations:
         raise UserError(
-            "--compile goes with none of --micro-batch, --checkpoint-activations and --memory-budget\n"
+            "--compile goes with neither --micro-batch nor --checkpoint-activations\n"
             "a compiled network decides itself what it keeps for the backward pass: leave out either"
         )
     try_compiler(device)

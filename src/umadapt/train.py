@@ -89,13 +89,10 @@ def run(config: Train) -> int:
             run_folder.finish(name, model)  # tasks that nothing transfers to: there is no net to train
             continue
 
-        def build(model: UMAdapt, name: str = name) -> Stage:
-            return make_stage(name, model, config, folder, train_ids, detector)
-
-        stage = build(model)
+        stage = make_stage(name, model, config, folder, train_ids, detector)
         if detector is not None and name == "contour":
             detector.prepare(stage.data[0].seen(stage.steps))
-        memory.arrange(config, model, stage, build, run_folder)
+        memory.arrange(config, model, stage)
         fit(stage, model, run_folder, config)
     if run_folder.done("transfer") and model.graph and "transfer_report" not in run_folder.config and not ranks.rank():
         report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)

@@ -228,13 +228,6 @@ class Batches:
                 self.cache[name] = compact
         return compact
 
-    def room(self, samples: int) -> int:
-        """Bytes that the decoded samples of the next so many will add to what is kept, judged by those that are."""
-        if not self.cache or len(self.ids) > CACHE_IDS:
-            return 0
-        every = self.cached_bytes * min(len(self.ids), samples) // len(self.cache)
-        return max(0, min(CACHE_BYTES, every) - self.cached_bytes)
-
 
 def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool = True) -> Sample:
     """Read an image and its labels as tensors; a label file that is missing becomes a map of missing pixels."""
