@@ -90,8 +90,8 @@ def test_command(toy_world: Path, tmp_path: Path) -> None:
     steps = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
     base, out = str(tmp_path / "base"), str(tmp_path / "out")
     assert main(["train", "--source", str(toy_world), "--out", base, *tiny, *steps]) == 0
-    adapt = ["adapt", base, "--target", str(toy_world), "--out", out, "--forward", "shared", "--method", "adv"]
-    assert main([*adapt, "--steps", "5", "--batch", "4", "--candidates", "0"]) == 0
+    command = ["adapt", base, "--target", str(toy_world), "--out", out, "--forward", "shared", "--method", "adv"]
+    assert main([*command, "--steps", "5", "--batch", "4", "--candidates", "0"]) == 0
     assert (tmp_path / "out" / "model.safetensors").exists()
 
 
