@@ -1,0 +1,93 @@
+"""What a photo shows as a shape: its depth back-projected into a coloured mesh or cloud of points, for glTF and PLY."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image
+
+from umadapt.data.files import whole_file
+from umadapt.errors import UserError
+
+if TYPE_CHECKING:
+    import trimesh
+
+Shape = Literal["mesh", "points"]
+MOST = 300_000  # vertices: one a pixel of 640x480
+STEP = 0.06  # neighbours of a grid of 100 rows whose depths differ by more than this share belong to two things
+ROWS = 100
+
+
+def shape_of(
+    depth_m: np.ndarray, focal: float, colours: np.ndarray, shape: Shape = "mesh", most: int = MOST
+) -> trimesh.Trimesh | trimesh.PointCloud:
+    """A photo's surface in metres, x right, y up, the camera at the origin looking along -z, as glTF has it.
+
+    A mesh is cut where depth steps from one thing to another.
+
+    Args:
+        depth_m: (H, W) metres along the optical axis.
+        focal: focal length in pixels of the depth map; the optical axis goes through its middle.
+        colours: (H, W, 3) uint8.
+        most: vertices, about; larger maps are thinned out evenly.
+
+    Raises:
+        UserError: trimesh is not installed.
+    """
+    if importlib.util.find_spec("trimesh") is None:
+        raise UserError("shapes need trimesh, which is not installed; type: pip install trimesh")
+    import trimesh
+
+    height, width = depth_m.shape
+    stride = max(1, math.ceil(math.sqrt(height * width / most)))
+    rows, columns = np.arange(0, height, stride), np.arange(0, width, stride)
+    z = depth_m[np.ix_(rows, columns)].astype(np.float64)
+    x = (columns + 0.5 - width / 2)[None, :] / focal * z
+    y = (rows + 0.5 - height / 2)[:, None] / focal * z
+    points = np.stack([x, -y, -z], axis=-1).reshape(-1, 3)
+    paint = colours[np.ix_(rows, columns)].reshape(-1, 3)
+    if shape == "points":
+        return trimesh.PointCloud(points, colors=paint)
+    mesh = trimesh.Trimesh(points, faces_of(z, STEP * ROWS / len(rows)), vertex_colors=paint, process=False)
+    mesh.remove_unreferenced_vertices()
+    return mesh
+
+
+def faces_of(z: np.ndarray, step: float) -> np.ndarray:
+    """Two triangles (F, 3) for each cell of the grid (h, w) whose corners differ in depth by no more than a share
+    `step` of the nearest, counter-clockwise as the camera sees them."""
+    corners = np.stack([z[:-1, :-1], z[:-1, 1:], z[1:, :-1], z[1:, 1:]])
+    whole = (corners.max(0) - corners.min(0) <= step * corners.min(0)) & (corners.min(0) > 0)
+    index = np.arange(z.size).reshape(z.shape)
+    above_left, above_right = index[:-1, :-1][whole], index[:-1, 1:][whole]
+    below_left, below_right = index[1:, :-1][whole], index[1:, 1:][whole]
+    first = np.stack([above_left, below_left, above_right], axis=-1)
+    second = np.stack([above_right, below_left, below_right], axis=-1)
+    return np.concatenate([first, second])
+
+
+def write_shape(path: Path, shape: trimesh.Trimesh | trimesh.PointCloud) -> None:
+    """Write .glb or .ply by the name's ending. Colours of glTF's vertices are linear, those of PLY as in the photo."""
+    import trimesh
+
+    kind = path.suffix[1:]
+    if kind == "glb":
+        shape = shape.copy()
+        paint = shape.colors if isinstance(shape, trimesh.PointCloud) else shape.visual.vertex_colors
+        linear = np.array(paint)
+        linear[:, :3] = np.rint(255 * (linear[:, :3] / 255.0) ** 2.2)
+        if isinstance(shape, trimesh.PointCloud):
+            shape.colors = linear
+        else:
+            shape.visual.vertex_colors = linear
+    with whole_file(path) as file:
+        file.write_bytes(shape.export(file_type=kind))
+
+
+def resized(colours: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w, 3) uint8 to (H, W, 3)."""
+    return np.asarray(Image.fromarray(colours).resize((size[1], size[0]), Image.Resampling.BILINEAR))
