@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
-from toy_runs import make_run
-from toys import CLASSES, write_toy_world
-from umadapt.checkpoint import digest
+from toy_runs import write_runs
 from umadapt.cli import main
 from umadapt.config import Adapt
 from umadapt.errors import UserError
@@ -23,28 +20,9 @@ from umadapt.nets.model import UMAdapt
 from umadapt.nets.recompute import Chain, Economy
 
 
-def write_runs(out: Path, **spec: Any) -> Path:
-    """A trained run, an adapted one, and photos."""
-    write_toy_world(out / "photos", 6, seed=1)
-    for name, variant in (("base", "source-only"), ("adapted", "adabn")):
-        make_run(out / name, variant, **spec)
-        config = json.loads((out / name / "config.json").read_text())
-        config["done"] = ["transfer", "base", "contour"] if name == "base" else ["adapt"]
-        config["transfer_report"] = {task: {"source": {"energy": 1.0}} for task in ("seg", "depth")}
-        config["data"] = {"source": digest(("000",))}
-        config["palette"] = [[0, 0, 0]] * len(CLASSES)
-        (out / name / "config.json").write_text(json.dumps(config))
-    return out
-
-
 @pytest.fixture(scope="module")
 def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_runs(tmp_path_factory.mktemp("tiny"))
-
-
-def adapt_command(root: Path, out: Path, *more: str) -> list[str]:
-    common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out), "--batch", "32"]
-    return [*common, "--steps", "1", "--candidates", "0", *more]
 
 
 @pytest.mark.parametrize("command", ["adapt", "semi"])

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from test_memory import adapt_command, write_runs
+from toy_runs import adapt_command, write_runs
 from toys import random_batch, tiny_spec
 from umadapt import speed
 from umadapt.cli import main

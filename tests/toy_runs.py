@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from toys import tiny_spec
-from umadapt.checkpoint import RunFolder, command_dict
+from toys import CLASSES, tiny_spec, write_toy_world
+from umadapt.checkpoint import RunFolder, command_dict, digest
 from umadapt.config import Adapt, Train
 from umadapt.nets.model import UMAdapt
 
@@ -61,3 +62,22 @@ def make_run(
     lines = [{"stage": "adapt", "step": k, "seconds": k, "seg/energy": 1 / (k + 1)} for k in range(30)]
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return model.eval()
+
+
+def write_runs(out: Path, **spec: Any) -> Path:
+    """A trained run, an adapted one, and photos."""
+    write_toy_world(out / "photos", 6, seed=1)
+    for name, variant in (("base", "source-only"), ("adapted", "adabn")):
+        make_run(out / name, variant, **spec)
+        config = json.loads((out / name / "config.json").read_text())
+        config["done"] = ["transfer", "base", "contour"] if name == "base" else ["adapt"]
+        config["transfer_report"] = {task: {"source": {"energy": 1.0}} for task in ("seg", "depth")}
+        config["data"] = {"source": digest(("000",))}
+        config["palette"] = [[0, 0, 0]] * len(CLASSES)
+        (out / name / "config.json").write_text(json.dumps(config))
+    return out
+
+
+def adapt_command(root: Path, out: Path, *more: str) -> list[str]:
+    common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out), "--batch", "32"]
+    return [*common, "--steps", "1", "--candidates", "0", *more]
