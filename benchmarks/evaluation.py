@@ -21,9 +21,9 @@ from numpy import ndarray
 from torch.nn import functional as F
 
 from umadapt.data.folder import Folder
-from umadapt.evaluate import evaluate
+from umadapt.evaluation.evaluate import evaluate
+from umadapt.inference.photos import fitted
 from umadapt.nets.model import UMAdapt
-from umadapt.photos import fitted
 
 TOLERANCE = 1e-4  # relative, or absolute below 1
 ROWS, COLUMNS = slice(45, 471), slice(41, 601)  # protocol nyud

@@ -22,10 +22,10 @@ from benchmarks.literal import LiteralModel, activate, read
 from benchmarks.measure import interleave, make_model, own_peak, parser, ratio, report, show, summary
 from torch import Tensor
 
-from umadapt.export import made_photo
-from umadapt.export_graph import to_onnx
+from umadapt.commands.export import made_photo
+from umadapt.inference.export_graph import to_onnx
+from umadapt.inference.photos import fitted, run_model
 from umadapt.nets.model import UMAdapt
-from umadapt.photos import fitted, run_model
 from umadapt.tasks.resize import resize_map, to_map
 
 Maps = dict[str, Tensor]
@@ -52,7 +52,7 @@ def runtime(path: Path) -> Way:
 
 
 def pytorch(model: UMAdapt, forward: Callable[[Tensor], tuple[Maps, Maps]]) -> Way:
-    """PyTorch, doing for several photos what `umadapt.photos.predict_photo` does for one.
+    """PyTorch, doing for several photos what `umadapt.inference.photos.predict_photo` does for one.
 
     Args:
         forward: images to predictions of all tasks, and of the transfer nets.

@@ -19,11 +19,11 @@ from benchmarks.measure import interleave, make_batch, make_model, parser, repor
 from benchmarks.step import ours
 
 from umadapt.config import ModelSpec
-from umadapt.data.batches import class_frequencies
+from umadapt.config.options import Graph
 from umadapt.data.folder import Folder
-from umadapt.evaluate import evaluate
+from umadapt.evaluation.evaluate import evaluate
 from umadapt.nets.model import UMAdapt
-from umadapt.options import Graph
+from umadapt.training.batches import class_frequencies
 
 TASKS = ("seg", "depth", "normals", "edges")
 IMAGES = (4, 8, 16, 32)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.nets.blocks import UpProjection
-from umadapt.nets.gradient import keep_probability
+from umadapt.nets.gradient_mask import keep_probability
 from umadapt.nets.model import UMAdapt
 
 Batch = dict[str, Any]

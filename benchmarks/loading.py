@@ -16,8 +16,8 @@ from benchmarks.measure import CLASSES, interleave, make_batch, make_model, pars
 from benchmarks.step import ours
 
 from umadapt.data.augment import Augment
-from umadapt.data.batches import Batches
 from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.training.batches import Batches
 
 HEIGHT, WIDTH = 480, 640
 

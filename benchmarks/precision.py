@@ -13,11 +13,11 @@ import torch
 from torch.nn import functional as F
 
 from umadapt.config import ModelSpec
-from umadapt.loop import Stage, computed
+from umadapt.config.options import parse_size
+from umadapt.config.presets import small
+from umadapt.methods import base_model
 from umadapt.nets.model import UMAdapt
-from umadapt.options import parse_size
-from umadapt.presets import small
-from umadapt.stages import base
+from umadapt.training.trainer import Stage, computed
 
 CLASSES = 40
 
@@ -56,7 +56,7 @@ def main() -> None:
     spec = ModelSpec(backbone=preset.backbone, decoder=preset.decoder, size=given.size, graph={}, classes=names)
     spec = dataclasses.replace(spec, class_frequencies=(1 / CLASSES,) * CLASSES)
     model = UMAdapt(spec).to(memory_format=torch.channels_last).train()
-    stage = base.stage(model, lambda k: {}, 1, preset.lr, 0.0, "joint")
+    stage = base_model.stage(model, lambda k: {}, 1, preset.lr, 0.0, "joint")
     stages = {name: computed(stage, name, torch.device("cpu")) for name in ("fp32", "bf16")}
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     batch = batch_of(model, given.batch)

@@ -9,7 +9,7 @@ import torch
 from benchmarks.literal import LiteralModel, activate
 from benchmarks.measure import interleave, make_model, parser, ratio, report, show, summary
 
-from umadapt.photos import run_model
+from umadapt.inference.photos import run_model
 
 
 @torch.inference_mode()

@@ -26,8 +26,8 @@ from unittest import mock
 from benchmarks.measure import call, parser, report
 
 from umadapt import scenes
-from umadapt.config_data import Render
-from umadapt.options import parse_size
+from umadapt.config.data import Render
+from umadapt.config.options import parse_size
 from umadapt.scenes import engine, render
 
 SETTINGS = "--workers 1 --style photo --seed 7"

@@ -28,10 +28,10 @@ from benchmarks.measure import (
 )
 
 from umadapt.config import Adapt
-from umadapt.loop import Stage, take
+from umadapt.methods import base_model, um_adapt
+from umadapt.nets.activation_checkpointing import Economy, economise
 from umadapt.nets.model import UMAdapt
-from umadapt.nets.recompute import Economy, economise
-from umadapt.stages import adapt, base
+from umadapt.training.trainer import Stage, take
 
 KINDS = ("base", "noadv", "adv")
 WAYS = {  # what is compared: the paper's, ours
@@ -62,9 +62,9 @@ def make_stage(kind: str, model: UMAdapt, way: str) -> Stage:
         way: "per-task" or "joint" for `base`; "fresh" or "shared" for the others.
     """
     if kind == "base":
-        return base.stage(model, None, 1, 1e-4, 10.0, way)
+        return base_model.stage(model, None, 1, 1e-4, 10.0, way)
     config = Adapt(Path("run"), ("photos",), Path("out"), method=kind, forward=way, consensus=0.0)  # type: ignore[arg-type]
-    return adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 1.0))
+    return um_adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 1.0))
 
 
 def ours(kind: str, model: UMAdapt, batch: dict[str, Any], way: str) -> Callable[[], None]:

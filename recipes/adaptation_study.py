@@ -137,10 +137,10 @@ def measure(run: Path, labelled: str, protocol: str, known: Path) -> list[dict[s
     """Errors and scores of every checkpoint of a run; errors by what is in a checkpoint are kept in a folder."""
     import torch
 
-    from umadapt.candidates import candidate_path, load_candidate
-    from umadapt.checkpoint import load_model
     from umadapt.data.folder import Folder, write_json
-    from umadapt.evaluate import evaluate
+    from umadapt.evaluation.evaluate import evaluate
+    from umadapt.training.candidates import candidate_path, load_candidate
+    from umadapt.training.run_folder import load_model
 
     torch.set_num_threads(1)
     model, config = load_model(run, "cpu")
@@ -195,7 +195,7 @@ def job(name: str, run: Path, words: list[str], arguments: argparse.Namespace) -
 
 def predictors(row: dict[str, Any]) -> dict[str, float]:
     """Every label-free figure of a checkpoint."""
-    from umadapt.selection import badness, information
+    from umadapt.evaluation.selection import badness, information
 
     scores = row["scores"]
     out = {f"energy of {task}": value for task, value in scores["energy"].items()}

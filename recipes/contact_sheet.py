@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 import umadapt
-from umadapt import viz
-from umadapt.checkpoint import read_config
+from umadapt.data import viz
 from umadapt.data.folder import Folder, write_image
-from umadapt.viz import thumbnail, thumbnail_photo
+from umadapt.data.viz import thumbnail, thumbnail_photo
+from umadapt.training.run_folder import read_config
 
 WIDTH = 128  # of a tile, in pixels
 

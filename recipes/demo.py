@@ -15,7 +15,7 @@ from pathlib import Path
 
 from umadapt.cli import main
 from umadapt.data.folder import write_image
-from umadapt.reproduce_grid import grid
+from umadapt.reports.picture_grid import grid
 from umadapt.scenes import engine
 
 OUT = Path("demo")

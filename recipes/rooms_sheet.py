@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from umadapt.data.folder import Folder, write_image
-from umadapt.viz import contact_sheet, thumbnail_photo
+from umadapt.data.viz import contact_sheet, thumbnail_photo
 
 COLUMNS, WIDTH = 6, 200
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from umadapt.checkpoint import load_model
-from umadapt.consensus import consensus, shares_of
 from umadapt.data.folder import Folder
-from umadapt.photos import photo_batches, physical_maps
-from umadapt.protocols import PROTOCOLS
-from umadapt.ruler import Ruler
+from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.protocols import PROTOCOLS
+from umadapt.inference.photos import photo_batches, physical_maps
+from umadapt.nets.ensemble import consensus, shares_of
+from umadapt.training.run_folder import load_model
 
 SETS = ((), ("mirror",), ("zoom",), ("transfer",), ("mirror", "zoom"), ("mirror", "zoom", "transfer"))
 SHOWN = (("depth", "rel"), ("depth", "log10"), ("depth", "rms"), ("normals", "mean"), ("seg", "miou"), ("seg", "pacc"))

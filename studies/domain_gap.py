@@ -27,12 +27,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from umadapt.config.options import parse_size
 from umadapt.data.augment import resize_image, to_sample
 from umadapt.data.folder import Camera, Folder, hxw, write_json
 from umadapt.errors import UserError
-from umadapt.options import parse_size
-from umadapt.photos import prefetch
-from umadapt.pretrained import package_weights
+from umadapt.inference.photos import prefetch
+from umadapt.training.pretrained import package_weights
 
 BACKBONE = "tf_efficientnet_lite0"
 GROUPS = {  # of stages -> the modules whose BatchNorms count

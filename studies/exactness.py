@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umadapt.config_data import Render
+from umadapt.config.data import Render
 from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.labels import cast
 from umadapt.scenes.render import furnish, open_catalogue, pinhole_of

@@ -18,12 +18,12 @@ from unittest import mock
 
 import numpy as np
 
-from umadapt.config_data import Render
+from umadapt.config.data import Render
+from umadapt.config.options import parse_size
 from umadapt.data.folder import write_image
-from umadapt.options import parse_size
+from umadapt.data.viz import contact_sheet
 from umadapt.scenes import camera, denoise, engine, render
 from umadapt.scenes.labels import cast
-from umadapt.viz import contact_sheet
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,13 @@ from torch.nn import functional as F
 
 from umadapt.config import ModelSpec
 from umadapt.data.augment import Augment, resize_image, to_sample
-from umadapt.data.batches import Batches, class_frequencies
 from umadapt.data.files import whole_file
 from umadapt.data.folder import Folder
-from umadapt.pretrained import package_weights
-from umadapt.protocols import PROTOCOLS
-from umadapt.ruler import Ruler
+from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.tasks import make_tasks
+from umadapt.training.batches import Batches, class_frequencies
+from umadapt.training.pretrained import package_weights
 
 BACKBONE = "tf_efficientnet_lite0"
 SIZE = (120, 160)

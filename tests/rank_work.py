@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import torch
 
-from umadapt import adapt, kept_views, loop, ranks, train
-from umadapt import together as batch
 from umadapt.cli import main
+from umadapt.commands import adapt, train
+from umadapt.distributed import global_batch as batch
+from umadapt.distributed import process_group
+from umadapt.training import feature_cache, trainer
 
 COMMANDS = [f"umadapt.{name}" for name in ("evaluate", "predict", "score", "semi", "trust")]
 PRELOAD = ["rank_work", *COMMANDS, "torch.utils.tensorboard"]
@@ -57,15 +59,15 @@ def run(*arguments: object) -> None:
 def in_float64() -> None:
     """Every network and batch that this process makes from now on."""
     torch.set_default_dtype(torch.float64)
-    move = loop.to_device
+    move = trainer.to_device
 
-    def to_device(batch: loop.Batch, device: torch.device) -> loop.Batch:
+    def to_device(batch: trainer.Batch, device: torch.device) -> trainer.Batch:
         return {
             k: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v
             for k, v in move(batch, device).items()
         } | {k: to_device(v, device) for k, v in batch.items() if isinstance(v, dict)}
 
-    for module in (loop, train, adapt, kept_views):
+    for module in (trainer, train, adapt, feature_cache):
         vars(module)["to_device"] = to_device
 
 
@@ -115,31 +117,31 @@ def train_joint(out: Path, world: Path) -> int:
 
 def at_step(step: int, act: Callable[[], None]) -> None:
     """Do something when step `step` (from 0) of stage base begins."""
-    seed = loop.step_seed
+    seed = trainer.step_seed
 
     def step_seed(number: int, stage: str, at: int) -> int:
         if (stage, at) == ("base", step):
             act()
         return seed(number, stage, at)
 
-    loop.step_seed = step_seed
+    trainer.step_seed = step_seed
 
 
 def train_and_die(out: Path, world: Path, log: Path, victim: int | None, step: int) -> int:
     """One rank is killed when a step begins; what the ranks say goes to LOG-RANK."""
-    with Path(f"{log}-{ranks.rank()}").open("w") as file, contextlib.redirect_stderr(file):
+    with Path(f"{log}-{process_group.rank()}").open("w") as file, contextlib.redirect_stderr(file):
         return train_and_perhaps_die(out, world, victim, step)
 
 
 def train_and_perhaps_die(out: Path, world: Path, victim: int | None, step: int) -> int:
-    if ranks.rank() == victim:
+    if process_group.rank() == victim:
         at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL))
     return train_joint(out, world)
 
 
 def train_and_stop(out: Path, world: Path) -> int:
     """The last rank is asked to stop in the second step."""
-    if ranks.rank() == ranks.size() - 1:
+    if process_group.rank() == process_group.size() - 1:
         at_step(1, lambda: os.kill(os.getpid(), signal.SIGTERM))
     return train_joint(out, world)
 
@@ -155,8 +157,8 @@ def check_batch_norm() -> None:
     torch.manual_seed(0)
     whole = torch.randn(5, 4, 3, 2, dtype=torch.float64)
     weigh = torch.randn_like(whole)
-    share = [range(3), range(3, 5)] if ranks.size() == 2 else [range(3), range(0), range(3, 5)]
-    mine = list(share[ranks.rank()])
+    share = [range(3), range(3, 5)] if process_group.size() == 2 else [range(3), range(0), range(3, 5)]
+    mine = list(share[process_group.rank()])
     alone, shared = torch.nn.BatchNorm2d(4).double(), torch.nn.BatchNorm2d(4).double()
     for norm in (alone, shared):
         torch.nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(1))
@@ -170,7 +172,7 @@ def check_batch_norm() -> None:
         assert batch.std(part.detach()).item() == pytest.approx(whole.std().item())
     assert_close(loss.detach(), (alone(whole).square() * weigh).sum().detach())
     loss.backward()
-    ranks.add_all([p.grad for p in shared.parameters() if p.grad is not None])
+    process_group.add_all([p.grad for p in shared.parameters() if p.grad is not None])
     assert x.grad is not None
     assert_close(part.grad, x.grad[mine])
     for norm, other in zip(shared.parameters(), alone.parameters(), strict=True):

@@ -14,8 +14,8 @@ from benchmarks import evaluation, export, growth, memory, neighbours, operation
 from benchmarks.measure import interleave, make_model, ratio, summary
 from torch.nn import functional as F
 
-import umadapt.photos
-from umadapt.export import made_photo
+import umadapt.inference.photos
+from umadapt.commands.export import made_photo
 
 MODULES = sorted({words.split()[0] for words in everything.RUNS.values()})
 
@@ -156,7 +156,7 @@ def test_what_is_exported_is_what_predicts() -> None:
     """The literal network and ours, with all that is done to a photo, against `predict_photo`."""
     model = make_model("tiny").eval()
     photo = made_photo(60, 90)
-    right = umadapt.photos.predict_photo(model, "target", photo)
+    right = umadapt.inference.photos.predict_photo(model, "target", photo)
     for forward in export.networks(model).values():
         found = export.pytorch(model, forward)(photo[None])
         assert found["depth"][0] == pytest.approx(right["depth"], rel=1e-3)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from toys import CLASSES, write_toy_world
 from umadapt.data.folder import Camera, Folder, write_depth, write_image, write_json, write_seg
 from umadapt.errors import UserError
-from umadapt.pretrained import PACKAGES
+from umadapt.training.pretrained import PACKAGES
 
 SIZE = (32, 48)
 CAMERA = Camera(80, 84, 50, 30, 96, 64)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from toys import random_batch, tiny_spec
 from umadapt.config import Adapt
-from umadapt.loop import Loss
+from umadapt.methods import base_model, um_adapt
 from umadapt.nets.model import UMAdapt
-from umadapt.stages import adapt, base
+from umadapt.training.trainer import Loss
 
 TOLERANCE = 1e-4  # relative to the largest gradient of a tensor
 CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method="adv", consensus=0.0, forward="fresh")
@@ -57,7 +57,7 @@ def same_gradients(ours: Tensor, weights: list[nn.Parameter], theirs: Tensor, ot
 @pytest.mark.parametrize("task", ["depth", "normals", "seg"])
 def test_base_step(model: UMAdapt, task: str) -> None:
     batch = double(random_batch(model))
-    stage = base.stage(model.double(), None, 1, 1e-4, 10.0, "per-task")
+    stage = base_model.stage(model.double(), None, 1, 1e-4, 10.0, "per-task")
     model.train()
     literal = LiteralModel(model).train()
     literal.transfers.eval()
@@ -76,7 +76,7 @@ def test_target_step(model: UMAdapt, task: str, method: str) -> None:
     model.encoder.add_target()
     literal = LiteralModel(model).eval()
     config = dataclasses.replace(CONFIG, method=method)
-    stage = adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 1.0))
+    stage = um_adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 1.0))
     model.train()
     batch = random_batch(model)
     turn = {turn.name: turn for turn in stage.turns}[task]
@@ -93,7 +93,7 @@ def test_critic_step(model: UMAdapt, task: str, real_tuples: str) -> None:
     model.encoder.add_target()
     literal = LiteralModel(model).eval()
     config = dataclasses.replace(CONFIG, real_tuples=real_tuples, gradient_mask="off")
-    stage = adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 5.0))
+    stage = um_adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 5.0))
     model.train()
     batch = random_batch(model) | {"source": random_batch(model, seed=1)}
     turn = {turn.name: turn for turn in stage.turns}[f"critic-{task}"]

@@ -13,12 +13,13 @@ import pytest
 import safetensors.torch
 
 from originals import ORIGINALS
-from umadapt import reproduce, reproduce_ladder
 from umadapt.cli import main
+from umadapt.commands import reproduce
 from umadapt.config import Reproduce
 from umadapt.data.folder import Folder, write_bytes
-from umadapt.reproduce_ladder import Recipe
-from umadapt.reproduce_run import Runner, Running, Step
+from umadapt.reports import ladder
+from umadapt.reports.ladder import Recipe
+from umadapt.reports.scheduler import Runner, Running, Step
 
 SMALL = "--preset outdoor --backbone test_resnet --weights none --size 64x128 --width 0.03 --transfer-width 0.03"
 STEPS = "--batch 2 --transfer-steps 4 --base-steps 4 --contour-steps 2 --augment 0"
@@ -105,7 +106,7 @@ def test_reproduce_writes_the_three_tables(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny = Recipe(f"{SMALL} {STEPS}", "--steps 2 --batch 2", "--steps 2 --batch 2")
-    monkeypatch.setattr(reproduce_ladder, "recipe", lambda _: tiny)
+    monkeypatch.setattr(ladder, "recipe", lambda _: tiny)
     monkeypatch.setattr(reproduce, "Runner", InProcess)
     kitti, city = str(data / "kitti"), str(data / "cityscapes")
     ids = Folder(kitti).ids

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from toys import CLASSES, tiny_spec, write_toy_world
-from umadapt.checkpoint import RunFolder, command_dict, digest
 from umadapt.config import Adapt, Train
 from umadapt.nets.model import UMAdapt
+from umadapt.training.run_folder import RunFolder, command_dict, digest
 
 
 def make_run(

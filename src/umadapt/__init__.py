@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from umadapt.predict import Predictor, load
+    from umadapt.inference.predict import Predictor, load
 
 __all__ = ["Predictor", "load"]
 
@@ -18,7 +18,7 @@ __all__ = ["Predictor", "load"]
 def __getattr__(name: str) -> Any:
     """Import torch only when it is needed: the command line's help is not to wait for it."""
     if name in __all__:
-        from umadapt import predict
+        from umadapt.inference import predict
 
         return getattr(predict, name)
     raise AttributeError(f"module 'umadapt' has no attribute {name!r}")

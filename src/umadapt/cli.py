@@ -11,24 +11,26 @@ from contextlib import nullcontext, redirect_stdout
 
 import tyro
 
-from umadapt import config, config_data, options, presets, ranks
+from umadapt import config
+from umadapt.config import data, options, presets
+from umadapt.distributed import process_group
 from umadapt.errors import LostRank, UserError
 
 COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
-    "render": (config_data.Render, "umadapt.scenes.render"),
-    "convert": (config_data.Convert, "umadapt.data.convert.run"),
-    "check": (config_data.Check, "umadapt.data.check"),
-    "pack": (config_data.Pack, "umadapt.data.pack"),
-    "train": (config.Train, "umadapt.train"),
-    "adapt": (config.Adapt, "umadapt.adapt"),
-    "semi": (config.Semi, "umadapt.semi"),
-    "evaluate": (config.Evaluate, "umadapt.evaluate"),
-    "score": (config.Score, "umadapt.score"),
-    "trust": (config.Trust, "umadapt.trust"),
-    "predict": (config.Predict, "umadapt.predict"),
-    "export": (config.Export, "umadapt.export"),
-    "report": (config.Report, "umadapt.report"),
-    "reproduce": (config.Reproduce, "umadapt.reproduce"),
+    "render": (data.Render, "umadapt.scenes.render"),
+    "convert": (data.Convert, "umadapt.data.convert.run"),
+    "check": (data.Check, "umadapt.data.check"),
+    "pack": (data.Pack, "umadapt.data.packed.pack"),
+    "train": (config.Train, "umadapt.commands.train"),
+    "adapt": (config.Adapt, "umadapt.commands.adapt"),
+    "semi": (config.Semi, "umadapt.commands.semi"),
+    "evaluate": (config.Evaluate, "umadapt.evaluation.evaluate"),
+    "score": (config.Score, "umadapt.evaluation.label_free"),
+    "trust": (config.Trust, "umadapt.evaluation.sparsification"),
+    "predict": (config.Predict, "umadapt.inference.predict"),
+    "export": (config.Export, "umadapt.commands.export"),
+    "report": (config.Report, "umadapt.commands.report"),
+    "reproduce": (config.Reproduce, "umadapt.commands.reproduce"),
 }
 SPINS = "10000"  # rounds that an OpenMP thread waits awake, tens of microseconds; GNU's default is 300,000
 SHARED = ("render", "train", "adapt", "semi", "evaluate", "score", "trust", "predict")  # what several processes share
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     kind, module = COMMANDS[command]
     prog = f"umadapt {command}"
     try:
-        if ranks.size() > 1 and command not in SHARED:
+        if process_group.size() > 1 and command not in SHARED:
             raise UserError(f"{command} runs in one process; start it without torchrun")
         preset = presets.chosen(rest) if command == "train" else None
         if preset is None:
@@ -83,12 +85,12 @@ def main(arguments: Sequence[str]) -> int:
         else:
             parsed = tyro.cli(config.Train, args=rest, prog=prog, default=preset)
         options.check_numbers(parsed)
-        with redirect_stdout(io.StringIO()) if ranks.rank() else nullcontext():  # rank 0 speaks for all
+        with redirect_stdout(io.StringIO()) if process_group.rank() else nullcontext():  # rank 0 speaks for all
             return importlib.import_module(module).run(parsed)
     except UserError as error:
-        if ranks.met():
-            print(f"{prog}, rank {ranks.rank()} of {ranks.size()}: {error}", file=sys.stderr)
-        elif not ranks.local_rank():  # what goes wrong that early does so in all processes of a machine
+        if process_group.met():
+            print(f"{prog}, rank {process_group.rank()} of {process_group.size()}: {error}", file=sys.stderr)
+        elif not process_group.local_rank():  # what goes wrong that early does so in all processes of a machine
             print(f"{prog}: {error}", file=sys.stderr)
         return 2
     except LostRank as error:
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str]) -> int:
         print("the same command, with any number of processes, goes on from the last save", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        if not ranks.rank():
+        if not process_group.rank():
             print(f"{prog}: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `umadapt … | head` closed the pipe: nobody reads on
@@ -109,5 +111,5 @@ def main(arguments: Sequence[str]) -> int:
 def entry() -> None:
     code = main(sys.argv[1:])
     if not code:
-        ranks.close()
+        process_group.close()
     sys.exit(code)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from umadapt.config_data import Check
+from umadapt.config.data import Check
 from umadapt.data import check
 from umadapt.data.folder import Folder, read_photo, write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError

@@ -11,12 +11,12 @@ import pytest
 
 from toys import write_toy_world
 from umadapt.cli import main
-from umadapt.data.batches import Batches
 from umadapt.data.fitted import FittedNormals
 from umadapt.data.folder import Folder, write_depth
 from umadapt.data.normals import normals_from_depth
 from umadapt.errors import UserError
-from umadapt.sources import labelled_source
+from umadapt.training.batches import Batches
+from umadapt.training.sources import labelled_source
 
 
 @pytest.fixture

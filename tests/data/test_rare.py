@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from umadapt.data.batches import Batches
 from umadapt.data.folder import Folder, write_image, write_json, write_seg
+from umadapt.training.batches import Batches
 
 SIZE = (32, 32)
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from umadapt.cli import main
 from umadapt.data.augment import Augment
-from umadapt.data.batches import Batches, class_frequencies, whole_images
 from umadapt.data.camera import Camera
 from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.data.window import Window
 from umadapt.errors import UserError
 from umadapt.tasks.resize import fill
+from umadapt.training.batches import Batches, class_frequencies, whole_images
 
 SIZE = (64, 96)
 WINDOW = [9, 6, 90, 61]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from umadapt.cli import main
-from umadapt.track import read_metrics
+from umadapt.training.metrics_log import read_metrics
 
 FRESH = ("transfer/1", "base/1")  # steps from the same weights on every machine
 # gradients that pass kinks: other instruction sets, or inputs moved by 2e-7, bend them by .9 %, the last by 38 %

@@ -10,7 +10,7 @@ import torch
 
 from toy_hed import DEPTHS, hed_layers, write_hed
 from umadapt.nets.hed import HED
-from umadapt.pretrained_hed import load_hed
+from umadapt.training.pretrained_hed import load_hed
 
 
 def convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from umadapt.nets.contour import ContourDecoder
-from umadapt.nets.critic import LATENT, JointCritic
+from umadapt.nets.contour_decoder import ContourDecoder
 from umadapt.nets.decoder import FCRN
 from umadapt.nets.encoder import Encoder
-from umadapt.nets.transfer import TransferNet
+from umadapt.nets.joint_critic import LATENT, JointCritic
+from umadapt.nets.transfer_net import TransferNet
 
 # Supp. Table 2, read with its output sizes: (kind, kernel, channels out, height, width)
 STEM = [("Conv", 3, 64, 128, 160), ("Conv*", 3, 128, 64, 80)]

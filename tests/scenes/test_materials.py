@@ -51,7 +51,7 @@ def compare_textures() -> None:
 def compare_kernels(folder: str) -> None:
     """Rooms with other materials, lights and cameras run the same compiled code."""
     dr, render = (importlib.import_module(name) for name in ("drjit", "umadapt.scenes.render"))
-    config = importlib.import_module("umadapt.config_data").Render(
+    config = importlib.import_module("umadapt.config.data").Render(
         Path(folder), views=6, views_per_room=2, size=(24, 32), spp=1, furniture="none", style="photo", seed=5
     )
     config = render.resolved(config)

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from umadapt.config_data import Render
+from umadapt.config.data import Render
+from umadapt.config.options import check_numbers
 from umadapt.data.files import sweep, write_image
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.options import check_numbers
 from umadapt.scenes import denoise, engine, render
 from umadapt.scenes.classes import ID, NYU40
 from umadapt.scenes.interior.stock import Stock

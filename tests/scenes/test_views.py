@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from umadapt.config_data import Render
+from umadapt.config.data import Render
 from umadapt.scenes.classes import ID, NYU40
 from umadapt.scenes.interior.layout import Block, Room, overlap
 from umadapt.scenes.interior.rooms import draw_room

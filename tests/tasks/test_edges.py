@@ -13,9 +13,9 @@ from torch import Tensor
 
 from toys import write_toy_world
 from umadapt.data.augment import Augment
-from umadapt.data.batches import Batches
 from umadapt.data.folder import Folder, write_share
 from umadapt.tasks.edges import BINS, Edges, EdgesMeter, occlusion_edges
+from umadapt.training.batches import Batches
 
 
 def plane(h: int, w: int, across: float, down: float) -> Tensor:

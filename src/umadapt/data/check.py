@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from umadapt import viz
-from umadapt.config_data import Check
+from umadapt.config.data import Check
+from umadapt.data import viz
 from umadapt.data.border import common_border
 from umadapt.data.folder import TASKS, Folder, hxw, read_label_bytes, write_image, write_json
 from umadapt.data.normals import normals_from_depth

@@ -34,8 +34,8 @@ from umadapt.data.files import (
     write_seg,
     write_share,
 )
-from umadapt.data.remote import split_address
-from umadapt.data.shards import Packed, open_packed
+from umadapt.data.packed.remote import split_address
+from umadapt.data.packed.shards import Packed, open_packed
 from umadapt.data.window import Window, read_window
 from umadapt.errors import UserError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from umadapt.data.folder import Folder
-from umadapt.data.pool import data_pool
+from umadapt.data.prefetch import data_pool
 
 TEMPERATURE = 0.01  # of the softmax over 1 - a class's share of the pixels, as in DAFormer
 LEAST = 0.01  # share of an image that a class must fill for the image to be drawn for it

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from umadapt.nets.activation_checkpointing import SPEND, forward
 from umadapt.nets.blocks import ResizeAs, UpProjection, initialise, scaled, wide
 from umadapt.nets.encoder import ALL, COARSE, Features
-from umadapt.nets.recompute import SPEND, forward
 
 
 class FCRN(nn.Module):

@@ -10,8 +10,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from umadapt.nets.activation_checkpointing import Chain, forward, units
 from umadapt.nets.convolution import specialise
-from umadapt.nets.recompute import Chain, forward, units
 
 Features = dict[str, Tensor]  # "res2" to "res5", after ResNet's stages -> (B, C, H / stride, W / stride), rounded up
 STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from umadapt.config import ModelSpec
-from umadapt.nets.contour import ContourDecoder
+from umadapt.nets.contour_decoder import ContourDecoder
 from umadapt.nets.convolution import specialise
 from umadapt.nets.decoder import DECODERS
 from umadapt.nets.encoder import Encoder, Features
-from umadapt.nets.transfer import TransferNet
+from umadapt.nets.transfer_net import TransferNet
 from umadapt.tasks import make_tasks
 
 Maps = dict[str, Tensor]  # task -> (B, C, h, w)

@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from umadapt import ranks
-from umadapt.config_data import Render
+from umadapt.config.data import Render
 from umadapt.data.files import sweep
 from umadapt.data.folder import write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.scenes import camera, denoise, engine, tone, tracer
 from umadapt.scenes.classes import IGNORE, NYU40
@@ -61,22 +61,22 @@ def run(config: Render) -> int:
     require_embree()
     config = resolved(config)
     chosen, remark = engine.choose(config.engine)
-    engines = {name for names in ranks.gather([chosen.name]) for name in names}
+    engines = {name for names in process_group.gather([chosen.name]) for name in names}
     wanted = settings(config, catalogue)
-    with ranks.first():
+    with process_group.first():
         engines |= _check_stored(config, wanted)
         curve = _tone(config, chosen, wanted["tone_of"])
-        if not ranks.rank():
+        if not process_group.rank():
             _describe(config, wanted, engines, catalogue, curve)
     for task in ("image", "depth", "normals", "seg"):
         sweep(config.out / task)
-    if remark and not ranks.rank():
+    if remark and not process_group.rank():
         print(remark, file=sys.stderr)
     jobs = _jobs(own_rooms(config))
     missing = sum(len(views) for _, views in jobs)
     if jobs:
         _render_all(config, chosen, curve, jobs, missing)
-    missing = sum(ranks.gather(missing))
+    missing = sum(process_group.gather(missing))
     share = sum(len(views) for _, views in _rooms(config))
     skipped = f" ({share - missing} were there already)" if missing < share else ""
     part = f" of {total_views(config)}, shard {'/'.join(map(str, config.shard))}" if config.shard[1] > 1 else ""
@@ -217,7 +217,7 @@ def image_path(config: Render, view: int) -> Path:
 def own_rooms(config: Render) -> Render:
     """With several ranks, the share of this one: a shard of the shard."""
     mine, shards = config.shard
-    return replace(config, shard=(mine + shards * ranks.rank(), shards * ranks.size()))
+    return replace(config, shard=(mine + shards * process_group.rank(), shards * process_group.size()))
 
 
 def _rooms(config: Render) -> list[tuple[int, range]]:
@@ -243,7 +243,7 @@ def _cores() -> int:
 @contextlib.contextmanager
 def _workers(config: Render, chosen: engine.Engine, jobs: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of worker processes for so many jobs."""
-    workers = min(config.workers or max(1, _cores() // ranks.local_size()), jobs)
+    workers = min(config.workers or max(1, _cores() // process_group.local_size()), jobs)
     context = multiprocessing.get_context("spawn")  # forked copies of Mitsuba's threads would hang
     stop = context.Event()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (config, chosen, stop))
@@ -266,7 +266,7 @@ def _render_all(
     jobs: list[tuple[int, list[int]]],
     missing: int,
 ) -> None:
-    progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=True if ranks.rank() else None)
+    progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=True if process_group.rank() else None)
     with progress, _workers(config, chosen, len(jobs)) as pool:
         waiting: set[Future[int]] = {pool.submit(render_room, config, curve, room, views) for room, views in jobs}
         while waiting:

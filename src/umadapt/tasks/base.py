@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.maps import Map, Trust
+from umadapt.data.maps import Map, Trust
+from umadapt.distributed import global_batch
 
 
 class Column(NamedTuple):
@@ -170,8 +170,8 @@ def excess(task: Task, found: Tensor, wanted: Tensor) -> Tensor:
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of `values` over the pixels where `valid`; 0 with zero gradient when there are none."""
-    total = together.total(torch.where(valid, values, torch.zeros_like(values)).sum())
-    return total / together.total(valid.sum()).clamp(min=1)
+    total = global_batch.total(torch.where(valid, values, torch.zeros_like(values)).sum())
+    return total / global_batch.total(valid.sum()).clamp(min=1)
 
 
 def weighted_sum(maps: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

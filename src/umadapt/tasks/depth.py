@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.maps import MAX_STEPS, DepthMap, Trust
+from umadapt.data.maps import MAX_STEPS, DepthMap, Trust
+from umadapt.distributed import global_batch
 from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, mean_map, weighted_sum
 from umadapt.tasks.metrics import DepthMeter
 from umadapt.tasks.resize import resize_map
@@ -25,7 +25,7 @@ def berhu(prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """
     residual = (prediction - target).abs()
     with torch.no_grad():
-        largest = together.largest(torch.where(valid, residual, torch.zeros_like(residual)).amax())
+        largest = global_batch.largest(torch.where(valid, residual, torch.zeros_like(residual)).amax())
         c = (0.2 * largest).clamp(min=1e-5)
     return torch.where(residual <= c, residual, (residual.square() + c.square()) / (2 * c))
 
@@ -101,7 +101,7 @@ class Depth(DepthMap):
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
         everywhere = torch.ones_like(direct, dtype=torch.bool)
-        return together.mean(self.pixel_loss(cross, direct, everywhere).mean())
+        return global_batch.mean(self.pixel_loss(cross, direct, everywhere).mean())
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         return self.loss(cross, truth)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.maps import ShareMap, Trust
+from umadapt.data.maps import ShareMap, Trust
+from umadapt.distributed import global_batch
 from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, mean_map, weighted_sum
 from umadapt.tasks.resize import resize_map
 from umadapt.tasks.seg import SURE, part_of, pseudo_softmax
@@ -116,7 +116,7 @@ class Edges(ShareMap):
         """
         values = F.binary_cross_entropy_with_logits(prediction, truth.clamp(min=0), reduction="none")
         edge, rest = truth == 1, truth == 0
-        present = together.largest(edge.any().float()) + together.largest(rest.any().float())
+        present = global_batch.largest(edge.any().float()) + global_batch.largest(rest.any().float())
         return (masked_mean(values, edge) + masked_mean(values, rest)) / present.clamp(min=1)
 
     def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class Edges(ShareMap):
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
         """Cross-entropy against the direct prediction's probabilities, unweighted as that of seg and for its reason."""
-        return together.mean(F.binary_cross_entropy_with_logits(cross, direct.sigmoid()))
+        return global_batch.mean(F.binary_cross_entropy_with_logits(cross, direct.sigmoid()))
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         values = F.binary_cross_entropy_with_logits(cross, truth.clamp(min=0), reduction="none")
@@ -134,7 +134,7 @@ class Edges(ShareMap):
     def accuracy(self, prediction: Tensor, truth: Tensor) -> dict[str, float]:
         """The F-score at probability 0.5."""
         found, edge, valid = prediction > 0, truth == 1, truth >= 0
-        hits, chosen, edges = (float(together.total(x.sum())) for x in (found & edge, found & valid, edge))
+        hits, chosen, edges = (float(global_batch.total(x.sum())) for x in (found & edge, found & valid, edge))
         return {"f": 2 * hits / max(1.0, chosen + edges)}
 
     def mirror(self, prediction: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.maps import NormalsMap, Trust
+from umadapt.data.maps import NormalsMap, Trust
+from umadapt.distributed import global_batch
 from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, mean_map, weighted_sum
 from umadapt.tasks.metrics import NormalsMeter
 from umadapt.tasks.resize import resize_map
@@ -70,7 +70,7 @@ class Normals(NormalsMap):
         return (1 - (cross * direct).sum(1)).clamp(min=0)
 
     def energy(self, cross: Tensor, direct: Tensor) -> Tensor:
-        return together.mean((1 - (cross * direct).sum(1)).mean())
+        return global_batch.mean((1 - (cross * direct).sum(1)).mean())
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         return self.loss(cross, truth)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from umadapt import together
 from umadapt.config import ModelSpec
-from umadapt.maps import SegMap, Trust
+from umadapt.data.maps import SegMap, Trust
+from umadapt.distributed import global_batch
 from umadapt.tasks.base import PLAIN, Column, Counting, masked_mean, weighted_sum
 from umadapt.tasks.metrics import SegMeter
 from umadapt.tasks.resize import resize_labels
@@ -85,8 +85,8 @@ class Seg(SegMap):
         if self.weights is None:
             return masked_mean(values, valid)
         weights = torch.where(valid, self.weights.to(prediction)[safe], torch.zeros_like(values))
-        loss = together.total((weights * torch.where(valid, values, torch.zeros_like(values))).sum())
-        return loss / together.total(weights.sum()).clamp(min=1e-6)
+        loss = global_batch.total((weights * torch.where(valid, values, torch.zeros_like(values))).sum())
+        return loss / global_batch.total(weights.sum()).clamp(min=1e-6)
 
     def energy_map(self, cross: Tensor, direct: Tensor) -> Tensor:
         return -(direct.softmax(1) * cross.log_softmax(1)).sum(1)  # spelt out: ONNX knows no soft cross-entropy
@@ -97,7 +97,7 @@ class Seg(SegMap):
         OURS: unweighted. The gradient also flows through the distribution, which could lower a weighted energy
         by moving its mass to classes of small weight.
         """
-        return together.mean(F.cross_entropy(cross, direct.softmax(1)))
+        return global_batch.mean(F.cross_entropy(cross, direct.softmax(1)))
 
     def real_energy(self, cross: Tensor, truth: Tensor) -> Tensor:
         """Unweighted, as `energy` is, so that the two compare."""
@@ -165,9 +165,9 @@ def one_hot(truth: Tensor, channels: int, ignore: int) -> Tensor:
     return hot.scatter_(1, truth.unsqueeze(1).where(valid, torch.zeros_like(truth).unsqueeze(1)), valid.to(hot))
 
 
-def part_of(count: int, share: float, generator: torch.Generator | None = None) -> tuple[Tensor, together.Rows]:
+def part_of(count: int, share: float, generator: torch.Generator | None = None) -> tuple[Tensor, global_batch.Rows]:
     """A random share of a batch: the places of its samples among the `count` that are here, and its rows."""
-    rows = together.rows(count)
+    rows = global_batch.rows(count)
     return rows.pick(torch.randperm(rows.total, generator=generator)[: int(rows.total * share)])
 
 
@@ -175,7 +175,7 @@ def pseudo_softmax(
     hot: Tensor,
     generator: torch.Generator | None = None,
     std: float = 0.075,
-    rows: together.Rows | None = None,
+    rows: global_batch.Rows | None = None,
 ) -> Tensor:
     """Make one-hot maps look like softmax outputs, so that nothing tells them apart by form alone (supplement).
 
@@ -186,7 +186,7 @@ def pseudo_softmax(
         rows: which of the samples that are drawn for these are; default: all.
     """
     b, channels, h, w = hot.shape
-    rows = rows or together.Rows(b, torch.arange(b))
+    rows = rows or global_batch.Rows(b, torch.arange(b))
     device = hot.device
 
     def draw(channels: int) -> Tensor:  # on the CPU: the same on every device

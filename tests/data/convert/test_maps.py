@@ -10,7 +10,7 @@ from umadapt.data.convert.kitti import eigen_frames
 from umadapt.data.convert.nyudv2 import train_ids
 from umadapt.data.convert.vkitti2 import colour_table
 from umadapt.errors import UserError
-from umadapt.protocols import CITYSCAPES, SYNTHIA_16
+from umadapt.evaluation.protocols import CITYSCAPES, SYNTHIA_16
 
 
 def test_cityscapes_and_gta5_as_the_official_scripts_have_them() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umadapt.config_data import Render
+from umadapt.config.data import Render
 from umadapt.scenes.classes import ID, NYU40
 from umadapt.scenes.interior.kinds import KINDS
 from umadapt.scenes.interior.layout import Block, Room, along_wall, overlap, wall_frame

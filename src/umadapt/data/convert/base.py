@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert.source import Source
 from umadapt.data.files import decode_picture
 from umadapt.data.folder import Camera

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert.base import DataSet, Plan, Record, decode, label_map, photo
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.source import Source

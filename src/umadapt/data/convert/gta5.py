@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert.base import DataSet, Plan, Record, decode, folder_files, label_map, photo, stems
 from umadapt.data.convert.source import Source
 from umadapt.data.files import read_label_bytes

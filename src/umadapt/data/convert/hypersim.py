@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert.base import DataSet, Plan, Record, label_map, photo
 from umadapt.data.convert.nyudv2 import open_hdf5
 from umadapt.data.convert.source import Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert.base import DataSet, Plan, Record, decode, photo
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.laser import Calibration, project, read_calibration, read_scan

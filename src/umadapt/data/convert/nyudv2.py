@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert.base import DataSet, Plan, Record, folder_files, label_map, nothing
 from umadapt.data.convert.source import Source
 from umadapt.data.files import decode_normals, read_label_bytes

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert.base import DataSet, Plan, Record, decode, label_map, photo
 from umadapt.data.convert.source import Source
 from umadapt.data.folder import Camera

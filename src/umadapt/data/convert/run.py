@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert import SETS
 from umadapt.data.convert.base import NONE, DataSet, Plan, Record
 from umadapt.data.convert.digests import verify

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from umadapt.config_data import Convert
+from umadapt.config.data import Convert
 from umadapt.data.convert.base import DataSet, Plan, Record, decode_16bit, label_map, photo, stems
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.source import Source

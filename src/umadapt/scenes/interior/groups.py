@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from umadapt.scenes.classes import ID
-from umadapt.scenes.interior.arrange import (
+from umadapt.scenes.interior.arrange import (  # fmt: skip
     Home,
     Mix,
     above,
@@ -20,7 +20,7 @@ from umadapt.scenes.interior.arrange import (
     seats_around,
     stand,
     wall_of,
-)  # fmt: skip
+)
 from umadapt.scenes.interior.layout import Spot, free_standing
 from umadapt.scenes.makers import clutter, fixtures
 from umadapt.scenes.shapes import Item

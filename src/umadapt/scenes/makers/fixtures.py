@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from umadapt.scenes.makers.appliances import (
+from umadapt.scenes.makers.appliances import (  # fmt: skip
     appliance,
     island,
     kettle,
@@ -17,15 +17,15 @@ from umadapt.scenes.makers.appliances import (
     range_hood,
     stove,
     telephone,
-)  # fmt: skip
-from umadapt.scenes.makers.boards import (
+)
+from umadapt.scenes.makers.boards import (  # fmt: skip
     blackboard,
     mirror,
     notice_board,
     projector_screen,
     television_wall,
     wall_clock,
-)  # fmt: skip
+)
 from umadapt.scenes.makers.forms import Rng, blob, lathe, limb, pick, turned, wrap
 from umadapt.scenes.makers.lamps import desk_lamp, pendant
 from umadapt.scenes.makers.people import person

@@ -1,0 +1,168 @@
+"""`umadapt semi`: an adapted model, a few labelled photos of the target and many without labels to UM-Adapt-S."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from umadapt.config import Semi
+from umadapt.data.augment import Augment
+from umadapt.data.folder import Folder
+from umadapt.distributed import process_group
+from umadapt.errors import UserError
+from umadapt.methods import um_adapt_s
+from umadapt.nets.ensemble import shares_of
+from umadapt.nets.model import UMAdapt
+from umadapt.training import compute, memory
+from umadapt.training.batches import Batches, Detector
+from umadapt.training.feature_cache import forget_views, keep_views, pictures
+from umadapt.training.hed_contours import HedContours
+from umadapt.training.mixture import Union
+from umadapt.training.run_folder import RunFolder, command_dict, digest, load_model, pick_device, read_config
+from umadapt.training.sample_sheet import save_samples
+from umadapt.training.sources import labelled_ids, labels_of
+from umadapt.training.trainer import Stage, fit
+
+PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
+
+
+def run(config: Semi) -> int:
+    """Train with labelled and unlabelled target batches in turns."""
+    before = read_config(config.run)
+    alpha = before.get("alpha", PAPER_ALPHA) if config.alpha is None else config.alpha
+    config = dataclasses.replace(config, alpha=alpha)
+    if before["domain"] != "target":
+        raise UserError(f"{config.run} is not adapted; give a run of `umadapt adapt {config.run} --target PHOTOS …`")
+    if before["variant"] == "semi":
+        raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
+    model, _ = load_model(config.run, "cpu")
+    shares = shares_of(before, model.tasks, config.witnesses)
+    selects = before["command"].get("candidates", 0) and before["command"]["method"] != "adabn"
+    if ("select" if selects else "adapt") not in before["done"]:
+        raise UserError(f"{config.run} is unfinished; repeat the command that began it")
+    device = pick_device(config.device)
+    compute.check(config, device)
+    detector = HedContours(device) if model.spec.contours == "hed" else None
+    photos = [Folder(address) for address in config.target]
+    for folder in photos:
+        if not folder.has("image", folder.ids[0]):
+            raise UserError(f"{folder.root} holds labels alone; expected a folder of photos")
+    labelled = open_labelled(config, model)
+    if not labelled or not photos:
+        raise UserError("semi wants --target PHOTOS and --labelled DATA, each at least once")
+    digests = {f"labelled-{i}": digest(folder.known_as(ids)) for i, (folder, ids) in enumerate(labelled)}
+    run_folder = RunFolder(
+        config.out,
+        {
+            "variant": "semi",
+            "domain": "target",
+            "model": before["model"],
+            "backbone_weights": before.get("backbone_weights"),
+            "command": command_dict(config),
+            "source": before["source"],
+            "target": ", ".join(config.target),
+            "transfer_report": before.get("transfer_report"),
+            "witnesses": before.get("witnesses"),
+            "palette": before["palette"],
+            "data": {f"target-{i}": digest(folder.known_as(folder.ids)) for i, folder in enumerate(photos)}
+            | digests
+            | {"adapted": before["data"]},
+        },
+    )
+    if run_folder.done("semi"):
+        forget_views(config)  # where it was killed before it could
+        print(f"{config.out} is done")
+        return 0
+    model.freeze(model)
+    model.to(device).to(memory_format=torch.channels_last)
+    known = batches(model, labelled, config, tuple(model.tasks), config.seed + 1)
+    others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed, detector)
+    if detector is not None:
+        detector.prepare(others.seen(config.steps))
+
+    def build(model: UMAdapt) -> Stage:
+        stage = um_adapt_s.stage(model, config, known, others, shares)
+        return dataclasses.replace(stage, data=(*pictures(known), *pictures(others)))
+
+    stage = build(model)
+    keep_views(stage, others, config, device)
+    memory.arrange(config, model, stage)
+    fit(stage, model, run_folder, config)
+    forget_views(config)
+    save_samples(model, run_folder, photos[0], photos[0].ids, "semi")
+    count = sum(len(ids) for _, ids in labelled)
+    print(f"{config.out}: trained on {count} labelled photos and {sum(len(f.ids) for f in photos)} others")
+    return 0
+
+
+def open_labelled(config: Semi, model: UMAdapt) -> list[tuple[Folder, tuple[str, ...]]]:
+    """The labelled folders, each with the ids that have a label of the model's tasks.
+
+    Raises:
+        UserError: a folder has none, its classes are others than the model's, or --depth-labels asks for too many.
+    """
+    folders = [Folder(address) for address in config.labelled]
+    given = [(folder.root.resolve(), folder.split) for folder in folders]
+    if len(set(given)) < len(given):
+        twice = next(address for i, address in enumerate(config.labelled) if given[i] in given[:i])
+        raise UserError(f"--labelled {twice} is given twice")
+    if config.depth_labels:
+        keep_few(folders, "depth", config.depth_labels, config.seed)
+    out = []
+    for address, folder in zip(config.labelled, folders, strict=True):
+        ids = labelled_ids(folder, model.tasks)
+        if not ids:
+            raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels_of(model.tasks)))}")
+        if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
+            raise UserError(f"{address} has other classes than the run was trained on")
+        out.append((folder, ids))
+    return out
+
+
+def keep_few(folders: Sequence[Folder], task: str, count: int, seed: int) -> None:
+    """Forget a task's labels but for `count` of all folders together, drawn with `seed` (the paper's few shots).
+
+    Raises UserError when there are fewer.
+    """
+    there = [(folder, id) for folder in folders for id in folder.ids if folder.has(task, id)]
+    if len(there) < count:
+        raise UserError(f"--{task}-labels {count}, but the labelled folders have {len(there)} labels of {task}")
+    drawn = [there[i] for i in np.random.default_rng((seed, 4)).permutation(len(there))[:count]]
+    for folder in folders:
+        folder.keep_labels(task, {id for owner, id in drawn if owner is folder})
+
+
+def batches(
+    model: UMAdapt,
+    folders: Sequence[tuple[Folder, tuple[str, ...]]],
+    config: Semi,
+    tasks: tuple[str, ...],
+    seed: int,
+    detector: Detector | None = None,
+) -> Union:
+    """Batches from all folders; without tasks they are photos with contours."""
+    size, grid = model.spec.size, model.grid(model.spec.size)
+    parts = [
+        Batches(
+            folder,
+            ids,
+            size,
+            grid,
+            tasks=tasks,
+            focal=model.spec.focal,
+            batch=config.batch,
+            seed=seed + 2 * i,
+            recipe=Augment(plain=not tasks and config.consensus > 0),
+            views=0 if tasks else config.kept_views,
+            contours=not tasks,
+            detector=detector,
+            device=model.mean.device,
+            rank=process_group.rank(),
+            world=process_group.size(),
+        )
+        for i, (folder, ids) in enumerate(folders)
+    ]
+    return Union(parts, config.mix, seed)

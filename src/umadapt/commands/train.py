@@ -1,0 +1,279 @@
+"""`umadapt train`: the source model, stage by stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from umadapt.config import ModelSpec, Train
+from umadapt.config.options import parse_graph
+from umadapt.data import viz
+from umadapt.data.augment import Augment
+from umadapt.data.folder import Folder
+from umadapt.distributed import process_group
+from umadapt.errors import UserError
+from umadapt.methods import base_model, contour, transfer_nets
+from umadapt.nets.ensemble import weigh
+from umadapt.nets.model import UMAdapt
+from umadapt.tasks import TASKS
+from umadapt.training import compute, memory
+from umadapt.training.batches import Batches, Detector, canonical_focal, class_frequencies, split_heldout
+from umadapt.training.hed_contours import HedContours
+from umadapt.training.pretrained import Weights
+from umadapt.training.run_folder import (
+    RunFolder,
+    command_dict,
+    digest,
+    load_weights,
+    pick_device,
+    read_config,
+    read_weights,
+)
+from umadapt.training.sample_sheet import save_samples
+from umadapt.training.sources import (
+    labelled_ids,
+    labelled_source,
+    labels_of,
+    learnable_tuples,
+    tuple_tasks,
+    whole_tuples,
+)
+from umadapt.training.trainer import Stage, fit, to_device
+
+STAGES = ("transfer", "base", "contour")
+REPORTED = 64  # real tuples that each transfer net is measured on
+SAME = (  # of the networks, where one starts from the other's weights
+    *("backbone", "backbone_kwargs", "mean", "std", "decoder", "width", "transfer_width"),
+    *("tasks", "graph", "classes", "depth_scale_m", "depth_head", "contours"),
+)
+WEIGHED = 64  # images that the witnesses of the consensus are weighed on
+PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
+
+
+def run(config: Train) -> int:
+    """Train the stages that are asked for and not yet done."""
+    device = pick_device(config.device)
+    compute.check(config, device)
+    folder = labelled_source(config.source, config.tasks, config.normals)
+    ids = source_ids(folder, config)
+    train_ids, heldout_ids = split_heldout(ids, config.holdout)
+    begun = (config.out / "config.json").exists()
+    torch.manual_seed(config.seed)
+    try:
+        weights = Weights(config.backbone, config.weights)
+        stored = read_config(config.out)["model"] if begun else None
+        spec = ModelSpec.from_json(stored) if stored else make_spec(config, weights, folder, train_ids)
+        spec = spec if stored or config.init is None else spec_from(config.init, spec)
+        model = UMAdapt(spec)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    detector = HedContours(device) if spec.contours == "hed" else None
+    trained = (config.out / "model.safetensors").exists()
+    if not trained and not (config.out / "state.pt").exists():
+        if config.init is None:
+            with process_group.first():  # a download is found in the cache by the others
+                weights.fill(model.encoder)
+        else:
+            load_weights(model, read_weights(config.init))
+    run_folder = RunFolder(
+        config.out,
+        {
+            "variant": "source-only",
+            "domain": "source",
+            "model": dataclasses.asdict(spec),
+            "backbone_weights": weights.about() if config.init is None else origin_of(config.init),
+            "palette": viz.palette(len(spec.classes)).tolist(),
+            "command": command_dict(config),
+            "source": config.source,
+            "target": None,
+            "data": {"source": digest(folder.known_as(ids))},
+        },
+    )
+    if trained:
+        load_weights(model, read_weights(config.out))
+    model.to(device).to(memory_format=torch.channels_last)
+    for name in STAGES if config.stage == "all" else (config.stage,):
+        if run_folder.done(name):
+            print(f"stage {name} is done")
+            continue
+        earlier = [before for before in STAGES[: STAGES.index(name)] if not run_folder.done(before)]
+        if earlier:
+            raise UserError(f"stage {name} needs {', '.join(earlier)} first: run with --stage {earlier[0]} or all")
+        if name == "transfer" and not model.graph:
+            run_folder.finish(name, model)  # tasks that nothing transfers to: there is no net to train
+            continue
+
+        stage = make_stage(name, model, config, folder, train_ids, detector)
+        if detector is not None and name == "contour":
+            detector.prepare(stage.data[0].seen(stage.steps))
+        memory.arrange(config, model, stage)
+        fit(stage, model, run_folder, config)
+    if (
+        run_folder.done("transfer")
+        and model.graph
+        and "transfer_report" not in run_folder.config
+        and not process_group.rank()
+    ):
+        report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)
+    if run_folder.done("base") and "witnesses" not in run_folder.config and not process_group.rank():
+        report_witnesses(model, run_folder, folder, heldout_ids or train_ids, config)
+    if run_folder.done("base") and not (config.out / "samples" / "base.png").exists():
+        save_samples(model, run_folder, folder, heldout_ids or train_ids, "base")
+    print(f"{config.out}: {', '.join(run_folder.config['done'])} done")
+    return 0
+
+
+def spec_from(run: Path, spec: ModelSpec) -> ModelSpec:
+    """The network that goes on from the weights of a finished run of train, by that run's canonical camera.
+
+    Raises:
+        UserError: it is no such run, or its network is another.
+    """
+    stored = read_config(run)
+    if stored["domain"] != "source" or "base" not in stored["done"]:
+        raise UserError(f"--init {run} is no run whose base `umadapt train` has finished")
+    theirs = ModelSpec.from_json(stored["model"])
+    differing = [name for name in SAME if getattr(theirs, name) != getattr(spec, name)]
+    if differing:
+        shown = "; ".join(f"{name} {getattr(theirs, name)!r}, here {getattr(spec, name)!r}" for name in differing)
+        raise UserError(f"--init {run} has another network: {shown}\ngive the options that it was trained with")
+    focal = None if theirs.focal is None else theirs.focal * max(spec.size) / max(theirs.size)
+    return dataclasses.replace(spec, focal=focal)
+
+
+def origin_of(run: Path) -> dict[str, str]:
+    """Where the backbone of a run began, and that it went on from there."""
+    return {**(read_config(run).get("backbone_weights") or {}), "trained_on_in": str(run)}
+
+
+def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:
+    """The images of a source that have a label at least.
+
+    Raises:
+        UserError: a task has no labels at all, or there are too few images.
+    """
+    unknown = [task for task in config.tasks if task not in TASKS]
+    if unknown:
+        raise UserError(f"--tasks: no task {unknown[0]!r}; there are {', '.join(TASKS)}")
+    if len(set(config.tasks)) < len(config.tasks):
+        raise UserError(f"--tasks {','.join(config.tasks)} names a task twice")
+    labels = labels_of(config.tasks)
+    missing = [label for label in labels if label not in folder.tasks]
+    if missing or not config.tasks:
+        have = ",".join(folder.tasks)
+        if not have:
+            raise UserError(f"{config.source} has no labels; training needs depth, normals or seg beside the images")
+        raise UserError(f"{config.source} has no labels of {', '.join(missing) or 'no task'}; give --tasks {have}")
+    ids = labelled_ids(folder, config.tasks)
+    if len(split_heldout(ids, config.holdout)[0]) < 2:
+        raise UserError(f"{config.source} has {len(ids)} labelled images; training needs more")
+    return ids
+
+
+def make_stage(
+    name: str, model: UMAdapt, config: Train, folder: Folder, ids: tuple[str, ...], detector: Detector | None
+) -> Stage:
+    """A stage with its data."""
+    spec = model.spec
+    tasks = {"transfer": tuple_tasks(model), "base": spec.tasks, "contour": ()}[name]
+    batches = Batches(
+        folder,
+        learnable_tuples(folder, ids, tasks) if name == "transfer" else ids,
+        spec.size,
+        model.grid(spec.size),
+        tasks=tasks,
+        focal=spec.focal,
+        batch=config.batch,
+        seed=config.seed * len(STAGES) + STAGES.index(name),
+        recipe=Augment(scale=config.zoom, strength=config.augment),
+        rare=config.rare if name == "base" and "seg" in spec.tasks else 0.0,
+        images=name != "transfer",
+        contours=name == "contour",
+        detector=detector,
+        device=model.mean.device,
+        rank=process_group.rank(),
+        world=process_group.size(),
+    )
+    if name == "transfer":
+        stage = transfer_nets.stage(model, batches, config.transfer_steps, config.lr)
+    elif name == "base":
+        rates = (config.lr, config.alpha, config.optimiser, config.encoder_rate, config.ema)
+        stage = base_model.stage(model, batches, config.base_steps, *rates)
+    else:
+        stage = contour.stage(model, batches, config.contour_steps, config.contour_lr)
+    return dataclasses.replace(stage, data=(batches,))
+
+
+def make_spec(config: Train, weights: Weights, folder: Folder, train_ids: tuple[str, ...]) -> ModelSpec:
+    """The network that the arguments and the data ask for."""
+    graph = parse_graph(config.transfer) or {
+        task: tuple(i for i in inputs if i in config.tasks)
+        for task, inputs in PAPER_GRAPH.items()
+        if task in config.tasks and any(i in config.tasks for i in inputs)
+    }
+    return ModelSpec(
+        backbone=config.backbone,
+        backbone_kwargs=weights.kwargs,
+        size=config.size,
+        tasks=config.tasks,
+        graph=graph,
+        classes=folder.classes if "seg" in config.tasks else (),
+        class_frequencies=class_frequencies(folder, train_ids) if "seg" in config.tasks else (),
+        class_weights=config.class_weights,
+        depth_scale_m=config.depth_scale_m,
+        depth_head=config.depth_head,
+        depth_loss=config.depth_loss,
+        focal=canonical_focal(folder, train_ids, config.size),
+        decoder=config.decoder,
+        width=config.width,
+        transfer_width=config.transfer_width,
+        contours=config.contours,
+        pseudo_softmax=config.pseudo_softmax,
+        **weights.statistics,
+    )
+
+
+def report_witnesses(model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[str, ...], config: Train) -> None:
+    """Print and store what share of the consensus each witness is worth, on images that were held out."""
+    chosen = ids[:: -(-len(ids) // WEIGHED)]
+    size = min(config.batch, len(chosen))
+    grid, recipe = model.grid(model.spec.size), Augment(strength=config.augment)
+    make = Batches(
+        folder, chosen, model.spec.size, grid, tasks=model.spec.tasks, focal=model.spec.focal, batch=size, recipe=recipe
+    )
+    count = -(-2 * len(chosen) // size)  # each image twice
+    model.eval()
+    shares = weigh(model, lambda k: to_device(make(k), model.mean.device), count)
+    run.config["witnesses"] = shares
+    run.write_config()
+    for witness, tasks in shares.items():
+        print(f"share of {witness} in the consensus: " + ", ".join(f"{t} {share:.2f}" for t, share in tasks.items()))
+
+
+def report_transfers(
+    model: UMAdapt, run: RunFolder, folder: Folder, parts: Mapping[str, tuple[str, ...]], batch: int
+) -> None:
+    """Print and store energy and accuracy of every transfer net on real tuples, of the source and held out."""
+    report: dict[str, dict[str, dict[str, float]]] = {task: {} for task in model.graph}
+    tasks = tuple_tasks(model)
+    for part, there in parts.items():
+        ids = whole_tuples(folder, there, tasks)
+        chosen = ids[:: -(-len(ids) // REPORTED)] if ids else ()
+        size = min(batch, len(chosen))
+        count = len(chosen) // size if size else 0
+        if not count:
+            continue
+        grid = model.grid(model.spec.size)
+        make = Batches(
+            folder, chosen, model.spec.size, grid, tasks=tasks, focal=model.spec.focal, batch=size, images=False
+        )
+        measured = transfer_nets.measure(model, (to_device(make(k), model.mean.device) for k in range(count)))
+        for task, figures in measured.items():
+            report[task][part] = figures
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            print(f"transfer {task}<-{','.join(model.graph[task])} on {count * size} real tuples ({part}): {shown}")
+    run.config["transfer_report"] = report
+    run.write_config()

@@ -1,0 +1,265 @@
+"""How well do trust maps find the errors? Sparsification curves of uncertainties against labels.
+
+The most uncertain pixels are removed first, and the mean error of those that remain is followed. A good uncertainty
+removes the worst pixels first; none can do better than the oracle, which is the error itself (Ilg et al., ECCV 2018,
+"Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow", Section 5).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from umadapt import config as configs
+from umadapt.data.files import whole_file
+from umadapt.data.folder import Folder, write_json
+from umadapt.distributed import process_group
+from umadapt.errors import UserError
+from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.protocols import PROTOCOLS, Protocol
+from umadapt.inference.photos import photo_batches, physical_maps, run_model
+from umadapt.nets.model import UMAdapt
+from umadapt.tasks.resize import fill, resize_map
+from umadapt.training.run_folder import load_model
+
+FRACTIONS = np.arange(100) / 100  # of the pixels removed: 0 to 0.99
+PIXELS = 12_000  # OURS: of a photo, drawn at random, because neighbours say the same and 654 photos must fit in memory
+BOTH = "disagreement+entropy"
+PLOTS = (".png", ".pdf", ".svg")
+
+Pixels = dict[str, np.ndarray]  # "error" and one entry an uncertainty, each (pixels,) float32
+
+
+def sparsification(error: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
+    """Mean error of the pixels that remain when the most uncertain are removed, over that of all: (len(FRACTIONS),).
+
+    Args:
+        error: (pixels,) at least 0, not all 0.
+        uncertainty: (pixels,); only its order counts. OURS: equally uncertain pixels share the mean of their errors,
+            which is what removing them in random order gives on average; a constant gives 1 everywhere.
+    """
+    _, group, counts = np.unique(uncertainty, return_inverse=True, return_counts=True)
+    totals = np.bincount(group, weights=error.astype(np.float64))
+    kept = np.concatenate([[0], counts.cumsum()])  # pixels, the most certain first
+    sums = np.concatenate([[0.0], totals.cumsum()])  # their errors; linear within a group of equals
+    remaining = (1 - FRACTIONS) * kept[-1]
+    return np.interp(remaining, kept, sums) / remaining / (sums[-1] / kept[-1])
+
+
+def area(curve: np.ndarray) -> float:
+    """Area under a curve over FRACTIONS, by trapezoids."""
+    return float(np.trapezoid(curve, FRACTIONS))
+
+
+def ranked(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1, those of equals averaged: (pixels,) float64."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[group]
+
+
+def association(error: np.ndarray, uncertainty: np.ndarray) -> dict[str, float]:
+    """{"auroc"} of finding the wrong pixels where the error is 0 or 1, else {"spearman"}, the rank correlation."""
+    order = ranked(uncertainty)
+    wrong = error > 0
+    if np.isin(error, (0, 1)).all():
+        if wrong.all() or not wrong.any():
+            return {}
+        return {"auroc": float(0.5 + (order[wrong].mean() - order[~wrong].mean()) / len(order))}
+    truth = ranked(error)
+    if (order == order[0]).all() or (truth == truth[0]).all():
+        return {"spearman": 0.0}
+    return {"spearman": float(np.corrcoef(order, truth)[0, 1])}
+
+
+def measure(pixels: Pixels) -> dict[str, dict[str, Any]]:
+    """Uncertainty -> {"ause", "aurg", "auroc" or "spearman", "curve"}; empty where there is no error to find.
+
+    "ause" is the area between the uncertainty's curve and the oracle's (0 is perfect), "aurg" the one between
+    random removal, whose curve is 1, and the uncertainty's (below 0 is worse than random). BOTH is the mean of ranks.
+    """
+    error = pixels["error"]
+    if not (error > 0).any():
+        return {}
+    kinds = {name: values for name, values in pixels.items() if name != "error"}
+    if len(kinds) > 1:
+        kinds[BOTH] = np.mean([ranked(values) for values in kinds.values()], 0)
+    kinds |= {"random": np.zeros_like(error), "oracle": error}
+    best = area(sparsification(error, error))
+    found: dict[str, dict[str, Any]] = {}
+    for name, uncertainty in kinds.items():
+        curve = sparsification(error, uncertainty)
+        figures = {"ause": area(curve) - best, "aurg": area(np.ones_like(curve)) - area(curve)}
+        found[name] = figures | association(error, uncertainty) | {"curve": curve.round(5).tolist()}
+    return found
+
+
+@torch.inference_mode()
+def trust(
+    model: UMAdapt,
+    domain: str,
+    folder: Folder,
+    protocol: Protocol | str,
+    *,
+    ids: Sequence[str] | None = None,
+    batch: int = 8,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Measure the uncertainties of a model on a labelled folder. Each of several ranks looks at a share of the photos.
+
+    Errors are those that `evaluate` counts, at the ground truth's own size. OURS: and so are uncertainties, resized
+    as `predict` does, because that is where a user sees them; on the output grid the truth would have to be invented.
+    Entropy is that of seg's class probabilities in nats, for every task: the network has no other predictive
+    uncertainty, so that for depth it stands in for one.
+
+    Args:
+        model: in eval mode, with transfer nets.
+        domain: "source" or "target".
+        folder: labelled data.
+        protocol: one of PROTOCOLS, or its name.
+        ids: photos to measure; default: all of the folder.
+        batch: photos at once; the figures do not depend on it.
+        seed: of the pixels drawn.
+        progress: show a bar on stderr.
+
+    Returns:
+        {"protocol", "n", "errors": {task: {"kind", "mean", "pixels"}}, task: {uncertainty: what `measure` gives over
+        the pixels of all photos, and "ause_photo", the mean over photos of each photo's own}}.
+
+    Raises:
+        UserError: no transfer nets, no labels for them (see `Ruler`), no error to find, or predictions not finite.
+    """
+    protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    if not model.graph:
+        raise UserError("the run has no transfer nets, so there is no cross-task disagreement to measure")
+    ruler = Ruler(folder, protocol, tuple(model.graph), model.spec.classes)
+    ids = folder.ids if ids is None else ids
+    drawn: dict[str, dict[str, Pixels]] = {task: {} for task in ruler.tasks}  # by photo
+    for seen in photo_batches(folder, ids, model.spec, batch, ruler.read, progress):
+        direct = run_model(model, seen.images, domain)
+        metric = physical_maps(model, direct, seen.magnifications)
+        cross = model.cross(direct)
+        entropy = torch.special.entr(direct["seg"].softmax(1)).sum(1) if "seg" in direct else None  # (B, h, w)
+        for task in ruler.tasks:
+            maps = {"disagreement": model.tasks[task].energy_map(cross[task], direct[task])}
+            if entropy is not None:
+                maps["entropy"] = entropy
+            physical = metric[task]
+            for i, (id, truth) in enumerate(zip(seen.ids, seen.extras, strict=True)):
+                if task not in truth:
+                    continue
+                if not all(bool(torch.isfinite(x[i]).all()) for x in (physical, *maps.values())):
+                    raise UserError(f"the prediction of {task} for {id!r} holds NaN or infinity: the training diverged")
+                one = {name: map_[i] for name, map_ in maps.items()}
+                drawn[task][id] = _draw(ruler, task, id, physical[i], one, truth[task], seed)
+    result: dict[str, Any] = {"protocol": protocol.name, "n": len(ids), "errors": {}}
+    parts = process_group.gather(drawn)
+    for task in ruler.tasks:
+        merged = {id: pixels for part in parts for id, pixels in part[task].items()}
+        photos = [merged[id] for id in ids if id in merged]
+        pooled = {name: np.concatenate([photo[name] for photo in photos]) for name in photos[0]} if photos else {}
+        found = measure(pooled) if pooled else {}
+        if not found:
+            continue
+        alone = [each for each in map(measure, photos) if each]
+        for name, figures in found.items():
+            figures["ause_photo"] = float(np.mean([each[name]["ause"] for each in alone]))
+        error = pooled["error"]
+        result["errors"][task] = {"kind": ruler.kinds[task].error, "mean": float(error.mean()), "pixels": len(error)}
+        result[task] = found
+    if not result["errors"]:
+        raise UserError(f"no valid pixel with an error in {folder.root} under {protocol.name}: nothing to find")
+    return result
+
+
+def _draw(
+    ruler: Ruler, task: str, id: str, physical: Tensor, maps: Mapping[str, Tensor], truth: Tensor, seed: int
+) -> Pixels:
+    """Errors and uncertainties of a random share of one photo's valid pixels.
+
+    The share is PIXELS over the pixels of the photo, so that photos with more valid pixels weigh more, as in
+    `evaluate`; it depends on the photo's id and the seed alone.
+
+    Args:
+        physical: (C, h, w), in physical units.
+        maps: uncertainty -> (h, w).
+        truth: what `Ruler.read` gives.
+    """
+    size = (truth.shape[-2], truth.shape[-1])
+    window = ruler.folder.window_of(id)
+    found, truth = ruler.compare(task, physical.cpu(), truth, window)
+    error, valid = ruler.kinds[task].pixel_error(found, truth)
+    at = torch.nonzero(valid.flatten()).squeeze(1).numpy()
+    count = round(len(at) * min(1, PIXELS / (size[0] * size[1])))
+    at = np.random.default_rng([seed, zlib.crc32(id.encode())]).choice(at, count, replace=False)
+    top, bottom, left, right = ruler.protocol.window(size)
+    seen = size if window is None else window.size
+    wide = {name: fill(resize_map(map_.unsqueeze(0), seen), window, size) for name, map_ in maps.items()}
+    planes = {"error": error} | {name: map_[..., top:bottom, left:right] for name, map_ in wide.items()}
+    return {name: plane.cpu().flatten().numpy()[at].astype(np.float32) for name, plane in planes.items()}
+
+
+def run(config: configs.Trust) -> int:
+    """The command `trust`: prints a table, writes --json and --plot."""
+    if not config.data:
+        raise UserError("no labelled data given; expected for example: umadapt trust RUN --data DATA:SPLIT")
+    if config.plot is not None and config.plot.suffix.lower() not in PLOTS:
+        raise UserError(f"--plot is {config.plot}; expected a name that ends in {' '.join(PLOTS)}")
+    folder = Folder(config.data)
+    model, stored = load_model(config.run, config.device)
+    batch, seed = config.batch, config.seed
+    result = trust(model, stored["domain"], folder, config.protocol, batch=batch, seed=seed, progress=True)
+    result |= {"run": str(config.run), "variant": stored["variant"], "data": config.data}
+    if config.json is not None and not process_group.rank():
+        write_json(config.json, result)
+    print(f"{config.run} ({stored['variant']}) on {config.data}")
+    print(table(result))
+    if config.plot is not None and not process_group.rank():
+        plot(result, config.plot)
+    return 0
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Aligned plain text: what was measured first, then one block a task."""
+    lines = [f"protocol {PROTOCOLS[result['protocol']].describe()}", f"images   {result['n']}"]
+    lines.append(f"pixels   at most {PIXELS} a photo, drawn at random at the size of the ground truth")
+    lines.append("AUSE     area to the oracle's sparsification curve, 0 = perfect; AURG: gain over random removal")
+    if any("entropy" in result[task] for task in result["errors"]):
+        lines.append("entropy  that of seg's prediction, for every task")
+    for task, error in result["errors"].items():
+        keys = [key for key in result[task]["oracle"] if key != "curve"]
+        lines += ["", f"{task}: {error['kind']}, mean {error['mean']:.3f} over {error['pixels']} pixels"]
+        lines.append(" " * 22 + "".join(f"{key:>12}" for key in keys))
+        for name, figures in result[task].items():
+            cells = "".join(f"{figures[key]:>12.3f}" if key in figures else f"{'-':>12}" for key in keys)
+            lines.append(f"{name:<22}{cells}")
+    return "\n".join(lines)
+
+
+def plot(result: Mapping[str, Any], path: Path) -> None:
+    """Write the sparsification curves as a picture, one panel a task."""
+    from matplotlib.figure import Figure
+
+    tasks = list(result["errors"])
+    figure = Figure(figsize=(4.2 * len(tasks), 4.4), layout="constrained")
+    styles = {"oracle": ("black", "-"), "random": ("grey", ":"), BOTH: ("tab:green", "--")}
+    styles |= {"disagreement": ("tab:blue", "-"), "entropy": ("tab:orange", "-")}
+    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
+        for name, figures in result[task].items():
+            colour, line = styles[name]
+            label = f"{name} ({figures['ause']:.3f})"
+            axes.plot(FRACTIONS, figures["curve"], color=colour, linestyle=line, label=label)
+        axes.set(title=f"{task}: {result['errors'][task]['kind']}", xlabel="share of pixels removed", ylim=(0, None))
+        axes.set_ylabel("error of the rest / error of all")
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncol": 2}
+        axes.legend(title="uncertainty (AUSE)", fontsize="small", title_fontsize="small", **below)
+    title = f"{result.get('variant', '')} on {Path(result.get('data', '')).name}, {result['protocol']}"
+    figure.suptitle(f"{title}, {result['n']} photos")
+    with whole_file(path) as new:
+        figure.savefig(new, dpi=100, format=path.suffix[1:].lower())

@@ -1,0 +1,250 @@
+"""All tasks on photos of any size, with trust maps; the output folder is a data folder of its own.
+
+OUT/
+  image/STEM.jpg|png      the photo, upright
+  TASK/STEM.png           depth, normals, seg: the folder format; edges: 8-bit grey, 1 + 254 * probability
+  npy/depth/STEM.npy      float32 (H, W) metres
+  npy/normals/STEM.npy    float16 (H, W, 3) unit vectors
+  npy/seg/STEM.npy        uint8 (H, W) class ids
+  npy/edges/STEM.npy      float16 (H, W) probabilities
+  trust/TASK/STEM.png     8-bit grey, low = good: value / 255 * "white" of dataset.json is the disagreement
+  trust/means.json        {STEM: {TASK: mean disagreement of the photo}}, of all photos predicted into OUT
+  view/STEM.png           photo | each task | trust, for people
+  dataset.json            classes, depth scale, and what "white" stands for
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from umadapt.data import viz
+from umadapt.data.camera import Camera, exif_focal
+from umadapt.data.files import LABEL_MODES, Stored, read_photo, write_bytes, write_image, write_json, write_seg
+from umadapt.data.window import Window
+from umadapt.distributed import process_group
+from umadapt.errors import UserError
+from umadapt.inference.exported import load_onnx
+from umadapt.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from umadapt import config as configs
+
+__all__ = ["Predictor", "load", "run"]
+
+VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
+
+
+def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ()) -> Predictor:
+    """Load a model that ships by its name, a run folder, or a file that `umadapt export` wrote.
+
+    Args:
+        witnesses: of a run: merge its predictions with those of the mirror image ("mirror"), a larger copy ("zoom") and
+            the transfer nets ("transfer"); all together take 3.4 times as long (docs/results.md).
+
+    Raises:
+        UserError: no run, not trained yet, no export of ours, damaged, no such device or witness; witnesses of a file.
+    """
+    path = Path(model)
+    exported = path.is_file() and path.suffix != ".safetensors"
+    if witnesses and exported:
+        raise UserError(f"{path} is an exported network, which looks at a photo once; --witnesses asks a run folder")
+    if path.suffix == ".onnx":
+        return load_onnx(path, device)
+    if path.suffix == ".pt2":
+        from umadapt.inference.exported_programs import load_programs
+
+        return load_programs(path, device)
+    if exported:
+        raise UserError(
+            f"{path} is a file; expected a run folder, or FILE.onnx, FILE.pt2 or FILE.safetensors of umadapt export"
+        )
+    from umadapt.inference.photos import predictor_of
+    from umadapt.training.run_folder import load_model
+
+    return predictor_of(*load_model(path, device), witnesses)
+
+
+class Photo(NamedTuple):
+    """A photo to predict."""
+
+    file: Stored
+    window: Window | None  # of its folder; a file that was given by itself is seen whole
+    camera: Camera | None  # of its folder
+
+    def read(self) -> np.ndarray:
+        """(H, W, 3) uint8, the whole photo. Raises UserError when it cannot be read or the window does not fit."""
+        rgb = read_photo(self.file)
+        if self.window is not None:
+            self.window.check(rgb, self.file)
+        return rgb
+
+    def focal(self, rgb: np.ndarray, fov: float) -> float | None:
+        """Its focal length in pixels: by --fov, its folder, or its EXIF; None = unknown."""
+        height, width = rgb.shape[:2]
+        if fov:
+            return max(height, width) / 2 / math.tan(math.radians(fov) / 2)
+        return self.camera.fx * width / self.camera.width if self.camera else exif_focal(self.file)
+
+
+def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
+    """Stem -> photo, of photo files and folders (plain, DATA, or DATA:SPLIT).
+
+    Raises:
+        UserError: nothing there, or two photos of one stem (their predictions would overwrite each other).
+    """
+    from umadapt.data.folder import Folder
+
+    given: list[Photo] = []
+    for path in photos:
+        if path.is_file():
+            given.append(Photo(path, None, None))
+        else:
+            folder = Folder(path)
+            given += [Photo(folder.image_path(id), folder.window_of(id), folder.camera_of(id)) for id in folder.ids]
+    found: dict[str, Photo] = {}
+    for photo in given:
+        file, twin = photo.file, found.setdefault(photo.file.stem, photo).file
+        if twin.resolve() != file.resolve():
+            raise UserError(
+                f"{twin} and {file} would both be written as {file.stem}.png. "
+                "Rename one of them, or predict them into two folders"
+            )
+    if not found:
+        raise UserError("no photos given; expected files or folders, for example: umadapt predict RUN PHOTO --out DIR")
+    return found
+
+
+def run(config: configs.Predict) -> int:
+    """The command `predict`. Photos that cannot be read are named at the end, with exit code 1."""
+    from tqdm import tqdm
+
+    photos = find_photos(config.photos)
+    if config.out.resolve() in {photo.file.resolve().parent for photo in photos.values()}:
+        raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
+    predictor = load(config.run, config.device, config.witnesses)
+    if not process_group.rank():
+        refuse_foreign(config.out, predictor.maps)
+    meta = describe(predictor, config.out.resolve().name)
+    if not process_group.rank():
+        write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted
+    process_group.barrier()
+    mine = process_group.share_of(list(photos.items()), process_group.rank(), process_group.size())
+    bad: list[str] = []
+    unknown = 0
+    means: dict[str, dict[str, float]] = {}
+    for stem, photo in tqdm(mine, unit="photo", file=sys.stderr, leave=False, disable=process_group.rank() > 0):
+        try:
+            rgb = photo.read()
+        except UserError as error:
+            bad.append(str(error))
+            continue
+        focal = photo.focal(rgb, config.fov)
+        unknown += focal is None
+        found = predictor.predict(rgb, photo.window, focal)
+        write_prediction(config.out, stem, photo.file, rgb, found, predictor)
+        means[stem] = {name: float(disagreement.mean()) for name, disagreement in found["trust"].items()}
+    add_means(config.out / "trust" / "means.json", process_group.gather(means))
+    bad = [line for part in process_group.gather(bad) for line in part]
+    unknown = sum(process_group.gather(unknown))
+    print(f"{len(photos) - len(bad)} of {len(photos)} photos predicted into {config.out}")
+    if unknown and predictor.fov:
+        print(
+            f"the camera of {unknown} is not known (no dataset.json, no EXIF) and taken to see {predictor.fov:.0f} "
+            "degrees along the longer side; with another field of view depths are off by a factor: give --fov DEGREES"
+        )
+    for line in bad if not process_group.rank() else ():
+        print(line, file=sys.stderr)
+    return 1 if bad else 0
+
+
+def add_means(file: Path, parts: Sequence[Mapping[str, Mapping[str, float]]]) -> None:
+    """Put the mean disagreements of photos, of every rank, beside those of photos that were predicted before."""
+    found = {stem: means for part in parts for stem, means in part.items() if means}
+    if process_group.rank() or not found:
+        return
+    before = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    write_json(file, dict(sorted({**before, **found}.items())))
+
+
+def refuse_foreign(out: Path, tasks: Iterable[str]) -> None:
+    """Raise a UserError when `out` holds data that `predict` did not write: labels, or maps of `tasks`."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UserError(f"{out} is a file; --out wants a folder")
+    try:
+        ours = "trust" in json.loads((out / "dataset.json").read_text("utf-8"))
+    except (OSError, ValueError, TypeError):
+        ours = False
+    if not ours and any((out / name).exists() for name in ("dataset.json", "image", *LABEL_MODES, *tasks)):
+        raise UserError(f"{out} holds a data set that predict did not write; give --out a new folder")
+
+
+def describe(predictor: Predictor, name: str) -> dict[str, Any]:
+    """The dataset.json of a folder of predictions.
+
+    "trust" says what white (255) of a trust map stands for; more disagreement is white too. OURS: fixed for a run, so
+    that maps of different photos compare; each task's file says why it is what it is.
+    """
+    return {
+        "name": name,
+        "license": "",
+        "camera": None,
+        "tasks": {task: map_.stored() for task, map_ in predictor.maps.items()},
+        "trust": predictor.trust,
+    }
+
+
+def write_prediction(
+    out: Path, stem: str, photo: Stored, rgb: np.ndarray, found: Mapping[str, Any], predictor: Predictor
+) -> None:
+    """Write all files of one photo; `found` is what `predictor` gave for it."""
+    _copy_photo(out / "image", stem, photo, rgb)
+    for name, map_ in predictor.maps.items():
+        map_.write(out / name / f"{stem}.png", found[name])
+        _write_npy(out / "npy" / name / f"{stem}.npy", found[name].astype(map_.npy, copy=False))
+    for name, disagreement in found["trust"].items():
+        grey = np.rint(np.clip(disagreement / predictor.trust[name]["white"], 0, 1) * 255).astype(np.uint8)
+        write_seg(out / "trust" / name / f"{stem}.png", grey)  # 8-bit grey is all that it asks
+    write_image(out / "view" / f"{stem}.png", view(rgb, found, predictor))
+
+
+def _copy_photo(folder: Path, stem: str, photo: Stored, rgb: np.ndarray) -> None:
+    """The photo itself, so that the folder is complete; its bytes where they are an upright JPEG, else a PNG."""
+    data = photo.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        plain = image.format == "JPEG" and image.mode in ("RGB", "L") and image.getexif().get(0x0112, 1) == 1
+    target = folder / f"{stem}.{'jpg' if plain else 'png'}"
+    if target.exists() and target.resolve() == photo.resolve():
+        return  # predicting the folder's own photos again
+    if plain:
+        write_bytes(target, data)
+    else:
+        write_image(target, rgb)
+
+
+def _write_npy(path: Path, array: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array))
+    write_bytes(path, buffer.getvalue())
+
+
+def view(rgb: np.ndarray, found: Mapping[str, Any], predictor: Predictor) -> np.ndarray:
+    """Photo | each task | trust of each task, side by side: (h, W, 3) uint8 for people."""
+    pictures = {"photo": viz.thumbnail_photo(rgb, VIEW_WIDTH)}
+    for name, map_ in predictor.maps.items():
+        pictures[name] = map_.picture(viz.thumbnail(found[name], VIEW_WIDTH))
+    for name, disagreement in found["trust"].items():
+        small = viz.thumbnail(disagreement, VIEW_WIDTH) / predictor.trust[name]["white"]
+        pictures[f"trust of {name} (teal = good)"] = viz.trust_to_rgb(small)
+    tile = pictures["photo"].shape
+    return viz.contact_sheet([list(pictures.values())], list(pictures), (tile[0], tile[1]))

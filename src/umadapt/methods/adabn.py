@@ -1,0 +1,54 @@
+"""AdaBN (Li et al., Pattern Recognition 2018): BatchNorm statistics re-estimated on the target photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from umadapt.distributed import global_batch
+from umadapt.nets.model import UMAdapt
+
+BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+def norms_of(model: UMAdapt, domain: str, which: str) -> list[BatchNorm]:
+    """The BatchNorm layers of a domain's encoder that `which` names, see `reestimate`."""
+    parts = {"source": [], "res5": [model.encoder.branches], "encoder": [model.encoder.trunks, model.encoder.branches]}
+    return [m for part in parts[which] for m in part[domain].modules() if isinstance(m, BatchNorm)]
+
+
+@torch.no_grad()
+def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str, share: float = 1.0) -> None:
+    """Replace the target domain's BatchNorm statistics by averages over `images`, batches of (B, 3, H, W),
+    of which each rank has a part, or nothing.
+
+    Args:
+        which: "res5" (the target branch alone), "encoder" (its trunk as well) or "source" (none: do nothing).
+        share: of the photos in the new statistics; the rest are those from before (You et al., "Test-time batch
+            statistics calibration for covariate shift", 2021).
+    """
+    norms = norms_of(model, "target", which)
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    before = [{name: x.clone() for name, x in norm.named_buffers()} for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.training = True
+    seen = 0
+    for batch in images:
+        with global_batch.shared(len(batch)):
+            size = global_batch.rows(len(batch)).total
+            seen += size
+            for norm in norms:
+                norm.momentum = size / seen  # the running average over all photos so far
+            model.encode(batch.to(model.mean.device), "target")
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.training = False
+    for norm, old in zip(norms, before, strict=True):
+        for name, statistic in norm.named_buffers():
+            if statistic.is_floating_point():  # not the number of batches
+                statistic.lerp_(old[name], 1 - share)

@@ -1,0 +1,81 @@
+"""Adversarial adaptation of the outputs (AdaptSegNet, Tsai et al., CVPR 2018), with a critic for every task, a peer.
+
+OURS: the source side is what M_s predicts of source images, and M_s is frozen, because in our box the target has a
+Res-5 of its own and only that is trained; AdaptSegNet trains one network for both domains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from umadapt.config import Adapt
+from umadapt.distributed import global_batch
+from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk
+from umadapt.nets.model import Maps, UMAdapt
+from umadapt.nets.output_critic import OutputCritic
+from umadapt.training.trainer import Batch, Loss, Stage, Turn
+
+BETAS = (0.9, 0.99)  # of the critics' Adam, as AdaptSegNet trains
+HIDDEN = 64  # channels of a critic's first layer at width 1
+
+
+def encode(model: UMAdapt, predictions: Maps) -> Maps:
+    """Depth / scale, unit normals, class probabilities."""
+    return {name: model.tasks[name].encode(map_) for name, map_ in predictions.items()}
+
+
+def generator_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict, weight: float) -> Loss:
+    """L_adv of every task: the target's outputs are to be taken for the source's (Equation 4)."""
+    maps = encode(model, model.decode(target_features(model, batch)))
+    return Loss(
+        {name: weight * global_batch.mean(F.softplus(-critics[name](map_)).mean()) for name, map_ in maps.items()}
+    )
+
+
+def critic_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict) -> Loss:
+    """L_d of every task: cross-entropy of source against target (Equation 2), one half each."""
+    with torch.no_grad():
+        fakes = encode(model, model.decode(target_features(model, batch)))
+    terms, watch = {}, {}
+    for name, fake in fakes.items():
+        on_real, on_fake = critics[name](batch["reals"][name]), critics[name](fake)
+        terms[name] = global_batch.mean(F.softplus(-on_real).mean() + F.softplus(on_fake).mean()) / 2
+        watch[f"{name}_gap"] = global_batch.mean(on_real.mean() - on_fake.mean()).detach()
+    return Loss(terms, watch)
+
+
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+    """One Adam on the target's Res-5 and one on all critics, in turns.
+
+    Args:
+        batches: target batches with "image", and "source" with "image".
+    """
+    parameters = model.adaptable(config.bn, config.trains)
+    hidden = max(8, round(HIDDEN * model.spec.width))
+    critics = nn.ModuleDict({name: OutputCritic(task.channels, hidden) for name, task in model.tasks.items()})
+    critics.to(model.mean.device).to(memory_format=torch.channels_last)
+
+    frozen = partial(add_trunk_features, model)
+
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        """What is frozen, once for both turns: the trunk of the photos, the outputs of the source."""
+        reals = encode(model, model(batch["source"]["image"], "source"))
+        return {**frozen(batch), "reals": reals}
+
+    fool = Turn("outputs", parameters, lambda b: generator_losses(model, b, critics, config.output_weight), config.lr)
+    tell = Turn(
+        "critics",
+        list(critics.parameters()),
+        lambda b: critic_losses(model, b, critics),
+        config.output_lr,
+        betas=BETAS,
+    )
+    extra: dict[str, nn.Module] = {"critics": critics}
+    still = None if trains_trunk(model) else frozen
+    return Stage("adapt", [fool, tell], batches, config.steps, prepare=prepare, frozen=still, extra=extra)

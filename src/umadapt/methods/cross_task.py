@@ -1,0 +1,71 @@
+"""What several stages share of the cross-task graph: its supervised loss, and how predictions are read."""
+
+from __future__ import annotations
+
+import torch
+
+from umadapt.nets.encoder import Features
+from umadapt.nets.gradient_mask import keep_probability, mask_gradient
+from umadapt.nets.model import Maps, UMAdapt
+from umadapt.training.trainer import Batch, Loss
+
+
+def distillation(model: UMAdapt, features: Features, batch: Batch, task: str, alpha: float) -> Loss:
+    """L_dist of one task: L_t(Y^, Y) + alpha L_t(N->t(O^), Y). Algorithm 1, lines 3 and 4.
+
+    A task without a transfer net (normals indoors) has the direct term alone, and so has every task at alpha = 0.
+
+    OURS: a loss of exactly 0 says that no image of the batch has a label of this task; then there is nothing to learn,
+    and no step is taken, because Adam would go on by its momentum.
+
+    Args:
+        features: of the batch's images.
+    """
+    inputs = model.graph.get(task, ()) if alpha else ()
+    predictions = model.decode(features, (task, *inputs))
+    kind = model.tasks[task]
+    target = kind.prepare(batch[task])
+    terms = {"direct": kind.loss(predictions[task], target)}
+    if not terms["direct"].item():
+        return Loss({})
+    if inputs:
+        encoded = {name: model.tasks[name].encode(predictions[name]) for name in inputs}
+        terms["distil"] = alpha * kind.loss(model.transfer(task, encoded), target)
+    return Loss(terms)
+
+
+def add_trunk_features(model: UMAdapt, batch: Batch) -> Batch:
+    """The batch with "trunk", what the target's frozen trunk makes of its photos; as it is where it has them, or where
+    the trunk is trained."""
+    if "trunk" in batch or trains_trunk(model):
+        return batch
+    with torch.no_grad():
+        return {**batch, "trunk": model.trunk(batch["image"], "target")}
+
+
+def trains_trunk(model: UMAdapt) -> bool:
+    """Whether the trunk of the target is trained, so that nothing of it can be kept."""
+    return any(parameter.requires_grad for parameter in model.encoder.trunks["target"].parameters())
+
+
+def trunk_of(model: UMAdapt, batch: Batch) -> Features:
+    """What the target's trunk makes of the batch's photos, computed where it is not there yet."""
+    return batch["trunk"] if "trunk" in batch else model.trunk(batch["image"], "target")
+
+
+def target_features(model: UMAdapt, batch: Batch) -> Features:
+    """What the target's encoder makes of the batch's photos."""
+    return model.encoder.branches["target"](trunk_of(model, batch))
+
+
+def encode(model: UMAdapt, predictions: Maps, mask: str) -> Maps:
+    """Predictions as a transfer net or a critic reads them, seg behind the gradient mask (supplement).
+
+    Args:
+        mask: "class", "uniform" or "off", see `keep_probability`.
+    """
+    encoded = {name: model.tasks[name].encode(map_) for name, map_ in predictions.items()}
+    keep = keep_probability(model.spec.class_frequencies, mask)
+    if "seg" in encoded and keep is not None:
+        encoded["seg"] = mask_gradient(encoded["seg"], keep)
+    return encoded

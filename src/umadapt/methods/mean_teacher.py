@@ -1,0 +1,98 @@
+"""Mean teacher (Tarvainen and Valpola, NeurIPS 2017) with confidence-weighted pseudo labels of all tasks, a peer.
+
+The teacher is a moving average of the student's Res-5. It sees the photo's features as they are, the student sees
+them disturbed, and is taught the teacher's maps. The teacher is what is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from umadapt.config import Adapt
+from umadapt.distributed import global_batch
+from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk, trunk_of
+from umadapt.nets.model import Maps, UMAdapt
+from umadapt.training.ema import follow
+from umadapt.training.trainer import Batch, Loss, Stage, Turn
+
+DROPPED = 0.2  # share of the Res-4f channels that the student does not see
+NOISE = 0.1  # deviation of the noise on them, in units of their own
+
+
+def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
+    """Every task's loss against the teacher's maps.
+
+    OURS: depth and normals count everywhere alike, because neither has a confidence of its own.
+    """
+    features = model.encoder.branches["target"]({k: disturb(x) for k, x in trunk_of(model, batch).items()})
+    student, taught = model.decode(features), batch["taught"]
+    terms = {}
+    for name, task in model.tasks.items():
+        if name == "seg":
+            terms[name] = config.consistency * pseudo_label_loss(student[name], taught[name], config.confidence)
+        else:
+            terms[name] = config.consistency * task.energy(student[name], taught[name])
+    return Loss(terms)
+
+
+def disturb(features: Tensor) -> Tensor:
+    """Drop channels and add noise.
+
+    OURS: the disturbance is one of features (as in UniMatch, CVPR 2023), because the frozen trunk is then run once
+    for teacher and student, and pixels keep their places for every task.
+    """
+    rows = global_batch.rows(len(features))
+    kept = rows.draw(lambda count: F.dropout2d(features.new_ones(count, features.shape[1], 1, 1), DROPPED))
+    channels_last = features.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format  # numbers are drawn in memory's order
+
+    def normal(count: int) -> Tensor:
+        shape = (count, *features.shape[1:])
+        return torch.randn_like(torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=layout))
+
+    return features * kept + NOISE * global_batch.std(features) * rows.draw(normal)
+
+
+def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Tensor:
+    """Cross-entropy with the teacher's classes, weighted by how far its probability lies above `confidence`.
+
+    OURS: a soft weight, so that the loss is smooth in the teacher; where it is never confident the loss is 0.
+    """
+    probability, label = teacher.softmax(1).max(1)  # (B, h, w)
+    weight = ((probability - confidence) / (1 - confidence)).clamp(min=0)
+    values = F.cross_entropy(student, label, reduction="none")
+    return global_batch.mean((weight * values).mean())
+
+
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+    """One Adam on the student; after each step the teacher follows it, and after the last the model takes its place."""
+    which = config.trains
+    parameters = model.adaptable(config.bn, which)
+    teacher = copy.deepcopy(model)
+    teacher.freeze(teacher)
+    average, student = teacher.target(which), model.target(which)
+
+    frozen = partial(add_trunk_features, model)
+
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        batch = frozen(batch)
+        taught: Maps = teacher.decode(target_features(teacher, batch))
+        return {**batch, "taught": taught}
+
+    @torch.no_grad()
+    def after(step: int) -> None:
+        follow(average, student, parameters, config.teacher_decay, step)
+        if step + 1 == config.steps:
+            student.load_state_dict(average.state_dict())
+
+    turn = Turn("student", parameters, lambda b: losses(model, b, config), config.lr)
+    still = None if trains_trunk(model) else frozen
+    extra = {"average": average}
+    return Stage("adapt", [turn], batches, config.steps, prepare=prepare, frozen=still, extra=extra, after=after)

@@ -1,0 +1,35 @@
+"""Direct entropy minimisation (MinEnt of ADVENT, Vu et al., CVPR 2019, Section 3.1), a peer.
+
+OURS: it trains the target's Res-5 alone, after the same statistics as the other methods, and reads no source: all
+methods stand in the same box.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+from umadapt.config import Adapt
+from umadapt.distributed import global_batch
+from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk
+from umadapt.nets.model import UMAdapt
+from umadapt.training.trainer import Batch, Loss, Stage, Turn
+
+
+def losses(model: UMAdapt, batch: Batch, weight: float) -> Loss:
+    """Mean entropy of the class probabilities, in units of a uniform guess: 0 to 1 (ADVENT, Equation 2)."""
+    logits = model.decode(target_features(model, batch), ("seg",))["seg"]
+    log_p = logits.log_softmax(1)
+    entropy = -(log_p.exp() * log_p).sum(1).mean() / math.log(max(2, logits.shape[1]))
+    return Loss({"entropy": weight * global_batch.mean(entropy)})
+
+
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+    """One Adam on what `--adapt` names."""
+    parameters = model.adaptable(config.bn, config.trains)
+
+    frozen = partial(add_trunk_features, model)
+    turn = Turn("seg", parameters, lambda b: losses(model, b, config.entropy_weight), config.lr)
+    still = None if trains_trunk(model) else frozen
+    return Stage("adapt", [turn], batches, config.steps, prepare=frozen, frozen=still)

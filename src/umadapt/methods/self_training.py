@@ -1,0 +1,130 @@
+"""Self-training, not in the paper: a teacher says what photos show, and a student learns it from harder views of them.
+
+The teacher, a moving average of the student, sees the photo and its mirror image as they are (`--looks`: a larger copy
+too); the student sees it in other colours, blurred, noisy, with patches hidden and objects pasted in, and rehearses
+labelled source images in every step, so that it cannot slide away with its teacher. By default all weights are
+trained. BatchNorm normalises source and photos each by their own batch and remembers those of the photos. The teacher
+is what is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from umadapt.config import Adapt
+from umadapt.distributed import global_batch
+from umadapt.methods.strong_views import hide, paste, recolour
+from umadapt.nets.activation_checkpointing import BatchNorm
+from umadapt.nets.ensemble import Shares, consensus, shares_of
+from umadapt.nets.model import Maps, UMAdapt
+from umadapt.tasks.base import masked_mean
+from umadapt.training.ema import follow
+from umadapt.training.trainer import Batch, Loss, Stage, Turn
+
+LEAST = 1e-6  # a loss below this has no gradient
+MOMENTUM = 0.05  # of BatchNorm's running statistics, which are those of the photos
+WARM_UP = 30  # steps over which the learning rate rises
+
+
+def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
+    """Every task's loss on the source, and its distance to the teacher in units of the same distance there."""
+    source = batch["source"]
+    with forgetting(model.target(config.trains).modules()):
+        known = model(source["image"], "target")
+    student, taught, weights = model(batch["hard"], "target"), batch["taught"], batch["weights"]
+    terms, watch = {}, {}
+    for name, task in model.tasks.items():
+        truth = task.prepare(source[name])
+        rehearsed = watch[f"{name}/source"] = task.loss(known[name], truth).clamp(min=LEAST)
+        terms[name] = rehearsed.log()  # no task counts more for having larger numbers
+        with torch.no_grad():
+            sure, there = task.as_prediction(truth)
+            unit = masked_mean(task.energy_map(known[name], sure), there).clamp(min=LEAST)
+        distance = global_batch.mean((weights[name] * task.energy_map(student[name], taught[name])).mean())
+        terms[f"{name}/taught"] = config.consistency * distance / unit
+    return Loss(terms, {name: value.detach() for name, value in watch.items()})
+
+
+@contextmanager
+def forgetting(modules: Iterable[torch.nn.Module]) -> Iterator[None]:
+    """Inside, BatchNorm that trains normalises by the batch and remembers nothing of it."""
+    norms = [module for module in modules if isinstance(module, BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def trust(model: UMAdapt, direct: Maps, taught: Maps, how: str) -> Maps:
+    """The weight of every task's target at each pixel, (B, h, w) in (0, 1]: m / (m + d) where d is how far two
+    predictions of the pixel are apart, and m its mean over the photos.
+
+    Args:
+        direct: what the teacher says of the photos themselves.
+        taught: what its looks agree on.
+        how: which predictions: "spread", these two; "transfer", the second and the transfer nets' of the other tasks,
+            the paper's energy; "none", all weights are 1.
+    """
+    others = {"none": {}, "spread": direct, "transfer": model.cross(taught) if how == "transfer" else {}}[how]
+    weights = {}
+    for name, task in model.tasks.items():
+        weights[name] = torch.ones_like(taught[name][:, 0])
+        if name in others:
+            apart = task.energy_map(others[name], taught[name]) - task.energy_map(taught[name], taught[name])
+            mean = global_batch.mean(apart.mean()).clamp(min=LEAST)
+            weights[name] = mean / (mean + apart.clamp(min=0))
+    return weights
+
+
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], votes: Shares | None = None) -> Stage:
+    """One AdamW on the student; after each step the teacher follows it, and after the last the model takes its place.
+
+    Args:
+        batches: photos as "plain" and, in other colours, "image"; "source": labelled images.
+        votes: shares of the teacher's looks beside the direct one; default: as where they are not known.
+    """
+    votes = shares_of({}, model.tasks, config.looks) if votes is None else votes
+    parameters = model.adaptable("train", config.trains)
+    for norm in model.target(config.trains).modules():
+        if isinstance(norm, BatchNorm):
+            norm.momentum = MOMENTUM
+    teacher = copy.deepcopy(model)
+    teacher.freeze(teacher)
+    average, student = teacher.target(config.trains), model.target(config.trains)
+
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        photos, source = batch["plain"], dict(batch["source"])
+        direct = teacher(photos, "target")
+        taught = consensus(teacher, lambda x: teacher.encode(x, "target"), photos, votes, direct)
+        weights = trust(teacher, direct, taught, config.trust)
+        if config.recolour:
+            source["image"] = recolour(source["image"], batch["image"])
+        hard: Tensor = batch["image"]
+        if config.paste:
+            truths = {name: task.prepare(source[name]) for name, task in model.tasks.items()}
+            hard, taught = paste(hard, taught, source["image"], truths, model.tasks, config.paste)
+        return {**batch, "source": source, "hard": hide(hard, config.masked), "taught": taught, "weights": weights}
+
+    @torch.no_grad()
+    def after(step: int) -> None:
+        follow(average, student, parameters, config.teacher_decay, step)
+        if step + 1 == config.steps:
+            student.load_state_dict(average.state_dict())
+
+    encoder = list(model.target("encoder").parameters())
+    slow = [p for p in encoder if p.requires_grad]
+    loss: Callable[[Batch], Loss] = lambda b: losses(model, b, config)  # noqa: E731
+    turn = Turn("student", parameters, loss, config.lr, slow=(slow, config.encoder_rate))
+    out = Stage("adapt", [turn], batches, config.steps, prepare=prepare, after=after, warm_up=WARM_UP)
+    return dataclasses.replace(out, extra={"average": average})

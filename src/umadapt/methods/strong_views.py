@@ -1,0 +1,76 @@
+"""Harder views of photos for a student, of tensors: patches hidden, objects of rendered views pasted in; and rendered
+views in the photos' colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from umadapt.distributed import global_batch
+from umadapt.nets.model import Maps
+from umadapt.tasks import Task
+
+PATCH = 32  # side in pixels of what is hidden
+GREY = 0.5  # what stands in its place
+
+
+def hide(images: Tensor, share: float) -> Tensor:
+    """Images (B, 3, H, W) of which every other one, at random, has a share of its patches grey (MIC, Hoyer et al., CVPR
+    2023)."""
+    if not share:
+        return images
+    h, w = images.shape[-2:]
+    rows, cells = global_batch.rows(len(images)), (math.ceil(h / PATCH), math.ceil(w / PATCH))
+    hidden = rows.draw(lambda count: torch.rand(count, 1, *cells)) < share
+    hidden &= rows.draw(lambda count: torch.rand(count, 1, 1, 1)) < 0.5
+    mask = F.interpolate(hidden.to(images), scale_factor=PATCH, mode="nearest")[..., :h, :w]
+    return images.lerp(images.new_full((), GREY), mask)
+
+
+def paste(
+    images: Tensor, targets: Maps, others: Tensor, truths: Mapping[str, Tensor], tasks: Mapping[str, Task], share: float
+) -> tuple[Tensor, Maps]:
+    """Objects of other images put into a share of the images, and what there is to predict then.
+
+    Of each other image half of the classes, at random (ClassMix, Olsson et al., WACV 2021). OURS: where depth is known
+    only what is nearer than what the photo shows there, so that objects hide and are hidden as in one scene.
+
+    Args:
+        images: (B, 3, H, W).
+        targets: task -> (B, C, h, w), what is predicted of them.
+        others: (B, 3, H, W).
+        truths: task -> truth of those on the grid, in the network's units; "seg" is among them.
+    """
+    rows, seg = global_batch.rows(len(images)), truths["seg"]
+    channels = targets["seg"].shape[1]
+    chosen = rows.draw(lambda count: torch.rand(count, channels)) < 0.5
+    chosen &= rows.draw(lambda count: torch.rand(count, 1)) < share
+    valid = seg < channels
+    ids = seg.where(valid, torch.zeros_like(seg))
+    mask = valid & chosen.to(seg.device).gather(1, ids.flatten(1)).view_as(seg)  # (B, h, w)
+    if "depth" in truths:
+        depth = truths["depth"]
+        mask = mask & ((depth > 0) & (depth < targets["depth"])).squeeze(1)
+    mixed = {}
+    for name, task in tasks.items():
+        known, there = task.as_prediction(truths[name])
+        mixed[name] = known.where((mask & there).unsqueeze(1), targets[name])
+    soft = F.interpolate(mask.unsqueeze(1).to(images), images.shape[-2:], mode="bilinear", align_corners=False)
+    return images.lerp(others, soft), mixed
+
+
+def recolour(images: Tensor, photos: Tensor) -> Tensor:
+    """Images (B, 3, H, W) with each channel's mean and deviation those of a photo of the same place in its batch.
+
+    After Reinhard et al., "Color transfer between images" (2001). OURS: in RGB, where the casts of cameras are.
+    """
+
+    def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.mean((2, 3), keepdim=True), x.std((2, 3), keepdim=True).clamp(min=1e-3)
+
+    (mean, std), (wanted, spread) = moments(images), moments(photos)
+    return ((images - mean) * (spread / std) + wanted).clamp(0, 1)

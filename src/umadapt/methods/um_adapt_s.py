@@ -1,0 +1,88 @@
+"""Stage 5: UM-Adapt-S, a few labels of the target beside many photos without (Section 4.1)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+
+from umadapt.config import Semi
+from umadapt.distributed import global_batch
+from umadapt.methods.cross_task import add_trunk_features, distillation, encode, target_features
+from umadapt.nets.ensemble import Shares, add_taught, distance, shares_of
+from umadapt.nets.model import UMAdapt
+from umadapt.training.trainer import Batch, Loss, Stage, Turn
+
+
+def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
+    """L_dist of Algorithm 1 on a labelled target batch, through M_t."""
+    return distillation(model, target_features(model, batch), batch, task, alpha)
+
+
+def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> Loss:
+    """L_G + lambda L_CCR of Algorithm 2, lines 4 and 5, on a batch without labels; N stays as stage 1 left it.
+
+    OURS: plus the distance to the consensus, as in `adapt`: the energy would slide where a task has no labels.
+    """
+    features = target_features(model, batch)
+    predictions = model.decode(features, None if config.consensus else (task, *model.graph[task]))
+    cross = model.transfer(task, encode(model, predictions, config.gradient_mask))
+    terms = {
+        "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
+        "ccr": config.ccr * global_batch.mean(F.mse_loss(model.contour(features["res5"]), batch["contour"])),
+    }
+    if config.consensus:
+        terms["consensus"] = config.consensus * distance(model, predictions, batch["taught"])
+    return Loss(terms)
+
+
+def stage(
+    model: UMAdapt,
+    config: Semi,
+    labelled: Callable[[int], Batch],
+    photos: Callable[[int], Batch],
+    shares: Shares | None = None,
+) -> Stage:
+    """In each step a labelled batch, then one without labels; one Adam a task and kind of batch on the target's Res-5.
+
+    OURS: two Adams a task, because the two kinds of gradients differ in size and Adam is what balances them.
+
+    Args:
+        labelled: target batches with "image" and all tasks, missing everywhere where an image lacks one.
+        photos: target batches with "image" and "contour", and "plain" for the consensus.
+        shares: of the witnesses of the consensus; default: as where they are not known.
+    """
+    assert config.alpha is not None  # `umadapt.semi` has put in that of the run
+    alpha = config.alpha
+    parameters = model.adaptable()
+    if config.train_decoders:
+        model.decoders.requires_grad_(True)  # their BatchNorm statistics stay the source's
+        parameters += list(model.decoders.parameters())
+
+    def learn(task: str) -> Turn:
+        loss: Callable[[Batch], Loss] = lambda b: labelled_losses(model, b["labelled"], task, alpha)  # noqa: E731
+        return Turn(f"labelled-{task}", parameters, loss, config.lr)
+
+    def agree(task: str) -> Turn:
+        return Turn(task, parameters, lambda b: unlabelled_losses(model, b, task, config), config.lr)
+
+    turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
+    teacher = copy.deepcopy(model).requires_grad_(False).eval() if config.consensus else model
+    votes = shares_of({}, model.tasks, config.witnesses) if shares is None else shares
+
+    @torch.no_grad()
+    def frozen(batch: Batch) -> Batch:
+        """The trunk's features serve all turns of the step, as does what RUN's witnesses agree on."""
+        batch = add_trunk_features(model, batch)
+        return add_taught(teacher, batch, votes) if config.consensus else batch
+
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        return {**frozen(batch), "labelled": add_trunk_features(model, batch["labelled"])}
+
+    def both(step: int) -> Batch:
+        return {**photos(step), "labelled": labelled(step)}
+
+    return Stage("semi", turns, both, config.steps, prepare=prepare, frozen=frozen)

@@ -1,0 +1,84 @@
+"""What a report knows of the runs on it: config, evaluations, logged figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from umadapt.errors import UserError
+from umadapt.training.metrics_log import read_metrics
+from umadapt.training.run_folder import read_config
+
+Evaluation = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the page knows of a run."""
+
+    path: Path
+    label: str  # the variant; with the run's name where two runs share it
+    config: dict[str, Any]
+    evaluations: tuple[Evaluation, ...]  # oldest first
+    written: tuple[int, ...]  # when, in nanoseconds
+    metrics: tuple[dict[str, Any], ...]  # lines of metrics.jsonl
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    def of(self, key: tuple[str, str]) -> Evaluation | None:
+        """The evaluation with that key (`key_of`)."""
+        return next((e for e in self.evaluations if key_of(e) == key), None)
+
+
+def key_of(evaluation: Evaluation) -> tuple[str, str]:
+    """Figures compare where this is the same: the data, and the protocol with what was done beside it."""
+    beside = [f"depth aligned by {evaluation['align']}"] if "align" in evaluation else []
+    beside += [f"normals from {evaluation['normals_from']}"] if "normals_from" in evaluation else []
+    beside += [f"merged with {', '.join(evaluation['witnesses'])}"] if "witnesses" in evaluation else []
+    return str(evaluation.get("data", "")), ", ".join([str(evaluation["protocol"]), *beside])
+
+
+def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
+    """Read run folders.
+
+    Raises:
+        UserError: no runs, no run folder, a damaged evaluation, or a run that was not evaluated.
+    """
+    if not paths:
+        raise UserError("no runs given; expected for example: umadapt report RUN1 RUN2 --out report.html")
+    found: list[RunRecord] = []
+    for path in paths:
+        config = read_config(path)
+        files = sorted((path / "evaluations").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        if not files:
+            raise UserError(f"{path} was not evaluated yet; type: umadapt evaluate {path} --data DATA:SPLIT")
+        evaluations = tuple(_read_evaluation(file) for file in files)
+        written = tuple(file.stat().st_mtime_ns for file in files)
+        found.append(RunRecord(path, config["variant"], config, evaluations, written, tuple(read_metrics(path))))
+    taken: set[str] = set()
+    for i, record in enumerate(found):
+        label = record.label
+        if label in taken:
+            label = f"{record.label} ({record.name})"
+        if label in taken:
+            label = f"{record.label} ({record.path})"
+        if label in taken:
+            raise UserError(f"{record.path} is given twice")
+        taken.add(label)
+        found[i] = dataclasses.replace(record, label=label)
+    return found
+
+
+def _read_evaluation(file: Path) -> Evaluation:
+    try:
+        evaluation = json.loads(file.read_text())
+        key_of(evaluation)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged ({error!r}); delete it and evaluate again") from error
+    return evaluation

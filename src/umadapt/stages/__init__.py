@@ -1,1 +1,0 @@
-"""One file a stage of the paper; `losses` in each reads like its algorithm box."""

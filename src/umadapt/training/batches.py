@@ -1,0 +1,342 @@
+"""Batches by number: which samples step k sees, and how they are augmented, follows from the seed alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from umadapt.data.augment import (
+    LABELS,
+    Augment,
+    Sample,
+    fit_size,
+    nearer,
+    random_view,
+    resize_image,
+    resize_labels,
+    resize_sample,
+    to_sample,
+)
+from umadapt.data.camera import Camera
+from umadapt.data.colours import Colours, draw, paint
+from umadapt.data.contours import soft_contours
+from umadapt.data.folder import Folder
+from umadapt.data.prefetch import data_pool
+from umadapt.data.rare import RareClasses
+from umadapt.data.window import Window
+from umadapt.distributed import process_group
+from umadapt.errors import UserError
+from umadapt.tasks import TASKS, label_of
+
+CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory,
+CACHE_IDS = 20_000  # unless there are more: little of so large a set would come again before the end
+COUNTED = 5_000  # images whose labels are read for class frequencies: enough, and 100,000 would take minutes
+DETAIL = 2  # larger photos are shrunk to this multiple of the network's size before augmentation
+
+
+Detector = Callable[[Folder, str], torch.Tensor]  # an image of a folder -> its contour map (1, h, w) in [0, 1]
+
+
+class Shuffled:
+    """Places 0 … count - 1 in an endless pass, in a fresh order each time through, which follows from the seed alone.
+
+    Several threads may ask at once.
+    """
+
+    def __init__(self, count: int, *seed: int):
+        self.count, self.seed = count, seed
+        self.orders: dict[int, np.ndarray] = {}  # of the pass that was asked for last
+
+    def __call__(self, number: int) -> int:
+        epoch, place = divmod(number, self.count)
+        order = self.orders.get(epoch)
+        if order is None:
+            order = np.random.default_rng((*self.seed, epoch)).permutation(self.count)
+            self.orders = {epoch: order}
+        return int(order[place])
+
+
+class Drawn(NamedTuple):
+    """One sample of a batch to come."""
+
+    view: Sample
+    colours: Colours | None  # which its image gets with those of the batch; None = it has its own
+
+
+class Batches:
+    """`batches(k)` is the k-th batch of an endless shuffled pass over a folder.
+
+    A batch holds "ids" (list of B names), "image" (B, 3, H, W) in [0, 1] ("plain" too where the recipe asks for it), on
+    the output grid the labels in reader's units: "depth" (B, 1, h, w) metres, "normals" (B, 3, h, w),
+    "seg" (B, h, w) int64, what tasks derive from these there ("edges" (B, 1, h, w)), and "contour" (B, 1, h, w).
+
+    Args:
+        folder: where samples come from.
+        ids: which of them.
+        size: network input (H, W).
+        focal: focal length in pixels at `size` of the canonical camera, by which depth and normals are to be seen;
+            None = each picture's by its own.
+        grid: network output (h, w).
+        tasks: labels to read; an image that lacks one gets a map that is missing everywhere.
+        batch: samples in each batch.
+        seed: of order and augmentation.
+        recipe: augmentation, or None for whole images as they are.
+        rare: share of the samples that are drawn for a class of seg, see `RareClasses`.
+        views: augmented views of each image, which come again in turn; 0 = a new one each time.
+        images: read the images too; without them only labels are decoded, and ids that have none of them left out.
+        contours: add contour maps, which are gradients of the augmented images,
+        detector: or what this finds in whole images, zoomed, cropped and mirrored as they are.
+        device: where pictures get their colours and contours; pictures and contours of a batch are there.
+        rank: which of `world` processes this is. `batch` is that of all together: each takes its share of the numbers
+            of every batch, in the order of ranks, so that they see what one process would.
+        world: number of processes.
+
+    Raises:
+        UserError: no id has a label, or a batch is too small for every process to get a sample.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        ids: Sequence[str],
+        size: tuple[int, int],
+        grid: tuple[int, int],
+        *,
+        tasks: Sequence[str] = (),
+        focal: float | None = None,
+        batch: int = 16,
+        seed: int = 0,
+        recipe: Augment | None = None,
+        rare: float = 0.0,
+        views: int = 0,
+        images: bool = True,
+        contours: bool = False,
+        detector: Detector | None = None,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world: int = 1,
+    ):
+        if batch < world:
+            raise UserError(f"a batch of {batch} cannot be shared by {world} processes; give --batch {world} or more")
+        self.rank, self.world = rank, world
+        self.folder, self.tasks, self.batch, self.seed = folder, tuple(tasks), batch, seed
+        self.labels = tuple(dict.fromkeys(label_of(task) for task in self.tasks))  # to read
+        self.ids = tuple(i for i in ids if images or any(folder.has(label, i) for label in self.labels))
+        if not self.ids:
+            raise UserError(f"{folder.root}: none of {len(ids)} ids has a label of {', '.join(self.labels)}")
+        self.size, self.grid, self.recipe, self.views, self.focal = size, grid, recipe, views, focal
+        self.places = {name: place for place, name in enumerate(self.ids)}
+        self.images, self.contours, self.device = images, contours, torch.device(device)
+        self.detector = detector if contours else None
+        self.lock = threading.Lock()  # of the cache: several threads may make batches
+        self.cache: dict[str, Sample] = {}
+        self.cached_bytes = 0
+        self.keep_bytes = CACHE_BYTES // process_group.local_size()
+        self.place: Callable[[int], int] = Shuffled(len(self.ids), seed, 1)
+        if rare:
+            self.place = RareClasses(folder, self.ids, rare, self.place, seed)
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        numbers = self.numbers(step)
+        names = [self.pick(number) for number in numbers]
+        return self.collate(names, [self.sample(n, number) for n, number in zip(names, numbers, strict=True)])
+
+    def numbers(self, step: int) -> range:
+        """The numbers of the samples of a step, of this process."""
+        return process_group.share_of(range(step * self.batch, (step + 1) * self.batch), self.rank, self.world)
+
+    def view(self, name: str, number: int) -> int:
+        """Which augmentation the sample with this number gets: its number, or, of few views, that of one of them."""
+        count = len(self.ids)
+        return number // count % self.views * count + self.places[name] if self.views else number
+
+    @torch.no_grad()
+    def sample(self, name: str, number: int) -> Drawn:
+        """The image and the truth of each task, in the view that belongs to the number, and the colours to come."""
+        view, colours = self.make(name, self.view(name, number))
+        return Drawn(self.truth(view), colours)
+
+    @torch.no_grad()
+    def collate(self, names: list[str], samples: Sequence[Drawn]) -> dict[str, Any]:
+        """One batch of samples, with their colours."""
+        out: dict[str, Any] = {k: torch.stack([s.view[k] for s in samples]) for k in samples[0].view}
+        if "image" in out:
+            out["image"] = out["image"].to(self.device)
+            if self.recipe is not None and self.recipe.plain:
+                out["plain"] = out["image"]
+        colours = [s.colours for s in samples if s.colours is not None]
+        if colours:
+            out["image"] = paint(out["image"], colours)
+        if self.detector is not None:
+            out["contour"] = out["contour"].to(self.device)
+        elif self.contours:
+            out["contour"] = soft_contours(out["image"], self.grid)
+        return {"ids": names, **out}
+
+    def pick(self, number: int) -> str:
+        """The id of the sample with this number."""
+        return self.ids[self.place(number)]
+
+    def seen(self, steps: int) -> list[tuple[Folder, str]]:
+        """The images that so many steps of all processes will see."""
+        return [(self.folder, self.pick(k)) for k in range(min(steps * self.batch, len(self.ids)))]
+
+    def make(self, name: str, view: int) -> Drawn:
+        """One sample in a random view, with labels."""
+        sample = {k: from_compact(k, v) for k, v in self.load(name).items()}
+        if self.recipe is None:
+            whole = {k: resize_image(v, self.size) for k, v in sample.items() if k == "image"}
+            return Drawn(nearer(resize_labels(sample | whole, self.grid), self.magnification(name)), None)
+        rng = np.random.default_rng((self.seed, 2, view))
+        sample = random_view(sample, self.size, rng, self.recipe, self.grid, self.magnification(name))
+        return Drawn(sample, draw(rng, self.recipe, self.size) if "image" in sample else None)
+
+    def magnification(self, name: str) -> float:
+        """How much larger things look in this picture, at the network's size, than to the canonical camera."""
+        camera = self.folder.camera_of(name)
+        if self.focal is None or camera is None:
+            return 1.0
+        return focal_at(camera, self.folder.window_of(name), self.size) / self.focal
+
+    def truth(self, sample: Sample) -> Sample:
+        """The image, its contours and the truth of each task, from the image and the labels."""
+        made = {task: TASKS[task].derive(sample[label_of(task)]) for task in self.tasks}
+        return {name: x for name, x in sample.items() if name not in LABELS} | made
+
+    def load(self, name: str) -> Sample:
+        """The decoded sample in compact types, from memory where it fits."""
+        if name in self.cache:
+            return self.cache[name]
+        sample = read_sample(self.folder, name, self.labels, images=self.images)
+        if self.detector is not None:
+            contour = self.detector(self.folder, name)
+            sample["contour"] = resize_image(contour, (sample["image"].shape[-2], sample["image"].shape[-1]))
+        limit = (self.size[0] * DETAIL, self.size[1] * DETAIL)
+        height, width = next(iter(sample.values())).shape[-2:]
+        if height > 1.5 * limit[0] and width > 1.5 * limit[1]:
+            sample = resize_sample(sample, fit_size((height, width), limit))
+        compact = {k: to_compact(k, v) for k, v in sample.items()}
+        size = sum(v.numel() * v.element_size() for v in compact.values())
+        with self.lock:
+            room = self.cached_bytes + size <= self.keep_bytes and len(self.ids) <= CACHE_IDS
+            if room and name not in self.cache:
+                self.cached_bytes += size
+                self.cache[name] = compact
+        return compact
+
+
+def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool = True) -> Sample:
+    """Read an image and its labels as tensors; a label file that is missing becomes a map of missing pixels."""
+    sample = to_sample(folder.read(name, tasks, images), folder.ignore)
+    if not sample:
+        raise UserError(f"{folder.root}: {name} has none of the labels {', '.join(tasks)}")
+    h, w = next(iter(sample.values())).shape[-2:]
+    for task in tasks:
+        if task not in sample:
+            sample[task] = torch.full((*LABELS[task].channels, h, w), LABELS[task].missing)
+    return sample
+
+
+def to_compact(key: str, x: torch.Tensor) -> torch.Tensor:
+    """A quarter of the memory: images and contours as bytes, labels as `LABELS` says."""
+    return x.to(LABELS[key].compact) if key in LABELS else (x * 255).round().to(torch.uint8)
+
+
+def from_compact(key: str, x: torch.Tensor) -> torch.Tensor:
+    if key not in LABELS:
+        return x.float() / 255
+    return x.float() if LABELS[key].compact.is_floating_point else x.long()
+
+
+def focal_at(camera: Camera, window: Window | None, size: tuple[int, int]) -> float:
+    """Focal length in pixels of a picture, or of its window, that is cropped to the aspect of `size` and resized to it.
+
+    As `crop_window` does without a zoom, but for its rounding.
+    """
+    height, width = (camera.height, camera.width) if window is None else window.size
+    return camera.fx / min(height / size[0], width / size[1])
+
+
+def canonical_focal(folder: Folder, ids: Sequence[str], size: tuple[int, int]) -> float | None:
+    """The median over the pictures of `focal_at`; None where no camera is known."""
+    cameras = [(camera, folder.window_of(id)) for id in ids if (camera := folder.camera_of(id)) is not None]
+    focals = sorted(focal_at(camera, window, size) for camera, window in cameras)
+    return focals[len(focals) // 2] if focals else None
+
+
+def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(train, held out): the last `share` of the ids. Neighbours often show one room, so they stay together."""
+    count = round(len(ids) * share)
+    if count == 0:
+        return tuple(ids), ()
+    return tuple(ids[:-count]), tuple(ids[-count:])
+
+
+def whole_images(
+    folder: Folder, ids: Sequence[str], size: tuple[int, int], batch: int, seed: int = 0
+) -> Iterator[torch.Tensor]:
+    """All photos once, whole and unaugmented, in a shuffled order (neighbours are often one scene): batches
+    (B, 3, h, w) of photos of one fitted size; decoded ahead by threads. Each rank reads a share and yields its part of
+    every batch, which may be empty."""
+    order = [ids[i] for i in np.random.default_rng((seed, 3)).permutation(len(ids))]
+    waiting: dict[tuple[int, int], list[torch.Tensor | None]] = {}  # None = on another rank
+
+    def read(name: str) -> torch.Tensor:
+        image = to_sample({"image": folder.read_window(name)})["image"]
+        return resize_image(image, fit_size((image.shape[-2], image.shape[-1]), size))
+
+    with data_pool(2) as pool:
+        for start in range(0, len(order), batch):
+            mine = list(
+                pool.map(
+                    read,
+                    process_group.share_of(order[start : start + batch], process_group.rank(), process_group.size()),
+                )
+            )
+            shapes = process_group.gather([(image.shape[-2], image.shape[-1]) for image in mine])
+            for rank, found in enumerate(shapes):
+                for k, shape in enumerate(found):
+                    alike = waiting.setdefault(shape, [])
+                    alike.append(mine[k] if rank == process_group.rank() else None)
+                    if len(alike) == batch:
+                        yield stack_here(alike, shape)
+                        alike.clear()
+    for shape, alike in waiting.items():
+        if alike:
+            yield stack_here(alike, shape)
+
+
+def stack_here(images: Sequence[torch.Tensor | None], size: tuple[int, int]) -> torch.Tensor:
+    """Images of one size to (B, 3, H, W); those of other ranks are left out, and it may be that none is left."""
+    here = [image for image in images if image is not None]
+    return torch.stack(here) if here else torch.zeros(0, 3, *size)
+
+
+def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
+    """Share of each class among the labelled pixels; of COUNTED images, evenly spaced, where there are more.
+
+    Raises:
+        UserError: no pixel is labelled.
+    """
+    counts = np.zeros(256, dtype=np.int64)
+    ids = ids[:: max(1, -(-len(ids) // COUNTED))]
+
+    def count(name: str) -> np.ndarray:
+        seg = folder.read(name, ["seg"], images=False)["seg"]
+        return np.zeros(256, dtype=np.int64) if seg is None else np.bincount(seg.ravel(), minlength=256)
+
+    with data_pool(2) as pool:
+        for part in pool.map(count, process_group.share_of(ids, process_group.rank(), process_group.size())):
+            counts += part
+    counts = np.sum(process_group.gather(counts), 0)
+    counts[folder.ignore] = 0
+    counts = counts[: len(folder.classes)]
+    if not folder.classes:
+        raise UserError(f"{folder.root}/dataset.json names no classes for seg; leave seg out of --tasks, or list them")
+    if not counts.sum():
+        raise UserError(f"{folder.root} has no labelled pixel in seg; leave seg out of --tasks, or check the labels")
+    return tuple(float(x) for x in counts / counts.sum())

@@ -1,0 +1,142 @@
+"""Every method of `adapt` through the command line: it runs, and a run that was cut ends in the same weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import safetensors.torch
+import torch
+
+from toy_runs import make_run
+from toys import write_toy_world
+from umadapt.cli import main
+from umadapt.config import Method
+
+SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
+STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
+
+
+@pytest.fixture(scope="module")
+def root(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("methods")
+    write_toy_world(out / "photos", 4, seed=1)
+    assert main(["train", "--source", str(toy_world), "--out", str(out / "base"), *SMALL, *STEPS]) == 0
+    return out
+
+
+def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "base", backbone="convnext_atto", done=("transfer", "base", "contour"))
+    command = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--method", "adabn"]) == 2
+    assert "convnext_atto has none" in capsys.readouterr().err
+    assert main([*command, "--adapt", "all"]) == 2
+    assert "give --candidates 0" in capsys.readouterr().err
+    assert main([*command, "--adapt", "encoder", "--method", "b-fcf"]) == 2
+    assert "leave --adapt res5" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_whose_reports_are_lacking_is_not_finished(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed after its last stage: the shares of the witnesses are unknown yet."""
+    base = tmp_path / "base"
+    shutil.copytree(root / "base", base)
+    config = json.loads((base / "config.json").read_text())
+    del config["witnesses"]
+    (base / "config.json").write_text(json.dumps(config))
+    assert main(["adapt", str(base), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]) == 2
+    assert "lacks witnesses; give a run that `umadapt train` has finished" in capsys.readouterr().err
+
+
+def test_an_output_critic_needs_maps_of_some_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "base", size=(32, 64), done=("transfer", "base", "contour"))
+    command = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main([*command, "--method", "output-adv"]) == 2
+    assert "have 16x32" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_steps_are_the_same_without_room_for_views(
+    root: Path, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is kept on disk is what the step would have computed, also where networks compute in bfloat16."""
+    options = ["--steps", "4", "--batch", "3", "--kept-views", "2", "--candidates", "0", "--precision", precision]
+
+    def adapt(out: Path, *more: str) -> dict[str, torch.Tensor]:
+        common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out), "--lr", "1e-3"]
+        assert main([*common, *options, *more]) == 0
+        assert not (out / "views").exists()
+        return safetensors.torch.load_file(out / "model.safetensors")
+
+    kept = adapt(tmp_path / "kept")
+    assert "views are made again" not in capsys.readouterr().out
+    shared = tmp_path / "shared"
+    for name in ("first", "second"):
+        found = adapt(tmp_path / name, "--shared-views", str(shared))
+        assert all(torch.equal(found[key], kept[key]) for key in kept)
+        assert len(list(shared.iterdir())) == 1
+    monkeypatch.setattr("umadapt.training.frozen_views.FREE", 0)
+    again = adapt(tmp_path / "again")
+    assert "views are made again" in capsys.readouterr().out
+    for name, tensor in kept.items():
+        torch.testing.assert_close(again[name], tensor, rtol=0, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("method", [m for m in get_args(Method) if m not in ("adabn", "self-training", "b-fcf")])
+def test_every_method_trains_the_whole_encoder(root: Path, method: str, tmp_path: Path) -> None:
+    """Its checkpoints hold all of it, the selector compares them, and the source's stays as it was."""
+    common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]
+    options = "--adapt encoder --steps 2 --batch 2 --candidates 1 --critic-every 1 --joint-steps 1 --lr 1e-3".split()
+    assert main([*common, "--method", method, *options]) == 0
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["selected"]["scores"]
+    before = safetensors.torch.load_file(root / "base" / "model.safetensors")
+    after = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(after[name], x) for name, x in before.items())
+    last = safetensors.torch.load_file(tmp_path / "out" / "checkpoints" / f"{2:06d}.safetensors")
+    weights = [name for name in last if name.startswith("0.") and name.endswith("weight")]
+    assert any(not torch.equal(last[name], before[f"encoder.trunks.source.{name[2:]}"]) for name in weights)
+    score = ["score", str(tmp_path / "out"), "--photos", str(root / "photos"), "--checkpoints"]
+    assert main(score) == 0
+
+
+def test_the_decoders_can_be_trained_too(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]
+    assert main([*common, *"--adapt all --steps 2 --batch 2 --candidates 0 --lr 1e-3".split()]) == 0
+    before = safetensors.torch.load_file(root / "base" / "model.safetensors")
+    after = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
+    moved = {name.split(".")[0] for name, x in before.items() if not torch.equal(after[name], x)}
+    assert moved == {"decoders"}
+    assert main(["score", str(tmp_path / "out"), "--photos", str(root / "photos")]) == 2
+    assert "has trained its decoders" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "adabn"])
+def test_a_cut_run_ends_in_the_same_weights(root: Path, method: str, tmp_path: Path) -> None:
+    options = "--steps 4 --save-every 2 --batch 2 --candidates 2 --critic-every 1 --joint-steps 1 --lr 1e-3".split()
+
+    def adapt(out: Path) -> bytes:
+        common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out)]
+        assert main([*common, "--method", method, *options]) == 0
+        return (out / "model.safetensors").read_bytes()
+
+    whole = adapt(tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")  # as a kill after step 2 leaves it
+    (tmp_path / "cut" / "model.safetensors").unlink()
+    for step in (3, 4):
+        (tmp_path / "cut" / "checkpoints" / f"{step:06d}.safetensors").unlink(missing_ok=True)
+    config = json.loads((tmp_path / "cut" / "config.json").read_text())
+    config["done"] = []
+    chosen = config.pop("selected", None) is not None
+    assert chosen == (method != "self-training")  # whose teacher is kept
+    (tmp_path / "cut" / "config.json").write_text(json.dumps(config))
+    assert torch.load(tmp_path / "cut" / "state.pt", weights_only=True)["step"] == 2
+    again = adapt(tmp_path / "cut")
+    assert whole == again
+    for step in (0, 2, 4) if chosen else ():
+        a, b = (tmp_path / d / "checkpoints" / f"{step:06d}.safetensors" for d in ("whole", "cut"))
+        assert a.read_bytes() == b.read_bytes()

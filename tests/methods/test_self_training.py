@@ -1,0 +1,192 @@
+"""Self-training: whose weights and statistics move, what the teacher is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from toys import random_batch, tiny_spec
+from umadapt.config import Adapt
+from umadapt.methods import self_training, strong_views
+from umadapt.nets.model import UMAdapt
+from umadapt.tasks import TASKS, make_tasks
+from umadapt.training.run_folder import load_weights, weights
+from umadapt.training.trainer import Stage, take
+
+
+def make(model: UMAdapt, **changes: Any) -> Stage:
+    model.encoder.add_target(share=False)
+    options: dict[str, Any] = {"steps": 3, "lr": 1e-2, "method": "self-training"} | changes
+    config = Adapt(run=Path("r"), target=("t",), out=Path("o"), **options)
+    return self_training.stage(
+        model, config, lambda k: {**random_batch(model, 4, k), "source": random_batch(model, 4, 50 + k)}
+    )
+
+
+def run(model: UMAdapt, stage: Stage, steps: int) -> None:
+    model.train()
+    optimiser = torch.optim.SGD(stage.turns[0].parameters, lr=1e-2)
+    for step in range(steps):
+        torch.manual_seed(step)
+        take(stage.turns[0], stage.prepare(stage.batch(step)), optimiser, 10.0, step == 0, "test")  # type: ignore[arg-type]
+        stage.after(step)
+
+
+@pytest.fixture(params=["fcrn", "skip"])
+def model(request: pytest.FixtureRequest) -> UMAdapt:
+    torch.manual_seed(0)
+    return UMAdapt(tiny_spec(decoder=request.param, width=0.03 if request.param == "fcrn" else 0.2))
+
+
+def test_all_of_the_target_moves_and_the_source_encoder_stays(model: UMAdapt) -> None:
+    before = {name: x.clone() for name, x in model.state_dict().items()}
+    stage = make(model)
+    run(model, stage, 2)
+    moved = {name for name, x in model.state_dict().items() if name in before and not torch.equal(x, before[name])}
+    assert moved
+    assert all(name.startswith("decoders.") for name in moved), "M_s, transfer nets and contour decoder stand still"
+    source, target = (dict(model.encoder.trunks[domain].named_parameters()) for domain in ("source", "target"))
+    still = [name for name in source if torch.equal(target[name], source[name])]
+    assert len(still) < 0.2 * len(source), still  # some are behind a ReLU that is shut
+
+
+def test_statistics_are_those_of_the_photos(model: UMAdapt) -> None:
+    stage = make(model)
+    batch = stage.prepare(stage.batch(0))
+    model.train()
+    norm = next(m for m in model.encoder.trunks["target"].modules() if isinstance(m, self_training.BatchNorm))
+    assert norm.running_mean is not None
+    start = norm.running_mean.clone()
+    seen: list[torch.Tensor] = []
+    norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    stage.turns[0].loss(batch)
+    assert len(seen) == 2, "the source, then the photos"
+    expected = start.lerp(seen[1].mean((0, 2, 3)), self_training.MOMENTUM)
+    torch.testing.assert_close(norm.running_mean, expected)
+    assert norm.momentum == self_training.MOMENTUM
+
+
+def test_the_teacher_follows_and_is_kept(model: UMAdapt) -> None:
+    stage = make(model, teacher_decay=0.75, steps=2)
+    start = [p.clone() for p in stage.extra["average"].parameters()]
+    run(model, stage, 1)
+    student, teacher = list(model.target("all").parameters()), list(stage.extra["average"].parameters())
+    for slow, fast, old in zip(teacher, student, start, strict=True):
+        torch.testing.assert_close(slow, old.lerp(fast, 0.5))  # the plain mean in the first step
+    torch.manual_seed(1)
+    take(stage.turns[0], stage.prepare(stage.batch(1)), torch.optim.SGD(student, lr=1e-2), 10.0, False, "test")  # type: ignore[arg-type]
+    stage.after(1)
+    for kept, slow in zip(model.target("all").parameters(), teacher, strict=True):
+        torch.testing.assert_close(kept, slow)
+
+
+def test_the_teacher_sees_photos_and_mirror_images_as_they_are(model: UMAdapt) -> None:
+    stage = make(model, masked=0.9)
+    batch = stage.prepare(stage.batch(0))
+    again = stage.prepare({**stage.batch(0), "plain": batch["plain"].flip(-1)})
+    for name, task in model.tasks.items():
+        torch.testing.assert_close(task.mirror(again["taught"][name]), batch["taught"][name], atol=1e-4, rtol=1e-3)
+    assert not torch.equal(batch["hard"], batch["image"])
+
+
+def test_patches_are_hidden() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(64, 3, 70, 100)
+    assert strong_views.hide(images, 0.0) is images
+    hidden = strong_views.hide(images, 0.7)
+    grey = (hidden == 0.5).all(1)
+    share = grey.float().mean((1, 2))
+    assert 0.3 < (share > 0).float().mean() < 0.7, "every other image"
+    assert 0.6 < share[share > 0].mean() < 0.8
+    assert torch.equal(hidden[~grey[:, None].expand_as(images)], images[~grey[:, None].expand_as(images)])
+
+
+def test_weights_of_an_own_trunk_are_stored(model: UMAdapt) -> None:
+    stage = make(model)
+    run(model, stage, 1)
+    stored = {name: x.clone() for name, x in weights(model).items()}
+    other = UMAdapt(model.spec)
+    load_weights(other, stored)
+    model.eval()
+    images = torch.rand(2, 3, 64, 96)
+    for name, map_ in other.eval()(images, "target").items():
+        torch.testing.assert_close(map_, model(images, "target")[name])
+
+
+def test_only_what_is_nearer_is_pasted() -> None:
+    """A chair at 2 m goes in front of a wall at 3 m, and not in front of a shelf at 1 m; edges of the picture are soft,
+    maps are not."""
+    torch.manual_seed(0)
+    tasks = make_tasks(tiny_spec())
+    wall, chair, shelf = 0.3, 0.2, 0.1  # network units
+    depth = torch.full((1, 1, 8, 8), wall)
+    depth[..., 4:] = shelf
+    targets = {"depth": depth, "normals": torch.zeros(1, 3, 8, 8), "seg": torch.zeros(1, tasks["seg"].channels, 8, 8)}
+    normals = torch.zeros(1, 3, 8, 8)
+    normals[:, 2] = 1
+    seg = torch.full((1, 8, 8), 255)
+    seg[:, 2:6, 2:6] = 3
+    truths = {"depth": torch.full((1, 1, 8, 8), chair), "normals": normals, "seg": seg}
+    images, others = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
+    for _ in range(8):  # until the chair's class is drawn
+        image, mixed = strong_views.paste(images, targets, others, truths, tasks, share=0.999)
+        if image.any():
+            break
+    expected = torch.zeros(8, 8, dtype=torch.bool)
+    expected[2:6, 2:4] = True
+    assert torch.equal(mixed["depth"][0, 0] == chair, expected)
+    assert torch.equal(mixed["normals"][0, 2] == 1, expected)
+    assert torch.equal(mixed["seg"][0].argmax(0) == 3, expected)
+    assert float(image[0, 0, 8, 6]) == 1
+    assert set(image.unique().tolist()) - {0.0, 1.0}, "soft edges"
+    assert strong_views.paste(images, targets, others, truths, tasks, share=0.0)[0] is not None
+
+
+def test_rendered_views_get_the_moments_of_photos() -> None:
+    torch.manual_seed(0)
+    views, photos = 0.2 * torch.rand(2, 3, 32, 32) + 0.1, 0.3 * torch.rand(2, 3, 32, 32) + 0.4
+    found = strong_views.recolour(views, photos)
+    torch.testing.assert_close(found.mean((2, 3)), photos.mean((2, 3)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.std((2, 3)), photos.std((2, 3)), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("how", ["spread", "transfer"])
+def test_a_target_counts_less_where_predictions_of_it_differ(model: UMAdapt, how: str) -> None:
+    torch.manual_seed(0)
+    model.encoder.add_target()
+    with torch.no_grad():
+        direct = model.eval()(torch.rand(2, 3, 64, 96), "target")
+    taught = {name: x.clone() for name, x in direct.items()}
+    taught["depth"][..., :5] *= 3
+    taught["seg"][:, 0, :, :5] += 4
+    weights = self_training.trust(model, direct, taught, how)
+    assert all(((x > 0) & (x <= 1)).all() for x in weights.values())
+    if how == "spread":
+        for name in ("depth", "seg"):
+            assert weights[name][..., :5].max() < weights[name][..., 5:].min() == pytest.approx(1, abs=1e-4)
+    assert torch.equal(weights["normals"], torch.ones_like(weights["normals"])), "looks agree; no net reads them out"
+    assert all((x == 1).all() for x in self_training.trust(model, direct, taught, "none").values())
+
+
+def test_truth_as_a_prediction_has_next_to_no_loss(model: UMAdapt) -> None:
+    batch = random_batch(model)
+    for name, task in model.tasks.items():
+        truth = task.prepare(batch[name])
+        sure, there = task.as_prediction(truth)
+        assert there.any()
+        assert float(task.loss(sure, truth)) < 1e-3, name
+    edges = TASKS["edges"]()
+    truth = torch.tensor([1.0, 0.0, -1.0]).view(1, 1, 1, 3)
+    sure, there = edges.as_prediction(truth)
+    assert float(edges.loss(sure, truth)) < 1e-3
+    assert there.tolist() == [[[True, True, False]]]
+
+
+def test_all_options_together_are_one_sound_step(model: UMAdapt) -> None:
+    looks = ("mirror", "zoom", "transfer")
+    stage = make(model, looks=looks, trust="transfer", masked=0.5, paste=0.9, recolour=True)
+    run(model, stage, 2)
+    assert all(torch.isfinite(p).all() for p in model.parameters())

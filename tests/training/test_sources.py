@@ -1,0 +1,73 @@
+"""Images that lack labels: counted out where whole tuples are needed, and only there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from toys import write_toy_world
+from umadapt.cli import main
+from umadapt.commands.adapt import make_stage
+from umadapt.config import Adapt, Method
+from umadapt.data.folder import Folder
+from umadapt.errors import UserError
+from umadapt.training.batches import Batches, split_heldout
+from umadapt.training.mixture import Union
+from umadapt.training.run_folder import load_model, read_config
+from umadapt.training.sources import labelled_ids, learnable_tuples, whole_tuples
+
+SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
+STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """Ten images: 000 has no classes, 008 and 009 no labels at all."""
+    write_toy_world(tmp_path / "world", 10, seed=0)
+    (tmp_path / "world" / "seg" / "000.png").unlink()
+    for task in ("depth", "normals", "seg"):
+        for id in ("008", "009"):
+            (tmp_path / "world" / task / f"{id}.png").unlink()
+    return tmp_path / "world"
+
+
+def test_ids(world: Path) -> None:
+    folder = Folder(world)
+    ids = labelled_ids(folder, ("depth", "seg"))
+    assert ids == tuple(f"{i:03d}" for i in range(8))
+    assert whole_tuples(folder, ids, ("depth", "seg")) == ids[1:]
+    assert whole_tuples(folder, ids, ("depth", "edges")) == ids, "edges are made from depth"
+    assert whole_tuples(folder, ("000",), ("depth", "seg")) == ()
+    with pytest.raises(UserError, match="labels of depth, seg together"):
+        learnable_tuples(folder, ("000",), ("depth", "seg"))
+
+
+def test_held_out_images_without_whole_tuples_leave_that_figure_out(world: Path, tmp_path: Path) -> None:
+    for id in ("006", "007"):
+        (world / "seg" / f"{id}.png").unlink()
+    assert (
+        main(["train", "--source", str(world), "--out", str(tmp_path / "base"), *SMALL, *STEPS, "--holdout", "0.25"])
+        == 0
+    )
+    report = read_config(tmp_path / "base")["transfer_report"]
+    assert {part for figures in report.values() for part in figures} == {"source"}
+
+
+@pytest.mark.parametrize("method", ["adv", "b-ccr", "output-adv"])
+def test_adaptation_reads_the_source_that_training_learnt_from(world: Path, tmp_path: Path, method: Method) -> None:
+    base = tmp_path / "base"
+    assert main(["train", "--source", str(world), "--out", str(base), *SMALL, *STEPS, "--holdout", "0.25"]) == 0
+    report = json.loads((base / "config.json").read_text())["transfer_report"]
+    assert report["seg"]["heldout"]["energy"] > 0
+    model, _ = load_model(base, "cpu")
+    model.encoder.add_target()
+    config = Adapt(run=base, target=(str(world),), out=tmp_path / "out", method=method, batch=2, lr=1e-5)
+    folder = Folder(world)
+    stage = make_stage(model, config, Union([], "union", 0), folder)
+    (source,) = (data for data in stage.data if isinstance(data, Batches))
+    trained, held = split_heldout(labelled_ids(folder, model.tasks), 0.25)
+    assert not {*held, "008", "009"} & {*source.ids}
+    assert source.ids == (trained if method == "output-adv" else trained[1:])
+    assert read_config(base)["command"]["holdout"] == 0.25
