@@ -42,7 +42,7 @@ def outdoor() -> Train:
 def small() -> Train:
     """Indoors on a CPU: a pretrained mobile backbone, decoders with skips, one optimiser, a few thousand steps.
 
-    OURS (docs/results.md).
+    OURS (docs/results.md, "`--preset small` on real photos").
     """
     return Train(
         source=tyro.MISSING,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LEAST = 1e-9  # stands for a distance of zero
-WEIGHT = 2.0  # of the information; 1 to 3 rank alike (docs/results.md)
+WEIGHT = 2.0  # of the information; 1 to 3 rank alike
 
 
 def choose(rows: Sequence[Mapping[str, Any]]) -> int:
@@ -23,7 +23,7 @@ def badness(row: Mapping[str, Any]) -> float:
     prediction of seg) - E_seg is, in nats, the least that the other tasks' maps tell of the classes (Barber and Agakov,
     NIPS 2003, with the transfer net as the decoder). The cross-task energy E_seg alone is low, too, where one class is
     everywhere, which tells nothing. Of the label-free figures of a study over checkpoints of three targets this alone
-    ranks those of each (docs/results.md, which says how well).
+    ranks those of each (docs/results.md, "What smaller networks taught").
 
     Args:
         row: what `score` gives. The lowest of several is the best.

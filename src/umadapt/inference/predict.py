@@ -48,7 +48,7 @@ def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ())
 
     Args:
         witnesses: of a run: merge its predictions with those of the mirror image ("mirror"), a larger copy ("zoom") and
-            the transfer nets ("transfer"); all together take 3.4 times as long (docs/results.md).
+            the transfer nets ("transfer"); all together take 3.4 times as long.
 
     Raises:
         UserError: no run, not trained yet, no export of ours, damaged, no such device or witness; witnesses of a file.

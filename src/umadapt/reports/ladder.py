@@ -109,7 +109,7 @@ def recipe(config: Reproduce) -> Recipe:
     size = size or f" --size {'96x128' if own else '120x160'}"
     # recipes/demo.py from random weights and on its own rooms, recipes/nyud.sh with ImageNet's and on a larger source
     lr = "1e-3" if config.weights in (None, "none") else "5e-4"
-    # one optimiser: one forward a step. With few steps a larger α harms (docs/results.md)
+    # one optimiser: one forward a step. With few steps a larger α harms
     steps = "--transfer-steps 1500 --base-steps 1000 --contour-steps 100 --batch 12"
     if not own:
         steps = "--transfer-steps 2000 --base-steps 2000 --contour-steps 200"

@@ -1,6 +1,6 @@
 """How rendered rooms compare with real photos: depth, class frequencies and classes a view, in one plot.
 
-    python recipes/scene_statistics.py docs/rooms-statistics.png ROOMS data/nyudv2:target
+    python studies/scene_statistics.py docs/rooms-statistics.png ROOMS data/nyudv2:target
 
 The first data set is drawn as bars, the second as a line; both are in the folder format with NYU40 classes. Reads at
 most 600 views of each, every fourth pixel. Cost: a minute.

@@ -1,6 +1,6 @@
 """What the rooms owe their quality to: the same small training on sets that each lack one thing, measured on photos.
 
-    python recipes/scene_ablations.py OUT NYUDV2 WEIGHTS [NAME ...]
+    python studies/scene_ablations.py OUT NYUDV2 WEIGHTS [NAME ...]
 
 OUT gets data, runs and table.json; NYUDV2 is the folder with split val-a; WEIGHTS are of mobilenetv2_100. NAMEs choose
 some of the ablations. Source-only, no distillation, 200 views and 200 steps at 96x128. WORKERS of them run at a time

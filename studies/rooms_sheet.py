@@ -1,6 +1,6 @@
 """Views of rendered sets as one small picture, spread evenly over each; several sets stand side by side, view by view.
 
-python recipes/rooms_sheet.py OUT.jpg COUNT ROOMS [ROOMS ...]
+python studies/rooms_sheet.py OUT.jpg COUNT ROOMS [ROOMS ...]
 """
 
 from __future__ import annotations

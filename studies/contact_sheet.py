@@ -1,6 +1,6 @@
 """Photos, ground truth where there is any, and what several runs make of them, as one small picture.
 
-python recipes/contact_sheet.py OUT.jpg DATA[:SPLIT] COUNT RUN [RUN ...]
+python studies/contact_sheet.py OUT.jpg DATA[:SPLIT] COUNT RUN [RUN ...]
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Every model is seen from its front, from the left and above; its role, id and size stand below, red arrows of the floor
 point to its front, and free tops are marked in red.
 
-python recipes/furniture_sheet.py OUT_DIR [--furniture DIR]
+python studies/furniture_sheet.py OUT_DIR [--furniture DIR]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What moves adaptation, and which label-free score tells: many recipes from one base run.
 
-    python recipes/adaptation_study.py BASE PHOTOS LABELLED OUT [--protocol nyud] [--only NAME,,NAME] [-- ARGUMENTS]
-    python recipes/adaptation_study.py BASE PHOTOS LABELLED OUT --also FOLDER --only ""
+    python studies/adaptation_study.py BASE PHOTOS LABELLED OUT [--protocol nyud] [--only NAME,,NAME] [-- ARGUMENTS]
+    python studies/adaptation_study.py BASE PHOTOS LABELLED OUT --also FOLDER --only ""
 
 Each recipe below is one `umadapt adapt ARGUMENTS` from BASE to PHOTOS; --also takes every adapted run in a folder as a
 further recipe, such as a seed of `umadapt reproduce`. Each checkpoint is evaluated on LABELLED; what was found of it

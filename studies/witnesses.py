@@ -1,6 +1,6 @@
 """What each witness of the consensus is worth: errors of merged predictions, on labelled photos.
 
-    python recipes/witnesses.py RUN LABELLED [--protocol nyud]
+    python studies/witnesses.py RUN LABELLED [--protocol nyud]
 
 The shares are those that training has measured on the source ("witnesses" in RUN's config.json), so they read no label
 of these photos. Cost: three minutes for a hundred photos on one CPU core.

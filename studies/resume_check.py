@@ -1,6 +1,6 @@
 """Kill every method on its way and go on: does it end in the same bits?
 
-    python recipes/resume_check.py BASE PHOTOS OUT [METHOD ...]
+    python studies/resume_check.py BASE PHOTOS OUT [METHOD ...]
 
 BASE is a finished run of `umadapt train`, such as demo/base, PHOTOS what it is adapted to, demo/photos. Each METHOD, or
 every one that takes steps, takes 20 once undisturbed, and once killed by SIGKILL after the checkpoint of step 7 and
