@@ -29,6 +29,7 @@ from benchmarks.measure import (
 
 from umadapt.config import Adapt
 from umadapt.methods import base_model, um_adapt
+from umadapt.methods.method import Given
 from umadapt.nets.activation_checkpointing import Economy, economise
 from umadapt.nets.model import UMAdapt
 from umadapt.training.trainer import Stage, take
@@ -64,7 +65,7 @@ def make_stage(kind: str, model: UMAdapt, way: str) -> Stage:
     if kind == "base":
         return base_model.stage(model, None, 1, 1e-4, 10.0, way)
     config = Adapt(Path("run"), ("photos",), Path("out"), method=kind, forward=way, consensus=0.0)  # type: ignore[arg-type]
-    return um_adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 1.0))
+    return um_adapt.stage(model, config, lambda k: {}, Given(dict.fromkeys(model.graph, 1.0)))
 
 
 def ours(kind: str, model: UMAdapt, batch: dict[str, Any], way: str) -> Callable[[], None]:

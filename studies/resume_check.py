@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from umadapt.config import Method
+from umadapt.config import MethodName
 
 STEPS = "--steps 20 --save-every 7 --candidates 0".split()
 
@@ -49,7 +49,7 @@ def killed(process: subprocess.Popen[bytes], out: Path) -> bool:
 
 
 def main() -> None:
-    methods = [m for m in get_args(Method) if m != "adabn"]  # which takes no steps
+    methods = [m for m in get_args(MethodName) if m != "adabn"]  # which takes no steps
     if len(sys.argv) < 4 or set(sys.argv[4:]) - set(methods):
         sys.exit(__doc__)
     base, photos, out = sys.argv[1], sys.argv[2], Path(sys.argv[3])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from toys import random_batch, tiny_spec
 from umadapt.config import Adapt
 from umadapt.methods import base_model, um_adapt
+from umadapt.methods.method import Given
 from umadapt.nets.model import UMAdapt
 from umadapt.training.trainer import Loss
 
@@ -76,7 +77,7 @@ def test_target_step(model: UMAdapt, task: str, method: str) -> None:
     model.encoder.add_target()
     literal = LiteralModel(model).eval()
     config = dataclasses.replace(CONFIG, method=method)
-    stage = um_adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 1.0))
+    stage = um_adapt.stage(model, config, lambda k: {}, Given(dict.fromkeys(model.graph, 1.0)))
     model.train()
     batch = random_batch(model)
     turn = {turn.name: turn for turn in stage.turns}[task]
@@ -93,7 +94,7 @@ def test_critic_step(model: UMAdapt, task: str, real_tuples: str) -> None:
     model.encoder.add_target()
     literal = LiteralModel(model).eval()
     config = dataclasses.replace(CONFIG, real_tuples=real_tuples, gradient_mask="off")
-    stage = um_adapt.stage(model, config, lambda k: {}, dict.fromkeys(model.graph, 5.0))
+    stage = um_adapt.stage(model, config, lambda k: {}, Given(dict.fromkeys(model.graph, 5.0)))
     model.train()
     batch = random_batch(model) | {"source": random_batch(model, seed=1)}
     turn = {turn.name: turn for turn in stage.turns}[f"critic-{task}"]

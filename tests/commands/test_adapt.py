@@ -14,7 +14,7 @@ import torch
 from toy_runs import make_run
 from toys import write_toy_world
 from umadapt.cli import main
-from umadapt.config import Method
+from umadapt.config import MethodName
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
@@ -87,7 +87,7 @@ def test_the_steps_are_the_same_without_room_for_views(
         torch.testing.assert_close(again[name], tensor, rtol=0, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("method", [m for m in get_args(Method) if m not in ("adabn", "self-training", "b-fcf")])
+@pytest.mark.parametrize("method", [m for m in get_args(MethodName) if m not in ("adabn", "self-training", "b-fcf")])
 def test_every_method_trains_the_whole_encoder(root: Path, method: str, tmp_path: Path) -> None:
     """Its checkpoints hold all of it, the selector compares them, and the source's stays as it was."""
     common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]
@@ -115,7 +115,7 @@ def test_the_decoders_can_be_trained_too(root: Path, tmp_path: Path, capsys: pyt
     assert "has trained its decoders" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "adabn"])
+@pytest.mark.parametrize("method", [m for m in get_args(MethodName) if m != "adabn"])
 def test_a_cut_run_ends_in_the_same_weights(root: Path, method: str, tmp_path: Path) -> None:
     options = "--steps 4 --save-every 2 --batch 2 --candidates 2 --critic-every 1 --joint-steps 1 --lr 1e-3".split()
 

@@ -14,7 +14,7 @@ import torch
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.commands import adapt as command
-from umadapt.config import Method
+from umadapt.config import MethodName
 from umadapt.evaluation.label_free import figures, refer, summary
 from umadapt.evaluation.selection import choose
 from umadapt.nets.model import UMAdapt
@@ -74,7 +74,7 @@ def test_the_kept_weights_are_the_chosen_candidates(base: Path, tmp_path: Path) 
     assert not same(branch, safetensors.torch.load_file(candidate_path(tmp_path / "run", (step + 2) % 6)))
 
 
-@pytest.mark.parametrize("method", get_args(Method))
+@pytest.mark.parametrize("method", get_args(MethodName))
 def test_labels_of_the_target_are_never_read(base: Path, method: str, tmp_path: Path) -> None:
     """Every label file of the target is replaced by rubbish, and the weights stay the same."""
     write_toy_world(tmp_path / "photos", 5, seed=1)

@@ -19,7 +19,7 @@ from umadapt.training.trainer import Stage, take
 
 def make(model: UMAdapt, **changes: Any) -> Stage:
     model.encoder.add_target(share=False)
-    options: dict[str, Any] = {"steps": 3, "lr": 1e-2, "method": "self-training"} | changes
+    options: dict[str, Any] = {"steps": 3, "lr": 1e-2, "method": "self-training", "adapt": "all"} | changes
     config = Adapt(run=Path("r"), target=("t",), out=Path("o"), **options)
     return self_training.stage(
         model, config, lambda k: {**random_batch(model, 4, k), "source": random_batch(model, 4, 50 + k)}

@@ -8,6 +8,7 @@ import torch
 from toys import random_batch
 from umadapt.config import Adapt
 from umadapt.methods import adabn, base_model, contour, transfer_nets, um_adapt
+from umadapt.methods.method import Given
 from umadapt.nets.model import UMAdapt
 from umadapt.training.trainer import Turn, take
 
@@ -134,7 +135,7 @@ def test_algorithm_2_trains_the_targets_res5_alone(tiny: UMAdapt, method: str) -
     config = configure(method=method, critic_every=1)
     margins = {"seg": 2.0, "depth": 0.5}
     stage = um_adapt.stage(
-        tiny, config, lambda _: {**random_batch(tiny), "source": random_batch(tiny, seed=1)}, margins
+        tiny, config, lambda _: {**random_batch(tiny), "source": random_batch(tiny, seed=1)}, Given(margins)
     )
     expected = {"noadv": ["seg", "depth"], "noadv-1": ["seg"], "adv": ["seg", "depth", "critic-seg", "critic-depth"]}
     assert [turn.name for turn in stage.turns] == expected[method]
@@ -254,7 +255,7 @@ def test_adabn_statistics_are_the_mean_over_the_photos(tiny: UMAdapt) -> None:
 
 def prepared(tiny: UMAdapt, config: Adapt) -> tuple[list[Turn], dict]:
     """Turns of `noadv` and a batch that they can take."""
-    stage = um_adapt.stage(tiny, config, lambda _: random_batch(tiny), {"seg": 1e3, "depth": 1e3})
+    stage = um_adapt.stage(tiny, config, lambda _: random_batch(tiny), Given({"seg": 1e3, "depth": 1e3}))
     return stage.turns, stage.prepare(stage.batch(0))
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from toys import random_batch, tiny_spec
 from umadapt.config import Adapt, Semi
 from umadapt.methods import base_model, minent, transfer_nets, um_adapt, um_adapt_s
+from umadapt.methods.method import Given
 from umadapt.nets.activation_checkpointing import BatchNorm, Economy, economise
 from umadapt.nets.model import UMAdapt
 from umadapt.training.trainer import Stage, take
@@ -63,7 +64,7 @@ def make_adapt(model: UMAdapt, method: str, **changes: Any) -> Stage:
 
     if method == "minent":
         return minent.stage(model, config, batches)
-    return um_adapt.stage(model, config, batches, {"seg": 2.0, "depth": 0.5})
+    return um_adapt.stage(model, config, batches, Given({"seg": 2.0, "depth": 0.5}))
 
 
 def make_semi(model: UMAdapt) -> Stage:

@@ -21,6 +21,7 @@ from umadapt.cli import main
 from umadapt.config import Adapt
 from umadapt.errors import UserError
 from umadapt.methods import adaptsegnet, base_model, mean_teacher, transfer_nets, um_adapt, um_adapt_b
+from umadapt.methods.method import Given
 from umadapt.nets.activation_checkpointing import Economy, economise
 from umadapt.nets.model import UMAdapt
 from umadapt.training import compute
@@ -62,7 +63,7 @@ def make_adapt(model: UMAdapt, method: str, **changes: Any) -> Stage:
         return adaptsegnet.stage(model, config, batches.__getitem__)
     if method == "mean-teacher":
         return mean_teacher.stage(model, config, batches.__getitem__)
-    return um_adapt.stage(model, config, batches.__getitem__, {"seg": 1.0, "depth": 1.0})
+    return um_adapt.stage(model, config, batches.__getitem__, Given({"seg": 1.0, "depth": 1.0}))
 
 
 def make_trained(model: UMAdapt, name: str) -> Stage:

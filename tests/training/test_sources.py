@@ -10,7 +10,7 @@ import pytest
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.commands.adapt import make_stage
-from umadapt.config import Adapt, Method
+from umadapt.config import Adapt, MethodName
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.training.batches import Batches, split_heldout
@@ -56,7 +56,7 @@ def test_held_out_images_without_whole_tuples_leave_that_figure_out(world: Path,
 
 
 @pytest.mark.parametrize("method", ["adv", "b-ccr", "output-adv"])
-def test_adaptation_reads_the_source_that_training_learnt_from(world: Path, tmp_path: Path, method: Method) -> None:
+def test_adaptation_reads_the_source_that_training_learnt_from(world: Path, tmp_path: Path, method: MethodName) -> None:
     base = tmp_path / "base"
     assert main(["train", "--source", str(world), "--out", str(base), *SMALL, *STEPS, "--holdout", "0.25"]) == 0
     report = json.loads((base / "config.json").read_text())["transfer_report"]

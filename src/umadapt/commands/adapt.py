@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from umadapt.config import Adapt, Method
+from umadapt.config import Adapt
 from umadapt.data.augment import Augment
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.label_free import real_energy, select
-from umadapt.methods import adabn, adaptsegnet, mean_teacher, minent, self_training, transfer_nets, um_adapt, um_adapt_b
-from umadapt.nets import output_critic
+from umadapt.methods import METHODS, adabn, transfer_nets
+from umadapt.methods.method import Given
 from umadapt.nets.ensemble import UNKNOWN, shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training import candidates, compute, memory
@@ -36,46 +35,27 @@ from umadapt.training.run_folder import (
     read_weights,
 )
 from umadapt.training.sample_sheet import save_samples
-from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, tuple_tasks
+from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples
 from umadapt.training.trainer import Batch, Stage, fit, to_device
 
-STAGES: dict[str, Callable[[UMAdapt, Adapt, Callable[[int], Batch]], Stage]] = {
-    "b-ccr": um_adapt_b.stage,
-    "b-fcf": um_adapt_b.stage,
-    "minent": minent.stage,
-    "output-adv": adaptsegnet.stage,
-    "mean-teacher": mean_teacher.stage,
-}
-# learning rates of Res-5, chosen on rendered photos (docs/results.md)
-RATES: dict[Method, float] = {
-    "self-training": 3e-4,
-    "b-ccr": 3e-5,
-    "b-fcf": 3e-5,
-    "minent": 1e-6,
-    "output-adv": 1e-5,
-    "mean-teacher": 1e-5,
-}
 PRINTED_RATE = 1e-5  # the energy alone drifts at more
-# what a method reads of the labelled source; the others read nothing of it
-READS = {"self-training": "images", "adv": "labels", "b-ccr": "images", "b-fcf": "images", "output-adv": "images"}
-NEED_TRANSFERS = ("noadv", "noadv-1", "adv")
-READ_CONTOURS = (*NEED_TRANSFERS, "b-ccr")
 
 
 def run(config: Adapt) -> int:
-    """Re-estimate statistics, then run Algorithm 2 unless the method is AdaBN alone."""
-    before = read_config(config.run)
+    """Re-estimate statistics, then take the method's steps."""
+    before, method = read_config(config.run), METHODS[config.method]
     if not config.target:
         raise UserError("adapt wants --target PHOTOS, a folder of photos")
     model, _ = load_model(config.run, "cpu")
+    asked, config = config, dataclasses.replace(config, adapt=config.adapt or method.trains)
     refuse(config, before, model)
     config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before["command"]["lr"])))
     device = pick_device(config.device)
     compute.check(config, device)
-    learned = model.spec.contours == "hed" and config.method in READ_CONTOURS
+    learned = model.spec.contours == "hed" and method.contours
     detector = HedContours(device) if learned else None
     photos = Folder.joined(config.target)
-    source = open_source(config, before, model) if config.method in READS else None
+    source = open_source(config, before, model) if method.source else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
     run_folder = RunFolder(
         config.out,
@@ -84,7 +64,7 @@ def run(config: Adapt) -> int:
             "domain": "target",
             "model": before["model"],
             "backbone_weights": before.get("backbone_weights"),
-            "command": command_dict(config),
+            "command": command_dict(dataclasses.replace(config, adapt=asked.adapt)),
             "source": config.source or before["source"],
             "target": ", ".join(config.target),
             "transfer_report": before.get("transfer_report"),
@@ -104,9 +84,9 @@ def run(config: Adapt) -> int:
         load_weights(model, read_weights(config.out))
     else:
         images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
-        share = 1.0 if config.method in ("adabn", "self-training") else config.statistics_share
+        share = config.statistics_share if method.share is None else method.share
         adabn.reestimate(model, images, config.statistics, share)
-    if config.method == "adabn":
+    if method.stage is None:
         run_folder.finish("adapt", model)
     elif not run_folder.done("adapt"):
         torch.manual_seed(config.seed)  # of the networks that some methods add
@@ -133,8 +113,9 @@ def own_rate(config: Adapt, trained_at: float) -> float:
 
     OURS: what a teacher holds may learn as fast as the base model did, whose rate fits the network.
     """
-    if config.method not in NEED_TRANSFERS:
-        return RATES.get(config.method, 0.0)
+    own = METHODS[config.method].lr
+    if own is not None:
+        return own
     return trained_at if config.consensus else PRINTED_RATE
 
 
@@ -147,31 +128,14 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
     if adapted or unfinished:
         what = "is adapted already" if adapted else f"lacks {', '.join(unfinished)}"
         raise UserError(f"{config.run} {what}; give a run that `umadapt train` has finished")
-    if config.method == "noadv-1" and "seg" not in model.graph:
-        raise UserError(f"noadv-1 uses the transfer net of seg alone, and {config.run} has none")
-    if not model.graph and config.method in NEED_TRANSFERS:
+    method = METHODS[config.method]
+    if not model.graph and method.transfers:
         raise UserError(f"{config.run} has no transfer nets to adapt with; use --method adabn")
-    if config.method == "minent" and "seg" not in model.tasks:
-        raise UserError(f"minent lowers the entropy of seg, and {config.run} does not predict it")
-    if config.method == "adabn" and config.statistics == "source":
-        raise UserError("adabn with --statistics source changes nothing; give res5 or encoder")
-    if config.method == "adabn" and not adabn.norms_of(model, "source", config.statistics):
-        raise UserError(f"adabn re-estimates BatchNorm statistics, and {model.spec.backbone} has none to re-estimate")
-    if config.method == "output-adv" and min(grid := model.grid(model.spec.size)) < output_critic.SMALLEST:
-        raise UserError(
-            f"output-adv judges maps of at least {output_critic.SMALLEST} cells a side, those of {config.run} have "
-            f"{grid[0]}x{grid[1]}; train at a larger --size"
-        )
-    shares_of(before, model.tasks, config.witnesses)  # refuses one that there is not
-    if config.method == "self-training":
-        shares_of(before, model.tasks, config.looks)
-        if "transfer" in (config.trust, *config.looks) and not model.graph:
-            raise UserError(f"{config.run} has no transfer nets; leave transfer out of --looks and --trust")
-        if config.paste and "seg" not in model.tasks:
-            raise UserError(f"--paste takes objects by their class, and {config.run} does not predict seg")
-    if config.method == "b-fcf" and config.trains != "res5":
-        raise UserError("b-fcf makes features of Res-4 again, which must stand still; leave --adapt res5")
-    if config.candidates and config.trains == "all" and config.method != "self-training":
+    reason = method.refuse(config, model)
+    if reason:
+        raise UserError(f"{config.run}: {reason}")
+    shares_of(before, model.tasks, {*config.witnesses, *method.votes(config)})  # refuses one that there is not
+    if config.candidates and config.trains == "all" and method.selects:
         raise UserError(
             "--adapt all moves the decoders, which the source model shares, so that no checkpoint can be compared with "
             "it; give --candidates 0"
@@ -180,7 +144,7 @@ def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
 
 def chooses(config: Adapt) -> bool:
     """Whether the label-free selector decides on the checkpoint."""
-    return config.candidates > 0 and config.method not in ("adabn", "self-training")
+    return config.candidates > 0 and METHODS[config.method].selects
 
 
 def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
@@ -204,8 +168,8 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
     """Batches of the photos; of each folder in turn where they are not mixed."""
     size, grid = model.spec.size, model.grid(model.spec.size)
     folders = [photos] if config.mix == "union" else [Folder(address) for address in config.target]
-    taught = config.method == "self-training" or (config.method in NEED_TRANSFERS and config.consensus > 0)
-    recipe = Augment(plain=taught)
+    method = METHODS[config.method]
+    recipe = Augment(plain=method.plain(config))
     parts = [
         Batches(
             f,
@@ -215,8 +179,8 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
             batch=config.batch,
             seed=config.seed + 2 * i,
             recipe=recipe,
-            views=0 if config.method == "self-training" else config.kept_views,
-            contours=config.method in READ_CONTOURS,
+            views=config.kept_views if method.keeps_views else 0,
+            contours=method.contours,
             detector=detector,
             device=model.mean.device,
             rank=process_group.rank(),
@@ -228,18 +192,30 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
 
 
 def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage:
-    """The method's stage with its data; `folder` is the labelled source, for the methods in READS."""
-    before = read_config(config.run)
-    shares = shares_of(before, model.tasks, config.witnesses)
+    """The method's stage with its data; `folder` is the labelled source, for a method that reads it."""
+    before, method = read_config(config.run), METHODS[config.method]
+    assert method.stage is not None
+    given = Given(real_energy(before), shares_of(before, model.tasks, method.votes(config)))
     if folder is None:
-        if config.method in ("noadv", "noadv-1"):
-            stage = um_adapt.stage(model, config, target, real_energy(before), shares)
-        else:
-            stage = STAGES[config.method](model, config, target)
-        return dataclasses.replace(stage, data=pictures(target))
-    ids, _ = split_heldout(labelled_ids(folder, model.tasks), float(before["command"]["holdout"]))
-    tasks = {"adv": tuple_tasks(model), "output-adv": ()}.get(config.method, tuple(model.tasks))
-    source = Batches(
+        return dataclasses.replace(method.stage(model, config, target, given), data=pictures(target))
+    source = open_labels(model, config, folder, float(before["command"]["holdout"]))
+    if method.source == "tuples":
+        given = given._replace(real=margins(model, source, config.margin))
+    every = method.source_every(config)
+
+    def both(step: int) -> Batch:
+        out = target(step)
+        return {**out, "source": source(step // every)} if (step + 1) % every == 0 else out
+
+    return dataclasses.replace(method.stage(model, config, both, given), data=(*pictures(target), source))
+
+
+def open_labels(model: UMAdapt, config: Adapt, folder: Folder, holdout: float) -> Batches:
+    """Batches of the labelled source, but for what training held out."""
+    method = METHODS[config.method]
+    tasks = method.source_tasks(model)
+    ids, _ = split_heldout(labelled_ids(folder, model.tasks), holdout)
+    return Batches(
         folder,
         learnable_tuples(folder, ids, tasks),
         model.spec.size,
@@ -249,24 +225,11 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
         batch=config.batch,
         seed=config.seed + 1,
         recipe=Augment(),
-        images=READS[config.method] == "images" or config.real_tuples == "pred",
+        images=method.source == "images" or config.real_tuples == "pred",
         device=model.mean.device,
         rank=process_group.rank(),
         world=process_group.size(),
     )
-    every = config.critic_every if config.method == "adv" else 1
-
-    def both(step: int) -> Batch:
-        out = target(step)
-        return {**out, "source": source(step // every)} if (step + 1) % every == 0 else out
-
-    if config.method == "adv":
-        stage = um_adapt.stage(model, config, both, margins(model, source, config.margin), shares)
-    elif config.method == "self-training":
-        stage = self_training.stage(model, config, both, shares_of(before, model.tasks, config.looks))
-    else:
-        stage = STAGES[config.method](model, config, both)
-    return dataclasses.replace(stage, data=(*pictures(target), source))
 
 
 def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
@@ -284,8 +247,8 @@ def open_source(config: Adapt, before: dict[str, Any], model: UMAdapt) -> Folder
     Raises:
         UserError: it moved, or has other classes.
     """
-    address, what = config.source or before["source"], READS[config.method]
-    tasks = model.tasks if what == "labels" else ()
+    address, labels = config.source or before["source"], METHODS[config.method].source == "tuples"
+    tasks, what = (model.tasks, "labels") if labels else ((), "images")
     try:
         address = address or str(rendered_rooms(model.spec.classes))
         folder = labelled_source(address, tasks, before["command"].get("normals", "exact"))

@@ -1,14 +1,14 @@
 """Every command's arguments as a frozen dataclass. Light to import: the command line's `--help` needs nothing else."""
 
 from umadapt.config.model_spec import ModelSpec
-from umadapt.config.training import Adapt, Method, NormalsKind, Semi, Train, Training
+from umadapt.config.training import Adapt, MethodName, NormalsKind, Semi, Train, Training
 from umadapt.config.use import Evaluate, Export, Predict, ProtocolName, Report, Reproduce, Score, Trust
 
 __all__ = [
     "Adapt",
     "Evaluate",
     "Export",
-    "Method",
+    "MethodName",
     "ModelSpec",
     "NormalsKind",
     "Predict",

@@ -65,7 +65,7 @@ class Train:
     device: str = "auto"  # auto, cpu, cuda
 
 
-Method = Literal[
+MethodName = Literal[
     "self-training", "noadv", "noadv-1", "adv", "b-ccr", "b-fcf", "adabn", "minent", "output-adv", "mean-teacher"
 ]
 
@@ -78,7 +78,7 @@ class Adapt:
     target: UseAppendAction[tuple[str, ...]]  # a folder of photos, or DATA:SPLIT; may be given several times
     out: Path  # run folder to write (an unfinished one is continued)
     mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
-    method: Method = "noadv"  # what to minimise
+    method: MethodName = "noadv"  # what to minimise
     source: str | None = None  # labelled data for self-training, adv, b-*, output-adv; default: the one of RUN
     adapt: Literal["res5", "encoder", "all"] | None = None  # weights to train; default: res5, of self-training all
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
@@ -131,7 +131,7 @@ class Adapt:
     @property
     def trains(self) -> str:
         """Which of the target's weights are trained, see `UMAdapt.target`."""
-        return self.adapt or ("all" if self.method == "self-training" else "res5")
+        return self.adapt or "res5"
 
 
 @dataclass(frozen=True)

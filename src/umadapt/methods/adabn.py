@@ -7,10 +7,24 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from umadapt.config import Adapt
 from umadapt.distributed import global_batch
+from umadapt.methods.method import Method
 from umadapt.nets.model import UMAdapt
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+
+
+def refuse(options: Adapt, model: UMAdapt) -> str | None:
+    """Why these statistics cannot be adapted."""
+    if options.statistics == "source":
+        return "adabn with --statistics source changes nothing; give res5 or encoder"
+    if not norms_of(model, "source", options.statistics):
+        return f"adabn re-estimates BatchNorm statistics, and {model.spec.backbone} has none to re-estimate"
+    return None
+
+
+METHODS = (Method("adabn", lr=0.0, share=1.0, selects=False, refuse=refuse),)
 
 
 def norms_of(model: UMAdapt, domain: str, which: str) -> list[BatchNorm]:

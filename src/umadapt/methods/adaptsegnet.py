@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk
+from umadapt.methods.method import NOTHING, Given, Method, no_tasks
+from umadapt.nets import output_critic
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.nets.output_critic import OutputCritic
 from umadapt.training.trainer import Batch, Loss, Stage, Turn
@@ -49,7 +51,7 @@ def critic_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict) -> Loss:
     return Loss(terms, watch)
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
     """One Adam on the target's Res-5 and one on all critics, in turns.
 
     Args:
@@ -79,3 +81,17 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     extra: dict[str, nn.Module] = {"critics": critics}
     still = None if trains_trunk(model) else frozen
     return Stage("adapt", [fool, tell], batches, config.steps, prepare=prepare, frozen=still, extra=extra)
+
+
+def refuse(options: Adapt, model: UMAdapt) -> str | None:
+    """Why its critics cannot judge the maps."""
+    height, width = model.grid(model.spec.size)
+    if min(height, width) >= output_critic.SMALLEST:
+        return None
+    return (
+        f"output-adv judges maps of at least {output_critic.SMALLEST} cells a side, those of the run have "
+        f"{height}x{width}; train at a larger --size"
+    )
+
+
+METHODS = (Method("output-adv", stage, lr=1e-5, source="images", source_tasks=no_tasks, refuse=refuse),)

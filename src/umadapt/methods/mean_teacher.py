@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk, trunk_of
+from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.training.ema import follow
 from umadapt.training.trainer import Batch, Loss, Stage, Turn
@@ -70,7 +71,7 @@ def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Te
     return global_batch.mean((weight * values).mean())
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
     """One Adam on the student; after each step the teacher follows it, and after the last the model takes its place."""
     which = config.trains
     parameters = model.adaptable(config.bn, which)
@@ -96,3 +97,6 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     still = None if trains_trunk(model) else frozen
     extra = {"average": average}
     return Stage("adapt", [turn], batches, config.steps, prepare=prepare, frozen=still, extra=extra, after=after)
+
+
+METHODS = (Method("mean-teacher", stage, lr=1e-5),)

@@ -13,6 +13,7 @@ from functools import partial
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk
+from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.model import UMAdapt
 from umadapt.training.trainer import Batch, Loss, Stage, Turn
 
@@ -25,7 +26,7 @@ def losses(model: UMAdapt, batch: Batch, weight: float) -> Loss:
     return Loss({"entropy": weight * global_batch.mean(entropy)})
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
     """One Adam on what `--adapt` names."""
     parameters = model.adaptable(config.bn, config.trains)
 
@@ -33,3 +34,11 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     turn = Turn("seg", parameters, lambda b: losses(model, b, config.entropy_weight), config.lr)
     still = None if trains_trunk(model) else frozen
     return Stage("adapt", [turn], batches, config.steps, prepare=frozen, frozen=still)
+
+
+def refuse(options: Adapt, model: UMAdapt) -> str | None:
+    """Why it has nothing to lower."""
+    return None if "seg" in model.tasks else "minent lowers the entropy of seg, which the run does not predict"
+
+
+METHODS = (Method("minent", stage, lr=1e-6, refuse=refuse),)  # rates of the peers: docs/results.md

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
+from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.methods.strong_views import hide, paste, recolour
 from umadapt.nets.activation_checkpointing import BatchNorm
-from umadapt.nets.ensemble import Shares, consensus, shares_of
+from umadapt.nets.ensemble import consensus, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import masked_mean
 from umadapt.training.ema import follow
@@ -86,14 +87,14 @@ def trust(model: UMAdapt, direct: Maps, taught: Maps, how: str) -> Maps:
     return weights
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], votes: Shares | None = None) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
     """One AdamW on the student; after each step the teacher follows it, and after the last the model takes its place.
 
     Args:
         batches: photos as "plain" and, in other colours, "image"; "source": labelled images.
-        votes: shares of the teacher's looks beside the direct one; default: as where they are not known.
+        given: votes are the shares of the teacher's looks beside the direct one.
     """
-    votes = shares_of({}, model.tasks, config.looks) if votes is None else votes
+    votes = shares_of({}, model.tasks, config.looks) if given.votes is None else given.votes
     parameters = model.adaptable("train", config.trains)
     for norm in model.target(config.trains).modules():
         if isinstance(norm, BatchNorm):
@@ -128,3 +129,29 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], votes:
     turn = Turn("student", parameters, loss, config.lr, slow=(slow, config.encoder_rate))
     out = Stage("adapt", [turn], batches, config.steps, prepare=prepare, after=after, warm_up=WARM_UP)
     return dataclasses.replace(out, extra={"average": average})
+
+
+def refuse(options: Adapt, model: UMAdapt) -> str | None:
+    """Why the options ask for what the run has not."""
+    if "transfer" in (options.trust, *options.looks) and not model.graph:
+        return "the run has no transfer nets; leave transfer out of --looks and --trust"
+    if options.paste and "seg" not in model.tasks:
+        return "--paste takes objects by their class, and the run does not predict seg"
+    return None
+
+
+METHODS = (
+    Method(
+        "self-training",
+        stage,
+        lr=3e-4,
+        trains="all",
+        share=1.0,
+        source="images",
+        plain=lambda options: True,
+        votes=lambda options: options.looks,
+        keeps_views=False,
+        selects=False,
+        refuse=refuse,
+    ),
+)

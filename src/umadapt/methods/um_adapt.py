@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, encode, target_features, trains_trunk
-from umadapt.nets.ensemble import Shares, add_taught, distance, shares_of
+from umadapt.methods.method import NOTHING, Given, Method, of_tuples
+from umadapt.nets.ensemble import add_taught, distance, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import excess
 from umadapt.training.trainer import Batch, Loss, Stage, Turn
@@ -121,19 +122,17 @@ def stage(
     model: UMAdapt,
     config: Adapt,
     batches: Callable[[int], Batch],
-    real: Mapping[str, float] = {},
-    shares: Shares | None = None,
+    given: Given = NOTHING,
 ) -> Stage:
     """One Adam a task on what `--adapt` names; in `adv` also one a transfer net, on a copy of the stage-1 nets.
 
     Args:
         batches: target batches with "image" and "contour"; for `adv`, "source" holds a batch of source labels at the
             steps on which the transfer nets are updated.
-        real: energy of real tuples of each task, the unit of `--margin`.
-        shares: of the witnesses of the consensus; default: as where they are not known.
+        given: the energy of real tuples of each task is the unit of `--margin`; votes are those of the consensus.
     """
     parameters = model.adaptable(config.bn, config.trains)
-    votes = shares_of({}, model.tasks, config.witnesses) if shares is None else shares
+    votes = shares_of({}, model.tasks, config.witnesses) if given.votes is None else given.votes
     graph = [task for task in model.graph if config.method != "noadv-1" or task == "seg"]
     nets, extra = model.transfers, {}
     if config.method == "adv":
@@ -154,7 +153,7 @@ def stage(
             Turn(
                 f"critic-{task}",
                 list(nets[task].parameters()),
-                lambda b, t=task: critic_losses(model, b, b["source"], t, config, nets, config.margin * real[t]),
+                lambda b, t=task: critic_losses(model, b, b["source"], t, config, nets, config.margin * given.real[t]),
                 config.critic_lr,
                 every=config.critic_every,
             )
@@ -176,3 +175,31 @@ def stage(
 
     still = None if trains_trunk(model) else frozen
     return Stage("adapt", turns, batches, config.steps, prepare=prepare, frozen=still, extra=extra)
+
+
+def refuse(options: Adapt, model: UMAdapt) -> str | None:
+    """Why Algorithm 2 has nothing to lower."""
+    if options.method == "noadv-1" and "seg" not in model.graph:
+        return "noadv-1 uses the transfer net of seg alone, and the run has none"
+    return None
+
+
+def _consensus(options: Adapt) -> bool:
+    return options.consensus > 0
+
+
+METHODS = (
+    Method("noadv", stage, transfers=True, contours=True, plain=_consensus, refuse=refuse),
+    Method("noadv-1", stage, transfers=True, contours=True, plain=_consensus, refuse=refuse),
+    Method(
+        "adv",
+        stage,
+        transfers=True,
+        contours=True,
+        plain=_consensus,
+        source="tuples",
+        source_tasks=of_tuples,
+        source_every=lambda options: options.critic_every,
+        refuse=refuse,
+    ),
+)

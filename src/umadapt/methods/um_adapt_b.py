@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, encode, target_features, trains_trunk
+from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.blocks import wide
 from umadapt.nets.encoder import Features
 from umadapt.nets.feature_decoder import FeatureDecoder
@@ -74,7 +75,7 @@ def reconstruction(decoder: nn.Module, features: Features) -> Tensor:
     return global_batch.mean(F.mse_loss(made, res4)) / global_batch.mean(res4.square().mean()).clamp(min=1e-12)
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
     """A critic update a step (and one of the FCF decoder), and one of Res-5 after each `joint_steps` of them.
 
     The loop's steps, in which logs and checkpoints count, are those of the critic.
@@ -115,3 +116,16 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch]) -> Sta
     steps = config.steps * config.joint_steps
     still = None if trains_trunk(model) else frozen
     return Stage("adapt", turns, batches, steps, prepare=frozen, frozen=still, extra=dict(extra.items()))
+
+
+def refuse(options: Adapt, model: UMAdapt) -> str | None:
+    """Why FCF has nothing that stands still to make again."""
+    if options.method == "b-fcf" and options.trains != "res5":
+        return "b-fcf makes features of Res-4 again, which must stand still; leave --adapt res5"
+    return None
+
+
+METHODS = (
+    Method("b-ccr", stage, lr=3e-5, source="images", contours=True, refuse=refuse),
+    Method("b-fcf", stage, lr=3e-5, source="images", refuse=refuse),
+)

@@ -1,0 +1,56 @@
+"""What `umadapt adapt` must know of a method. Each file that makes one ends in its record; `methods/__init__.py` lists
+them, and nothing else names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from umadapt.config import Adapt
+from umadapt.nets.ensemble import Shares
+from umadapt.nets.model import UMAdapt
+from umadapt.training.sources import tuple_tasks
+from umadapt.training.trainer import Batch, Stage
+
+
+class Given(NamedTuple):
+    """What training has measured, beside the batches."""
+
+    real: Mapping[str, float] = {}  # energy of real tuples, by task with a transfer net
+    votes: Shares | None = None  # what the looks that vote are worth; None = as where that is not known
+
+
+NOTHING = Given()
+Builder = Callable[[UMAdapt, Adapt, Callable[[int], Batch], Given], Stage]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to adapt to photos without labels."""
+
+    name: str  # of --method
+    stage: Builder | None = None  # (model, options, batches of photos, what is known); None: it takes no steps
+    lr: float | None = None  # default learning rate; None = that of RUN's training
+    trains: Literal["res5", "encoder", "all"] = "res5"  # default of --adapt
+    share: float | None = None  # of the photos in the first BatchNorm statistics; None = --statistics-share
+    source: Literal["", "images", "tuples"] = ""  # what it reads of the labelled source, as "source" of its batches
+    source_tasks: Callable[[UMAdapt], tuple[str, ...]] = lambda model: tuple(model.tasks)  # whose labels
+    source_every: Callable[[Adapt], int] = lambda options: 1  # steps from one batch of the source to the next
+    transfers: bool = False  # needs transfer nets
+    contours: bool = False  # reads contours of the photos
+    plain: Callable[[Adapt], bool] = lambda options: False  # wants the photos in their own colours too
+    votes: Callable[[Adapt], tuple[str, ...]] = lambda options: options.witnesses  # looks whose shares it asks for
+    keeps_views: bool = True  # of --kept-views
+    selects: bool = True  # whether the label-free selector may choose its checkpoint
+    refuse: Callable[[Adapt, UMAdapt], str | None] = field(default=lambda options, model: None)  # why not, and the cure
+
+
+def no_tasks(model: UMAdapt) -> tuple[str, ...]:
+    """A method that reads the source's images alone."""
+    return ()
+
+
+def of_tuples(model: UMAdapt) -> tuple[str, ...]:
+    """One that reads what transfer nets read and predict."""
+    return tuple_tasks(model)
