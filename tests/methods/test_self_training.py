@@ -131,10 +131,8 @@ def test_only_what_is_nearer_is_pasted() -> None:
     seg[:, 2:6, 2:6] = 3
     truths = {"depth": torch.full((1, 1, 8, 8), chair), "normals": normals, "seg": seg}
     images, others = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
-    for _ in range(8):  # until the chair's class is drawn
-        image, mixed = strong_views.paste(images, targets, others, truths, tasks, share=0.999)
-        if image.any():
-            break
+    tries = (strong_views.paste(images, targets, others, truths, tasks, share=0.999) for _ in range(8))
+    image, mixed = next(pair for pair in tries if pair[0].any())  # the first for which the chair's class is drawn
     expected = torch.zeros(8, 8, dtype=torch.bool)
     expected[2:6, 2:4] = True
     assert torch.equal(mixed["depth"][0, 0] == chair, expected)

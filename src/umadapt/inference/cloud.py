@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -72,20 +72,17 @@ def faces_of(z: np.ndarray, step: float) -> np.ndarray:
 
 def write_shape(path: Path, shape: trimesh.Trimesh | trimesh.PointCloud) -> None:
     """Write .glb or .ply by the name's ending. Colours of glTF's vertices are linear, those of PLY as in the photo."""
-    import trimesh
-
     kind = path.suffix[1:]
     if kind == "glb":
         shape = shape.copy()
-        paint = shape.colors if isinstance(shape, trimesh.PointCloud) else shape.visual.vertex_colors
-        linear = np.array(paint)
+        paint = shape.visual if hasattr(shape, "faces") else shape  # what holds the colours of a mesh, of points
+        name = "vertex_colors" if hasattr(shape, "faces") else "colors"
+        linear = np.array(getattr(paint, name))
         linear[:, :3] = np.rint(255 * (linear[:, :3] / 255.0) ** 2.2)
-        if isinstance(shape, trimesh.PointCloud):
-            shape.colors = linear
-        else:
-            shape.visual.vertex_colors = linear
+        setattr(paint, name, linear)
+    content: Any = shape.export(file_type=kind)
     with whole_file(path) as file:
-        file.write_bytes(shape.export(file_type=kind))
+        file.write_bytes(content)
 
 
 def resized(colours: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.config import Adapt
@@ -95,7 +95,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
 
     turn = Turn("student", parameters, lambda b: losses(model, b, config), config.lr)
     still = None if trains_trunk(model) else frozen
-    extra = {"average": average}
+    extra: dict[str, nn.Module] = {"average": average}
     return Stage("adapt", [turn], batches, config.steps, prepare=prepare, frozen=still, extra=extra, after=after)
 
 
