@@ -17,7 +17,7 @@ import sys, time
 def lap():
     return time.perf_counter(), time.process_time()
 start = lap()
-import torch, umadapt.samples, umadapt.train
+import torch, umadapt.training.sample_sheet, umadapt.commands.train
 from umadapt.cli import main
 torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
 ready = lap()

@@ -320,7 +320,7 @@ def test_a_small_ladder_from_end_to_end(
 
 def test_killed_it_takes_its_commands_along(tmp_path: Path) -> None:
     code = (
-        "import os, subprocess; from umadapt.reproduce_run import end_with_us;"
+        "import os, subprocess; from umadapt.reports.scheduler import end_with_us;"
         "child = subprocess.Popen(['sleep', '60'], stdout=2, preexec_fn=end_with_us);"
         "print(child.pid, flush=True); os.kill(os.getpid(), 9)"
     )

@@ -62,5 +62,5 @@ def test_help_shows_the_presets_defaults_and_stays_light(capsys: pytest.CaptureF
     assert "256x512" in capsys.readouterr().out
     assert main(["train", "--help"]) == 0
     assert "228x304" in capsys.readouterr().out
-    code = "import sys, umadapt.presets; sys.exit(bool({'torch', 'timm'} & set(sys.modules)))"
+    code = "import sys, umadapt.config.presets; sys.exit(bool({'torch', 'timm'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

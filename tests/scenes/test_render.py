@@ -307,8 +307,8 @@ _HITS = """
 import sys
 import numpy as np
 from pathlib import Path
-from umadapt.config_data import Render
-from umadapt.options import check_numbers
+from umadapt.config.data import Render
+from umadapt.config.options import check_numbers
 from umadapt.scenes import engine, render, tracer
 from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.views import nyu_camera

@@ -38,7 +38,7 @@ def run_model(model: UMAdapt, images: Tensor, domain: str, shares: Shares | None
     """(B, 3, H, W) in [0, 1], on any device, to task -> prediction in network units, on the model's device.
 
     Args:
-        shares: of witnesses to merge the predictions with, see `umadapt.consensus`; default: none.
+        shares: of witnesses to merge the predictions with, see `umadapt.nets.ensemble`; default: none.
     """
     device = next(model.parameters()).device
     images = images.to(device, non_blocking=True, memory_format=torch.channels_last)

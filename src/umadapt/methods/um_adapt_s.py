@@ -54,7 +54,7 @@ def stage(
         photos: target batches with "image" and "contour", and "plain" for the consensus.
         shares: of the witnesses of the consensus; default: as where they are not known.
     """
-    assert config.alpha is not None  # `umadapt.semi` has put in that of the run
+    assert config.alpha is not None  # `umadapt.commands.semi` has put in that of the run
     alpha = config.alpha
     parameters = model.adaptable()
     if config.train_decoders:

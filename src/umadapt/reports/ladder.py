@@ -9,6 +9,7 @@ from pathlib import Path
 
 from umadapt.config import Reproduce
 from umadapt.errors import UserError
+from umadapt.methods import METHODS
 from umadapt.reports.scheduler import Step
 
 
@@ -24,8 +25,9 @@ class Rung:
 
 # What has no consensus keeps its last step, as in its paper: the selector would keep what lies nearest to the consensus
 LAST = "--candidates 0"
-# Algorithm 2 without what keeps it from drifting: a few gentle steps from AdaBN
-PRINTED = f"--consensus 0 --statistics-share 1 --forward fresh --decay 0 --kept-views 0 {LAST}"
+# Algorithm 2 without what keeps it from drifting: a few gentle steps from M_s as it is
+PRINTED = f"--consensus 0 --statistics source --forward fresh --decay 0 --kept-views 0 {LAST}"
+PRINTED_ADV = "--energy literal --real-tuples pred"
 PRIOR = "prior"  # a row without a run: `evaluate --prior`, the same for all seeds
 RUNGS = (
     Rung(PRIOR, "image-free prior of target labels"),
@@ -39,17 +41,29 @@ RUNGS = (
     Rung("b-fcf", "UM-Adapt-B (FCF)", f"--method b-fcf {LAST}", (20, 40)),
     Rung("b-ccr", "UM-Adapt-B (CCR)", f"--method b-ccr {LAST}", (20, 40)),
     Rung("noadv-printed", "UM-Adapt (noAdv), as printed", f"--method noadv {PRINTED}", (20, 50)),
-    Rung("adv-printed", "UM-Adapt (Adv), as printed", f"--method adv --energy literal {PRINTED}", (20, 50)),
-    Rung("noadv-1", "UM-Adapt (noAdv)-1", "--method noadv-1"),
-    Rung("noadv", "UM-Adapt (noAdv)", "--method noadv"),
-    Rung("adv", "UM-Adapt (Adv)", "--method adv"),
+    Rung(
+        "adv-printed",
+        "UM-Adapt (Adv), as printed",
+        f"--method adv --energy literal --real-tuples pred {PRINTED}",
+        (20, 50),
+    ),
+    Rung("noadv-1", "UM-Adapt (noAdv)-1, with consensus", "--method noadv-1"),
+    Rung("noadv", "UM-Adapt (noAdv), with consensus", "--method noadv"),
+    Rung("adv", "UM-Adapt (Adv), with consensus", "--method adv"),
+    Rung("self-training", "self-training", "--method self-training"),
     Rung("semi", "UM-Adapt-S"),
     Rung("oracle", "oracle: trained on target labels"),
 )
 NEEDED = {"semi": ("adv",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
 FIRST = ("source-only", "no-distil", "oracle", "adv", "semi")  # long or in a chain: side by side all end together
 LABELLED = (PRIOR, "semi", "oracle")  # rungs that read labels of the target
-READS_SOURCE = ("adv", "adv-printed", "b-fcf", "b-ccr", "output-adv")
+
+
+def reads_source(rung: Rung) -> bool:
+    """Whether a rung that `adapt` makes reads the labelled source, by the record of its method."""
+    words = shlex.split(rung.adapt)
+    return bool(METHODS[words[words.index("--method") + 1]].source)
+
 
 OWN = {  # what indoor-small renders where no data is given: folder, views (short, full), the rest; as recipes/demo.py
     "source": ("rooms", (320, 640), "--style synthetic --seed 1"),
@@ -186,7 +200,7 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
                 count = rung.steps[config.budget == "full"]
                 own = f"{rung.adapt} --steps {count}" if count else rung.adapt
                 words = ["adapt", base, *targets, *shlex.split(f"{own} {made.adapt}")]
-                words += ["--source", data.source] if rung.name in READS_SOURCE else []
+                words += ["--source", data.source] if reads_source(rung) else []
                 words += views if count and "--kept-views 0" not in rung.adapt else []
             elif rung.name == "semi":
                 words = ["semi", str(folder / "adv"), *targets]
