@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
@@ -22,6 +23,7 @@ from umadapt.training import candidates, compute, memory
 from umadapt.training.batches import Batches, Detector, split_heldout, whole_images
 from umadapt.training.feature_cache import forget_views, keep_views, pictures
 from umadapt.training.hed_contours import HedContours
+from umadapt.training.layout import lay_out
 from umadapt.training.mixture import Union
 from umadapt.training.replay import rendered_rooms
 from umadapt.training.run_folder import (
@@ -35,6 +37,7 @@ from umadapt.training.run_folder import (
     read_weights,
 )
 from umadapt.training.sample_sheet import save_samples
+from umadapt.training.sizes import check_training
 from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples
 from umadapt.training.trainer import Batch, Stage, fit, to_device
 
@@ -52,6 +55,8 @@ def run(config: Adapt) -> int:
     config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before["command"]["lr"])))
     device = pick_device(config.device)
     compute.check(config, device)
+    if method.stage is not None:
+        check_training(model, config.batch, config.micro_batch, lambda copy: trained_norms(copy, config), "target")
     learned = model.spec.contours == "hed" and method.contours
     detector = HedContours(device) if learned else None
     photos = Folder.joined(config.target)
@@ -79,7 +84,7 @@ def run(config: Adapt) -> int:
         return 0
     model.encoder.add_target(share=config.trains == "res5")
     model.freeze(model)
-    model.to(device).to(memory_format=torch.channels_last)
+    lay_out(model, device)
     if run_folder.done("adapt"):
         load_weights(model, read_weights(config.out))
     else:
@@ -106,6 +111,12 @@ def run(config: Adapt) -> int:
     save_samples(model, run_folder, photos, photos.ids, "adapt")
     print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {', '.join(config.target)}")
     return 0
+
+
+def trained_norms(model: UMAdapt, config: Adapt) -> list[nn.Module]:
+    """The parts of a model whose BatchNorm an adaptation trains."""
+    trains = METHODS[config.method].norms or config.bn == "train"
+    return list(model.target(config.trains)) if trains else []
 
 
 def own_rate(config: Adapt, trained_at: float) -> float:

@@ -86,6 +86,7 @@ def as_onnx(
     with tempfile.TemporaryDirectory() as folder:
         plain = write_onnx(Path(folder) / "model.onnx", graph, about)
         compare_all(model, stored, load_onnx(plain, "cpu"), about)
+        compare(predictor_of(model, stored), load_onnx(plain, "cpu", large=0), SIZES[:1])  # as large photos are
         if config.int8:
             graph, about["int8"] = quantise(plain, config)
     out = default_out(config, "-int8.onnx" if config.int8 else ".onnx")
@@ -101,8 +102,10 @@ def as_programs(
 
     programs = to_programs(model, stored["domain"])
     with tempfile.TemporaryDirectory() as folder:
-        written = load_programs(write_programs(Path(folder) / "model.pt2", programs, about), "cpu")
-        compare_all(model, stored, written, about)
+        file = write_programs(Path(folder) / "model.pt2", programs, about)
+        compare_all(model, stored, load_programs(file, "cpu"), about)
+        large = load_programs(file, "cpu", large=0)
+        compare(predictor_of(model, stored), large, SIZES[:1])  # as large photos are taken
     out = default_out(config, ".pt2")
     return write_programs(out, programs, about), f"programs of torch {torch.__version__}"
 

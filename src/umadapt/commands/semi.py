@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from umadapt.config import Semi
 from umadapt.data.augment import Augment
@@ -20,6 +19,7 @@ from umadapt.training import compute, memory
 from umadapt.training.batches import Batches, Detector
 from umadapt.training.feature_cache import forget_views, keep_views, pictures
 from umadapt.training.hed_contours import HedContours
+from umadapt.training.layout import lay_out
 from umadapt.training.mixture import Union
 from umadapt.training.run_folder import RunFolder, command_dict, digest, load_model, pick_device, read_config
 from umadapt.training.sample_sheet import save_samples
@@ -77,7 +77,7 @@ def run(config: Semi) -> int:
         print(f"{config.out} is done")
         return 0
     model.freeze(model)
-    model.to(device).to(memory_format=torch.channels_last)
+    lay_out(model, device)
     known = batches(model, labelled, config, tuple(model.tasks), config.seed + 1)
     others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed, detector)
     if detector is not None:

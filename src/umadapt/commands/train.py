@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from umadapt.config import ModelSpec, Train
 from umadapt.config.options import parse_graph
@@ -22,6 +23,7 @@ from umadapt.tasks import TASKS
 from umadapt.training import compute, memory
 from umadapt.training.batches import Batches, Detector, canonical_focal, class_frequencies, split_heldout
 from umadapt.training.hed_contours import HedContours
+from umadapt.training.layout import lay_out
 from umadapt.training.pretrained import Weights
 from umadapt.training.run_folder import (
     RunFolder,
@@ -33,6 +35,7 @@ from umadapt.training.run_folder import (
     read_weights,
 )
 from umadapt.training.sample_sheet import save_samples
+from umadapt.training.sizes import check_training
 from umadapt.training.sources import (
     labelled_ids,
     labelled_source,
@@ -70,6 +73,7 @@ def run(config: Train) -> int:
         model = UMAdapt(spec)
     except ValueError as error:
         raise UserError(str(error)) from error
+    check_training(model, config.batch, config.micro_batch, lambda copy: trained_parts(copy, config.stage))
     detector = HedContours(device) if spec.contours == "hed" else None
     trained = (config.out / "model.safetensors").exists()
     if not trained and not (config.out / "state.pt").exists():
@@ -94,7 +98,7 @@ def run(config: Train) -> int:
     )
     if trained:
         load_weights(model, read_weights(config.out))
-    model.to(device).to(memory_format=torch.channels_last)
+    lay_out(model, device)
     for name in STAGES if config.stage == "all" else (config.stage,):
         if run_folder.done(name):
             print(f"stage {name} is done")
@@ -147,6 +151,16 @@ def spec_from(run: Path, spec: ModelSpec) -> ModelSpec:
 def origin_of(run: Path) -> dict[str, str]:
     """Where the backbone of a run began, and that it went on from there."""
     return {**(read_config(run).get("backbone_weights") or {}), "trained_on_in": str(run)}
+
+
+def trained_parts(model: UMAdapt, stage: str) -> list[nn.Module]:
+    """The networks that a stage, or "all", trains."""
+    parts: dict[str, list[nn.Module]] = {
+        "transfer": [model.transfers],
+        "base": [model.encoder, model.decoders],
+        "contour": [model.contour],
+    }
+    return [net for name in STAGES if stage in (name, "all") for net in parts[name]]
 
 
 def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:

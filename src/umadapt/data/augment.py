@@ -7,7 +7,6 @@ A sample is a dict of tensors: "image" float32 (3, H, W) in [0, 1], and any of "
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +15,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from umadapt.data.fit import fit_size as fit_size  # the other half of resizing, which needs no torch
 
 Sample = dict[str, Tensor]
 IGNORE = 255
@@ -136,21 +137,6 @@ def resize_sample(sample: Sample, size: tuple[int, int]) -> Sample:
 def resize_labels(sample: Sample, grid: tuple[int, int]) -> Sample:
     """Labels to `grid` (the network's output), the image untouched."""
     return {name: x if name == "image" else RESIZE[name](x, grid) for name, x in sample.items()}
-
-
-def fit_size(photo_hw: tuple[int, int], net_hw: tuple[int, int]) -> tuple[int, int]:
-    """The size a photo is predicted at: the network's when the aspect ratios differ by 5 % at most, else as many
-    pixels at the photo's own aspect, sides multiples of 32.
-
-    >>> fit_size((480, 640), (228, 304)), fit_size((640, 480), (228, 304))
-    ((228, 304), (320, 224))
-    """
-    (photo_h, photo_w), (net_h, net_w) = photo_hw, net_hw
-    if abs(math.log((photo_w * net_h) / (photo_h * net_w))) <= math.log(1.05):
-        return net_h, net_w
-    pixels, aspect = net_h * net_w, photo_w / photo_h
-    h, w = (max(32, 32 * round(side / 32)) for side in (math.sqrt(pixels / aspect), math.sqrt(pixels * aspect)))
-    return h, w
 
 
 # ---------------------------------------------------------------------------------------------------------------------

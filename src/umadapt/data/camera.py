@@ -62,12 +62,19 @@ def exif_focal(picture: Stored) -> float | None:
     (CIPA DCG-001); None where it has none or cannot be read."""
     try:
         with Image.open(io.BytesIO(picture.read_bytes())) as image:
-            equivalent_mm = float(
-                image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm, 0)
-            )
-            return equivalent_mm * math.hypot(*image.size) / FILM_DIAGONAL_MM if equivalent_mm > 0 else None
+            return focal_of(image)
     except Exception:  # a damaged file is named by who reads its pixels
         return None
+
+
+def focal_of(image: Image.Image) -> float | None:
+    """`exif_focal` of an opened picture."""
+    try:
+        exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        equivalent_mm = float(exif.get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
+    except Exception:  # damaged EXIF
+        return None
+    return equivalent_mm * math.hypot(*image.size) / FILM_DIAGONAL_MM if equivalent_mm > 0 else None
 
 
 def read_camera(value: Any, path: Path) -> Camera | None:

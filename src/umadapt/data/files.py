@@ -150,10 +150,15 @@ def write_image(path: str | Path, rgb: np.ndarray, quality: int = 90) -> None:
 
 def write_depth(path: str | Path, depth_m: np.ndarray, scale_m: float = 0.001) -> None:
     """Write (H, W) metres, planar z, as a 16-bit PNG; NaN, infinity, <= 0 and what overflows become 0, missing."""
+    write_pixels(path, depth_pixels(depth_m, scale_m))
+
+
+def depth_pixels(depth_m: np.ndarray, scale_m: float = 0.001) -> np.ndarray:
+    """What `write_depth` writes: (H, W) uint16."""
     with np.errstate(over="ignore"):
         steps = np.round(np.asarray(depth_m, np.float64) / scale_m)
     valid = (steps > 0) & (steps <= 65535)  # False for NaN
-    _write_pil(path, Image.fromarray(np.where(valid, steps, 0).astype(np.uint16)))
+    return np.where(valid, steps, 0).astype(np.uint16)
 
 
 def write_normals(path: str | Path, normals: np.ndarray) -> None:
@@ -161,25 +166,39 @@ def write_normals(path: str | Path, normals: np.ndarray) -> None:
 
     A normal that is present never takes those bytes: they would decode to (-1, -1, -1), which no unit vector is near.
     """
+    write_pixels(path, normals_pixels(normals))
+
+
+def normals_pixels(normals: np.ndarray) -> np.ndarray:
+    """What `write_normals` writes: (H, W, 3) uint8."""
     vectors = np.asarray(normals, np.float64)
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
     valid = np.isfinite(largest) & (largest > 0)
     vectors = np.divide(vectors, largest, out=np.ones_like(vectors), where=valid)  # first: squares may overflow
     unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    _write_pil(path, Image.fromarray(np.where(valid, np.round((unit + 1) * 127.5), 0).astype(np.uint8)))
+    return np.where(valid, np.round((unit + 1) * 127.5), 0).astype(np.uint8)
 
 
 def write_seg(path: str | Path, seg: np.ndarray) -> None:
     """Write (H, W) uint8 class ids."""
-    _write_pil(path, Image.fromarray(np.ascontiguousarray(seg)))
+    write_pixels(path, seg)
+
+
+def write_pixels(path: str | Path, stored: np.ndarray) -> None:
+    """Write the stored numbers of a label, (H, W) uint8 or uint16, or (H, W, 3) uint8."""
+    _write_pil(path, Image.fromarray(np.ascontiguousarray(stored)))
 
 
 def write_share(path: str | Path, share: np.ndarray) -> None:
     """Write (H, W) shares in [0, 1], such as probabilities, as 8-bit grey: 1 + 254 * share; NaN and < 0 become 0,
     missing."""
+    write_pixels(path, share_pixels(share))
+
+
+def share_pixels(share: np.ndarray) -> np.ndarray:
+    """What `write_share` writes: (H, W) uint8."""
     share = np.nan_to_num(np.asarray(share, np.float64), nan=-1)
-    stored = np.where(share >= 0, 1 + np.round(254 * np.clip(share, 0, 1)), 0)
-    _write_pil(path, Image.fromarray(stored.astype(np.uint8)))
+    return np.where(share >= 0, 1 + np.round(254 * np.clip(share, 0, 1)), 0).astype(np.uint8)
 
 
 def _plain(value: Any) -> Any:
@@ -237,7 +256,11 @@ def read_photo(path: str | Stored) -> np.ndarray:
 
     Grey is repeated, 16 bits are scaled to 8, alpha is composited on white. Raises UserError naming the file.
     """
-    image = _decode(Path(path) if isinstance(path, str) else path)
+    return upright_rgb(_decode(Path(path) if isinstance(path, str) else path), path)
+
+
+def upright_rgb(image: Image.Image, path: object) -> np.ndarray:
+    """A decoded picture as `read_photo` gives it. Raises UserError that begins with `path`, its name for people."""
     try:
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I") or image.mode == "F":

@@ -6,13 +6,12 @@ The folder format knows four kinds; a task is of one of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from umadapt.data import viz
-from umadapt.data.files import write_depth, write_normals, write_seg, write_share
+from umadapt.data.files import depth_pixels, normals_pixels, share_pixels
 
 MAX_STEPS = 65535  # of a 16-bit PNG
 
@@ -34,8 +33,8 @@ class Map(Protocol):
         """The entry in the dataset.json of a folder of predictions; with it `make_map` makes the same again."""
         ...
 
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        """Write a predicted map in the folder format."""
+    def pixels(self, map_: np.ndarray) -> np.ndarray:
+        """A predicted map, or rows of it, as the folder format stores it: (H, W) uint8 or uint16, (H, W, 3) uint8."""
         ...
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
@@ -59,9 +58,9 @@ class DepthMap:
     def stored(self) -> dict[str, Any]:
         return {"scale_m": self.step_m, "max_m": self.step_m * MAX_STEPS}
 
-    def write(self, path: Path, map_: np.ndarray) -> None:
+    def pixels(self, map_: np.ndarray) -> np.ndarray:
         # a pixel is never missing in a prediction: less than a step is one step, more than the file holds is its most
-        write_depth(path, map_.clip(self.step_m, self.step_m * MAX_STEPS), self.step_m)
+        return depth_pixels(map_.clip(self.step_m, self.step_m * MAX_STEPS), self.step_m)
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
         return viz.depth_to_rgb(map_, scale)
@@ -81,8 +80,8 @@ class NormalsMap:
     def stored(self) -> dict[str, Any]:
         return {}
 
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        write_normals(path, map_)
+    def pixels(self, map_: np.ndarray) -> np.ndarray:
+        return normals_pixels(map_)
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
         return viz.normals_to_rgb(map_)
@@ -104,8 +103,8 @@ class SegMap:
     def stored(self) -> dict[str, Any]:
         return {"classes": list(self.classes), "ignore": self.ignore}
 
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        write_seg(path, map_)
+    def pixels(self, map_: np.ndarray) -> np.ndarray:
+        return map_
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
         return viz.seg_to_rgb(map_, viz.palette(len(self.classes)))
@@ -123,8 +122,8 @@ class ShareMap:
     def stored(self) -> dict[str, Any]:
         return {}
 
-    def write(self, path: Path, map_: np.ndarray) -> None:
-        write_share(path, map_)
+    def pixels(self, map_: np.ndarray) -> np.ndarray:
+        return share_pixels(map_)
 
     def picture(self, map_: np.ndarray, scale: float | None = None) -> np.ndarray:
         return viz.share_to_rgb(map_)

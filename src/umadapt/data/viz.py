@@ -69,11 +69,16 @@ def trust_to_rgb(trust: np.ndarray) -> np.ndarray:
 
 def thumbnail(map_: np.ndarray, width: int) -> np.ndarray:
     """(H, W, ...) labels, depth or normals to about `width` columns; picks pixels, so that no label is invented."""
-    height, full = map_.shape[:2]
+    rows, columns = picked((map_.shape[0], map_.shape[1]), width)
+    return np.ascontiguousarray(map_[rows][:, columns])
+
+
+def picked(size: tuple[int, int], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and the columns of a map (H, W) that its `thumbnail` holds."""
+    height, full = size
     width = min(width, full)
     rows = ((np.arange(max(1, round(height * width / full))) + 0.5) * full / width).astype(int).clip(max=height - 1)
-    columns = ((np.arange(width) + 0.5) * full / width).astype(int)
-    return np.ascontiguousarray(map_[rows][:, columns])
+    return rows, ((np.arange(width) + 0.5) * full / width).astype(int)
 
 
 def thumbnail_photo(rgb: np.ndarray, width: int) -> np.ndarray:

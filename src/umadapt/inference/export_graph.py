@@ -23,7 +23,7 @@ from torch import nn
 from umadapt.data.files import whole_file
 from umadapt.errors import UserError
 from umadapt.inference.export_shapes import TRANSLATIONS, put_operators
-from umadapt.inference.exported import KEY
+from umadapt.inference.exported import GRID, KEY
 from umadapt.inference.portable import Portable, slim
 from umadapt.nets.model import UMAdapt
 
@@ -78,11 +78,26 @@ fit (uint8[batch, H, W, 3] photo) => (int64 height, int64 width, int64 rows, int
 }}
 """
 
+# The network's own input may be given too: then the network sees that, and of the photo nothing is read.
+GIVEN = """
+given (int64 chosen_h, int64 chosen_w, float[images, 3, h, w] image) => (int64 picked_h, int64 picked_w, bool given) {
+  count = Size (image)
+  nothing = Constant <value_int = 0> ()
+  given = Greater (count, nothing)
+  given_h = Shape <start = 2, end = 3> (image)
+  given_w = Shape <start = 3, end = 4> (image)
+  picked_h = Where (given, given_h, chosen_h)
+  picked_w = Where (given, given_w, chosen_w)
+}
+"""
+
 
 def to_onnx(model: UMAdapt, domain: str) -> onnx.ModelProto:
     """The ONNX graph of a model: "photo" (batch, H, W, 3) uint8 to the outputs of `Portable`, all sizes dynamic.
 
-    "focal", float32, may be given too: the focal length in pixels of the photos; 0 = unknown.
+    "focal", float32, may be given too: the focal length in pixels of the photos; 0 = unknown. And so may "image",
+    (batch, 3, h, w) float32 in [0, 1]: what the network is to see in place of the photos, of which then only the size
+    counts, for the outputs that are no grids, and the width, which is that of `focal`.
 
     Raises:
         UserError: the network cannot be captured.
@@ -115,6 +130,7 @@ def to_onnx(model: UMAdapt, domain: str) -> onnx.ModelProto:
     proto = converted.model_proto
     pad_same(proto.graph, same)
     put_fit_in_front(proto.graph, model.spec.size)
+    take_image(proto.graph)
     name_sizes(proto.graph)
     strip_notes(proto)
     onnx.checker.check_model(proto, full_check=False)
@@ -158,7 +174,15 @@ def put_fit_in_front(graph: onnx.GraphProto, net_size: tuple[int, int]) -> None:
     """Replace the inputs "rows" and "columns", and the size of 32 times them, by what FIT makes of the photo."""
     text = FIT.format(height=net_size[0], width=net_size[1], close=math.log(1.05))
     front = onnx.parser.parse_graph(text)
-    shared = {"photo", "rows", "columns"}
+    given = onnx.parser.parse_graph(GIVEN)
+    for node in front.node:
+        if node.op_type == "Squeeze":
+            node.input[0] = node.input[0].replace("chosen", "picked")
+    at = next(i for i, node in enumerate(front.node) if node.op_type == "Squeeze")
+    before, after = list(front.node)[:at], list(front.node)[at:]
+    del front.node[:]
+    front.node.extend([*before, *given.node, *after])
+    shared = {"photo", "image", "rows", "columns"}
     for node in front.node:
         for names in (node.input, node.output):
             names[:] = [name if name in shared else f"fit_{name}" for name in names]
@@ -188,22 +212,65 @@ def put_fit_in_front(graph: onnx.GraphProto, net_size: tuple[int, int]) -> None:
     del graph.value_info[:]  # sizes of the network's layers in multiples of 32, which is now one case of several
 
 
+def take_image(graph: onnx.GraphProto) -> None:
+    """Let the network see the input "image" where one is given, else what the graph makes of the photo.
+
+    That stands in a branch of its own, which is not run then: floats of a photo of 50 megapixels are gigabytes.
+    """
+    nodes = list(graph.node)
+    end = next(i for i, node in enumerate(nodes) if node.op_type == "Resize")
+    made = {"photo"}  # what hangs on the photo's numbers
+    inside = []
+    for i, node in enumerate(nodes[: end + 1]):
+        of_size = node.op_type == "Shape" and node.input[0] == "photo"
+        if made & set(node.input) and not of_size:
+            made |= set(node.output)
+            inside.append(i)
+    resized = nodes[end].output[0]
+    left = {name for i, node in enumerate(nodes) if i not in inside for name in node.input}
+    if end not in inside or (made - {"photo", resized}) & left:
+        raise UserError("the exporter has changed how it resizes; use the versions of constraints.txt")
+    nodes[end].output[0] = "photo_resized"
+    value = onnx.helper.make_tensor_value_info
+    otherwise = onnx.helper.make_graph(
+        [nodes[i] for i in inside], "of_photo", [], [value("photo_resized", onnx.TensorProto.FLOAT, None)]
+    )
+    same = onnx.helper.make_node("Identity", ["image"], ["image_given"])
+    then = onnx.helper.make_graph([same], "of_image", [], [value("image_given", onnx.TensorProto.FLOAT, None)])
+    choice = onnx.helper.make_node("If", ["fit_given"], [resized], then_branch=then, else_branch=otherwise)
+    kept = [choice if i == end else node for i, node in enumerate(nodes) if i not in inside or i == end]
+    del graph.node[:]
+    graph.node.extend(kept)
+    graph.input.append(value("image", onnx.TensorProto.FLOAT, ["images", 3, "image_height", "image_width"]))
+    graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((0, 3, 1, 1), np.float32), "image"))
+
+
 def name_sizes(graph: onnx.GraphProto) -> None:
-    """Call the free sizes of inputs and outputs batch, height and width."""
+    """Call the free sizes of inputs and outputs batch, height and width; those of grids grid_height and grid_width."""
     dims = graph.input[0].type.tensor_type.shape.dim
     names = {dim.dim_param: name for dim, name in zip(dims, ("batch", "height", "width"), strict=False)}
-    for value in (*graph.input, *graph.output):
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param:
+    for value in graph.output:
+        grid = value.name.startswith(GRID)
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if grid and axis > 1:
+                dim.dim_param = ("grid_height", "grid_width")[axis - 2]
+            elif dim.dim_param:
                 dim.dim_param = names[dim.dim_param]
+    for dim in dims:
+        if dim.dim_param:
+            dim.dim_param = names[dim.dim_param]
 
 
 def strip_notes(proto: onnx.ModelProto) -> None:
     """Remove what the exporter noted on every node: source lines and paths of this machine."""
     graph = proto.graph
-    for part in (proto, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+    inner = [a.g for node in graph.node for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+    for part in (proto, graph, *graph.initializer, *graph.input, *graph.output, *inner):
         part.doc_string = ""
         del part.metadata_props[:]
+    for node in (*graph.node, *(node for branch in inner for node in branch.node)):
+        node.doc_string = ""
+        del node.metadata_props[:]
 
 
 def write_onnx(path: Path, graph: onnx.ModelProto, about: Mapping[str, Any]) -> Path:

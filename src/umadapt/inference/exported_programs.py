@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from umadapt.data.augment import fit_size
+from umadapt.data.fit import fit_size
 from umadapt.data.maps import make_map
 from umadapt.errors import UserError
-from umadapt.inference.exported import parse_about, result_of
+from umadapt.inference.enlarge import reduced
+from umadapt.inference.exported import GRID, LARGE, Exported, grids_of, parse_about, result_of, size_of
 from umadapt.inference.predictor import Predictor
 from umadapt.training.run_folder import pick_device
 
@@ -25,8 +26,11 @@ ANY = "any.pt2"  # (photo, focal, rows, columns): the network sees the photo at 
 OWN = "own.pt2"  # (photo, focal): at the network's own size
 
 
-def load_programs(path: Path, device: str = "auto") -> Predictor:
+def load_programs(path: Path, device: str = "auto", large: int = LARGE) -> Predictor:
     """A file of programs, which are moved to the device.
+
+    Args:
+        large: pixels of a photo beyond which no copy of it goes into a program.
 
     Raises:
         UserError: no such file, none of ours, damaged, or no such device.
@@ -42,8 +46,8 @@ def load_programs(path: Path, device: str = "auto") -> Predictor:
             about = parse_about(path, archive.read(ABOUT))
             programs = {name: load(archive.read(name), place) for name in (ANY, OWN) if name in names}
         maps = {task: make_map(about["maps"][task], stored) for task, stored in about["tasks"].items()}
-        size = (int(about["size"][0]), int(about["size"][1]))
-        infer = functools.partial(infer_programs, programs, size, place)
+        exported = Exported(str(path), about["maps"], size_of(about), about["format"] > 2, large)
+        infer = functools.partial(infer_programs, programs, exported, place)
         return Predictor(maps, about["trust"], infer, about["fov"])
     except UserError:
         raise
@@ -68,15 +72,22 @@ def load(data: bytes, device: torch.device) -> torch.nn.Module:
 @torch.inference_mode()
 def infer_programs(
     programs: Mapping[str, torch.nn.Module],
-    size: tuple[int, int],
+    exported: Exported,
     device: torch.device,
     rgb: np.ndarray,
     focal: float | None = None,
 ) -> dict[str, Any]:
-    """One photo, (H, W, 3) uint8, of that focal length in pixels, to what `Predictor.predict` gives."""
-    photo = torch.from_numpy(np.ascontiguousarray(rgb)).unsqueeze(0).to(device)
-    seen = fit_size((rgb.shape[0], rgb.shape[1]), size)
-    own = seen == size and OWN in programs
-    length = torch.tensor(float(focal or 0), device=device)
-    found = programs[OWN](photo, length) if own else programs[ANY](photo, length, seen[0] // 32, seen[1] // 32)
-    return result_of({name: map_[0].cpu().numpy() for name, map_ in found.items()})
+    """One photo, (H, W, 3) uint8, of that focal length in pixels, to what `Predictor.look` gives."""
+    height, width = rgb.shape[:2]
+    seen = fit_size((height, width), exported.size)
+    by_grids, length = exported.by_grids(rgb), float(focal or 0)
+    if by_grids:  # what the program makes of a photo that has the size at which the network sees it, is small
+        photo = torch.from_numpy(reduced(rgb, seen)).permute(1, 2, 0).mul(255)  # floats, which it takes as they are
+        length *= seen[1] / width
+    else:
+        photo = torch.from_numpy(np.ascontiguousarray(rgb))
+    photo, focals = photo.unsqueeze(0).to(device), torch.tensor(length, device=device)
+    own = seen == exported.size and OWN in programs
+    found = programs[OWN](photo, focals) if own else programs[ANY](photo, focals, seen[0] // 32, seen[1] // 32)
+    maps = {name: map_[0].cpu().numpy() for name, map_ in found.items() if name.startswith(GRID) == by_grids}
+    return grids_of(maps, exported.kinds, (height, width)) if by_grids else result_of(maps)

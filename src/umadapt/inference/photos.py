@@ -18,20 +18,25 @@ from umadapt.data.augment import fit_size, resize_image, to_sample
 from umadapt.data.folder import Folder
 from umadapt.data.prefetch import data_pool
 from umadapt.distributed import process_group
-from umadapt.errors import UserError
+from umadapt.inference.enlarge import Enlarged, finite
 from umadapt.inference.predictor import Predictor
 from umadapt.nets.ensemble import Shares, consensus, shares_of
 from umadapt.nets.model import Maps, UMAdapt
-from umadapt.tasks.resize import resize_map, to_map
 
 T = TypeVar("T")
 WORKERS = 2  # threads that decode while the network runs
+LARGE = 1_000_000  # pixels of a photo beyond which it is made smaller by strips
 
 
 def fitted(rgb: np.ndarray, net_size: tuple[int, int]) -> Tensor:
     """A whole photo (H, W, 3) uint8 at the size at which the network sees it (`fit_size`): (3, h, w) in [0, 1]."""
     size = fit_size((rgb.shape[0], rgb.shape[1]), net_size)
-    return resize_image(to_sample({"image": rgb})["image"], size)
+    if rgb.shape[0] * rgb.shape[1] <= LARGE:
+        return resize_image(to_sample({"image": rgb})["image"], size)
+    step = max(1, LARGE // rgb.shape[1])
+    strips = (to_sample({"image": rgb[top : top + step]})["image"] for top in range(0, len(rgb), step))
+    narrow = torch.cat([resize_image(strip, (strip.shape[1], size[1])) for strip in strips], dim=1)  # (3, H, w)
+    return resize_image(narrow, size)
 
 
 def run_model(model: UMAdapt, images: Tensor, domain: str, shares: Shares | None = None) -> dict[str, Tensor]:
@@ -72,7 +77,6 @@ def physical_maps(model: UMAdapt, predictions: Mapping[str, Tensor], magnificati
     return {name: tasks[name].to_physical(tasks[name].shrink(map_, s.to(map_))) for name, map_ in predictions.items()}
 
 
-@torch.inference_mode()
 def predict_photo(
     model: UMAdapt, domain: str, rgb: np.ndarray, focal: float | None = None, shares: Shares | None = None
 ) -> dict[str, Any]:
@@ -94,20 +98,32 @@ def predict_photo(
     Raises:
         UserError: a prediction is not finite.
     """
+    found = look_at(model, domain, rgb, focal, shares)
+    trust = {name: np.asarray(map_) for name, map_ in found.pop("trust").items()}
+    return {name: np.asarray(map_) for name, map_ in found.items()} | {"trust": trust}
+
+
+@torch.inference_mode()
+def look_at(
+    model: UMAdapt, domain: str, rgb: np.ndarray, focal: float | None = None, shares: Shares | None = None
+) -> dict[str, Any]:
+    """`predict_photo`, each map as an `Enlarged`, whose rows are made when they are asked for."""
     size = (rgb.shape[0], rgb.shape[1])
     image = fitted(rgb, model.spec.size)
     predictions = run_model(model, image.unsqueeze(0), domain, shares)
     result: dict[str, Any] = {}
     for name, physical in physical_maps(model, predictions, [magnification(model.spec, image, rgb, focal)]).items():
-        if not bool(torch.isfinite(physical).all()):
-            raise UserError(f"the prediction of {name} holds NaN or infinity; the run's training probably diverged")
-        result[name] = to_map(model.tasks[name].resize(physical[0], size))
+        result[name] = enlarged(name, physical[0], model.tasks[name].kind, size)
     result["trust"] = {}
     for name, cross in model.cross(predictions).items():
-        task = model.tasks[name]
-        disagreement = task.energy_map(cross, predictions[name])  # (1, h, w)
-        result["trust"][name] = resize_map(disagreement, size).squeeze(0).cpu().numpy()
+        disagreement = model.tasks[name].energy_map(cross, predictions[name])  # (1, h, w)
+        result["trust"][name] = enlarged(f"trust of {name}", disagreement, "trust", size)
     return result
+
+
+def enlarged(name: str, grid: Tensor, kind: str, size: tuple[int, int]) -> Enlarged:
+    """A map (C, h, w) of the network at a photo's size. Raises UserError where it is not finite."""
+    return Enlarged(finite(name, grid.float().cpu().numpy()), kind, size)
 
 
 def predictor_of(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[str] = ()) -> Predictor:
@@ -115,7 +131,7 @@ def predictor_of(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[
     shares = voting(model, config, witnesses)
     trust = {task: model.tasks[task].trust for task in model.graph}
     white = {task: {"white": shown.white, "unit": shown.unit} for task, shown in trust.items()}
-    infer = functools.partial(predict_photo, model, config["domain"], shares=shares)
+    infer = functools.partial(look_at, model, config["domain"], shares=shares)
     return Predictor(model.tasks, white, infer, model.spec.fov)
 
 

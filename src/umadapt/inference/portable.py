@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from umadapt.inference.exported import TRUST
+from umadapt.inference.exported import GRID, TRUST
 from umadapt.nets.model import UMAdapt
 
 CLASSES = 8  # logits upsampled at once: 40 of a 12-megapixel photo would be 2 GB
@@ -18,7 +18,8 @@ class Portable(nn.Module):
     """Photos (B, H, W, 3) uint8 to {name: map} at their own size; `predict_photo` for a batch, in operators of ONNX.
 
     depth and shares (B, H, W) float32; normals (B, H, W, 3) float32; seg (B, H, W) uint8; "trust_TASK" (B, H, W)
-    float32, the disagreement in the unit of the task's trust map.
+    float32, the disagreement in the unit of the task's trust map. Each map that "grid_" is put before: what it is made
+    of, on the network's grid, (B, C, h, w) float32 (of seg the logits).
     """
 
     def __init__(self, model: UMAdapt, domain: str):
@@ -37,12 +38,13 @@ class Portable(nn.Module):
             focal: float32 scalar, focal length in pixels of the photo; 0 = unknown (see `ModelSpec.magnification`).
         """
         size = (photo.shape[1], photo.shape[2])
-        images = photo.permute(0, 3, 1, 2).to(torch.float32).div(255)
+        images = photo.permute(0, 3, 1, 2).div(255)  # float32, and so it is of floats, which a program of it takes too
         predictions = self.model(resize(images, seen), self.domain)
         found: dict[str, Tensor] = {}
+        grids: dict[str, Tensor] = {}
         s = self.magnification(focal, size[1], seen)
         for name, task in self.model.tasks.items():
-            physical = task.to_physical(task.shrink(predictions[name], s))
+            physical = grids[GRID + name] = task.to_physical(task.shrink(predictions[name], s))
             if task.kind == "seg":
                 found[name] = largest_class(physical, size)
             elif task.kind == "normals":
@@ -51,9 +53,9 @@ class Portable(nn.Module):
                 found[name] = resize(physical, size).squeeze(1)
         for name, cross in self.model.cross(predictions).items():
             task = self.model.tasks[name]
-            disagreement = task.energy_map(cross, predictions[name])
-            found[TRUST + name] = resize(disagreement.unsqueeze(1), size).squeeze(1)
-        return found
+            disagreement = grids[GRID + TRUST + name] = task.energy_map(cross, predictions[name]).unsqueeze(1)
+            found[TRUST + name] = resize(disagreement, size).squeeze(1)
+        return found | {name: grid.clone() for name, grid in grids.items()}
 
     def magnification(self, focal: Tensor, width: int, seen: tuple[int, int]) -> Tensor:
         """`ModelSpec.magnification` of a photo of that width which the network sees at the size `seen`; a scalar."""

@@ -15,23 +15,36 @@ OUT/
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import json
 import math
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from umadapt.data import viz
 from umadapt.data.camera import Camera, exif_focal
-from umadapt.data.files import LABEL_MODES, Stored, read_photo, write_bytes, write_image, write_json, write_seg
+from umadapt.data.files import (
+    LABEL_MODES,
+    Stored,
+    read_photo,
+    whole_file,
+    write_bytes,
+    write_image,
+    write_json,
+    write_pixels,
+)
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
+from umadapt.inference.enlarge import strips
 from umadapt.inference.exported import load_onnx
 from umadapt.inference.predictor import Predictor
 
@@ -53,7 +66,10 @@ def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ())
     Raises:
         UserError: no run, not trained yet, no export of ours, damaged, no such device or witness; witnesses of a file.
     """
+    if not isinstance(model, str | os.PathLike):
+        raise UserError(f"load takes the name of a run folder or of an exported file; found {type(model).__name__}")
     path = Path(model)
+    witnesses = (witnesses,) if isinstance(witnesses, str) else tuple(witnesses)
     exported = path.is_file() and path.suffix != ".safetensors"
     if witnesses and exported:
         raise UserError(f"{path} is an exported network, which looks at a photo once; --witnesses asks a run folder")
@@ -149,9 +165,8 @@ def run(config: configs.Predict) -> int:
             continue
         focal = photo.focal(rgb, config.fov)
         unknown += focal is None
-        found = predictor.predict(rgb, photo.window, focal)
-        write_prediction(config.out, stem, photo.file, rgb, found, predictor)
-        means[stem] = {name: float(disagreement.mean()) for name, disagreement in found["trust"].items()}
+        found = predictor.look(rgb, photo.window, focal, photo.file)
+        means[stem] = write_prediction(config.out, stem, photo.file, rgb, found, predictor)
     add_means(config.out / "trust" / "means.json", process_group.gather(means))
     bad = [line for part in process_group.gather(bad) for line in part]
     unknown = sum(process_group.gather(unknown))
@@ -206,16 +221,63 @@ def describe(predictor: Predictor, name: str) -> dict[str, Any]:
 
 def write_prediction(
     out: Path, stem: str, photo: Stored, rgb: np.ndarray, found: Mapping[str, Any], predictor: Predictor
-) -> None:
-    """Write all files of one photo; `found` is what `predictor` gave for it."""
+) -> dict[str, float]:
+    """Write all files of one photo; `found` is what `predictor.look` gave for it. The mean of each trust map.
+
+    Maps are made, stored and drawn a strip at a time; no more than the stored numbers of one are held at once.
+    """
     _copy_photo(out / "image", stem, photo, rgb)
+    small: dict[str, np.ndarray] = {}
+    means: dict[str, float] = {}
     for name, map_ in predictor.maps.items():
-        map_.write(out / name / f"{stem}.png", found[name])
-        _write_npy(out / "npy" / name / f"{stem}.npy", found[name].astype(map_.npy, copy=False))
+        npy = out / "npy" / name / f"{stem}.npy", map_.npy
+        small[name], _ = _write_map(out / name / f"{stem}.png", found[name], map_.pixels, npy)
     for name, disagreement in found["trust"].items():
-        grey = np.rint(np.clip(disagreement / predictor.trust[name]["white"], 0, 1) * 255).astype(np.uint8)
-        write_seg(out / "trust" / name / f"{stem}.png", grey)  # 8-bit grey is all that it asks
-    write_image(out / "view" / f"{stem}.png", view(rgb, found, predictor))
+        white = predictor.trust[name]["white"]
+        png = out / "trust" / name / f"{stem}.png"
+        small[f"trust of {name}"], means[name] = _write_map(png, disagreement, functools.partial(_grey, white))
+    write_image(out / "view" / f"{stem}.png", view(rgb, small, predictor))
+    return means
+
+
+def _grey(white: float, disagreement: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(disagreement / white, 0, 1) * 255).astype(np.uint8)
+
+
+def _write_map(
+    png: Path,
+    map_: Any,
+    pixels: Callable[[np.ndarray], np.ndarray],
+    npy: tuple[Path, type[Any]] | None = None,
+) -> tuple[np.ndarray, float]:
+    """Write a map as a picture, and its numbers as `npy`, a path and their type; its thumbnail, and its mean."""
+    height, width = map_.shape[:2]
+    rows, columns = viz.picked((height, width), VIEW_WIDTH)
+    thumbnail = np.empty((len(rows), len(columns), *map_.shape[2:]), map_.dtype)
+    stored, total = None, 0.0
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_npy_file(npy[0], map_.shape, npy[1])) if npy else None
+        for top, strip in strips(map_):
+            kept = pixels(strip)
+            stored = np.empty((height, *kept.shape[1:]), kept.dtype) if stored is None else stored
+            stored[top : top + len(strip)] = kept
+            shown = (rows >= top) & (rows < top + len(strip))
+            thumbnail[shown] = strip[rows[shown] - top][:, columns]
+            total += float(strip.sum(dtype=np.float64))
+            if file and npy:
+                file.write(np.ascontiguousarray(strip, npy[1]).tobytes())
+    assert stored is not None
+    write_pixels(png, stored)
+    return thumbnail, total / map_.shape[0] / map_.shape[1]
+
+
+@contextlib.contextmanager
+def _npy_file(path: Path, shape: tuple[int, ...], kind: type[Any]) -> Iterator[BinaryIO]:
+    """A file of NumPy's format, of which the numbers are still to be written, row by row."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(kind)), "fortran_order": False, "shape": shape}
+    with whole_file(path) as new, new.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        yield file
 
 
 def _copy_photo(folder: Path, stem: str, photo: Stored, rgb: np.ndarray) -> None:
@@ -232,19 +294,12 @@ def _copy_photo(folder: Path, stem: str, photo: Stored, rgb: np.ndarray) -> None
         write_image(target, rgb)
 
 
-def _write_npy(path: Path, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array))
-    write_bytes(path, buffer.getvalue())
-
-
-def view(rgb: np.ndarray, found: Mapping[str, Any], predictor: Predictor) -> np.ndarray:
-    """Photo | each task | trust of each task, side by side: (h, W, 3) uint8 for people."""
+def view(rgb: np.ndarray, small: Mapping[str, np.ndarray], predictor: Predictor) -> np.ndarray:
+    """Photo | each task | trust of each task, side by side: (h, W, 3) uint8 for people, of thumbnails by name."""
     pictures = {"photo": viz.thumbnail_photo(rgb, VIEW_WIDTH)}
     for name, map_ in predictor.maps.items():
-        pictures[name] = map_.picture(viz.thumbnail(found[name], VIEW_WIDTH))
-    for name, disagreement in found["trust"].items():
-        small = viz.thumbnail(disagreement, VIEW_WIDTH) / predictor.trust[name]["white"]
-        pictures[f"trust of {name} (teal = good)"] = viz.trust_to_rgb(small)
+        pictures[name] = map_.picture(small[name])
+    for name, shown in predictor.trust.items():
+        pictures[f"trust of {name} (teal = good)"] = viz.trust_to_rgb(small[f"trust of {name}"] / shown["white"])
     tile = pictures["photo"].shape
     return viz.contact_sheet([list(pictures.values())], list(pictures), (tile[0], tile[1]))

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
+from umadapt.errors import UserError
 from umadapt.methods.method import Method
 from umadapt.nets.model import UMAdapt
+from umadapt.training.sizes import hollow, trains_alone
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 
@@ -42,6 +44,11 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str, share: floa
         which: "res5" (the target branch alone), "encoder" (its trunk as well) or "source" (none: do nothing).
         share: of the photos in the new statistics; the rest are those from before (You et al., "Test-time batch
             statistics calibration for covariate shift", 2021).
+
+    A batch of one photo that leaves BatchNorm one value a channel, and so no variance, is passed over.
+
+    Raises:
+        UserError: there is no other batch.
     """
     norms = norms_of(model, "target", which)
     if not norms:
@@ -51,17 +58,27 @@ def reestimate(model: UMAdapt, images: Iterable[Tensor], which: str, share: floa
     for norm in norms:
         norm.reset_running_stats()
         norm.training = True
-    seen = 0
+    seen, single = 0, "none"
+    hollowed = hollow(model)
     for batch in images:
         with global_batch.shared(len(batch)):
             size = global_batch.rows(len(batch)).total
-            seen += size
-            for norm in norms:
-                norm.momentum = size / seen  # the running average over all photos so far
+        if trains_alone(hollowed, (size, *batch.shape[1:]), "target", lambda net, x, domain: net.encode(x, domain)):
+            single = "x".join(map(str, batch.shape[2:]))
+            continue
+        seen += size
+        for norm in norms:
+            norm.momentum = size / seen  # the running average over all photos so far
+        with global_batch.shared(len(batch)):
             model.encode(batch.to(model.mean.device), "target")
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.training = False
+    if not seen:
+        raise UserError(
+            f"no two photos are seen at one size: one photo, at {single}, leaves BatchNorm one value a channel and no "
+            "variance to estimate; give more photos of one shape, or --statistics source"
+        )
     for norm, old in zip(norms, before, strict=True):
         for name, statistic in norm.named_buffers():
             if statistic.is_floating_point():  # not the number of batches

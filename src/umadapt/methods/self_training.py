@@ -150,6 +150,7 @@ METHODS = (
         source="images",
         plain=lambda options: True,
         votes=lambda options: options.looks,
+        norms=True,
         keeps_views=False,
         selects=False,
         refuse=refuse,

@@ -36,6 +36,9 @@ class UMAdapt(nn.Module):
         self.spec = spec
         self.tasks = make_tasks(spec)
         self.graph = spec.graph
+        self.layout = (
+            torch.channels_last
+        )  # of images, and of the weights where they are trained (`umadapt.training.layout`)
         check_graph(spec)
         self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
@@ -57,8 +60,8 @@ class UMAdapt(nn.Module):
         )
 
     def normalise(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] to the backbone's statistics, channels last."""
-        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        """(B, 3, H, W) in [0, 1] to the backbone's statistics, in the layout."""
+        return ((images - self.mean) / self.std).contiguous(memory_format=self.layout)
 
     @torch.no_grad()
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
