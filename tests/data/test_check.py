@@ -151,9 +151,9 @@ def test_a_hundred_views_are_quick(tmp_path, capsys):
     for k in range(100):
         write_image(tmp_path / f"image/{k}.jpg", image)
         write_depth(tmp_path / f"depth/{k}.png", image[..., 0] / 50)
-    start = time.perf_counter()
+    start = time.process_time()
     check.run(Check(str(tmp_path)))
-    assert time.perf_counter() - start < 10  # 240x320; about half a second alone
+    assert time.process_time() - start < 10  # 240x320; about half a second alone
 
 
 def _frame(root, count, framed, inside=(3, 4, 60, 43)):

@@ -116,9 +116,9 @@ def test_camera_is_scaled_and_window_given():
 
 
 def test_nothing_to_fit():
-    assert not normals_from_depth(np.zeros((20, 30)), CAMERA).any()
-    line = np.zeros((40, 40))
-    line[20] = 2.0
+    assert not normals_from_depth(np.zeros((21, 28)), CAMERA).any()
+    line = np.zeros((30, 40))
+    line[15] = 2.0
     assert not normals_from_depth(line, CAMERA).any()
     assert normals_from_depth(np.full((3, 4), 2.0), CAMERA).shape == (3, 4, 3)
 
@@ -151,8 +151,8 @@ def _reference(depth, camera, radius, stride):
 def test_as_the_reference(window, radius, stride):
     """Two walls, a box before them, noise, holes."""
     rng = np.random.default_rng(radius)
-    depth = np.minimum(_plane((0.5, 0.1, 1), 2.0, 40, 56)[0], _plane((-0.3, 0, 1), 2.2, 40, 56)[0])
-    depth[12:30, 20:33] = _plane((0.2, 0.3, 1), 1.4, 40, 56)[0][12:30, 20:33]
+    depth = np.minimum(_plane((0.5, 0.1, 1), 2.0, 42, 56)[0], _plane((-0.3, 0, 1), 2.2, 42, 56)[0])
+    depth[12:30, 20:33] = _plane((0.2, 0.3, 1), 1.4, 42, 56)[0][12:30, 20:33]
     depth *= 1 + rng.normal(0, 0.004, depth.shape)
     depth[rng.random(depth.shape) < 0.05] = 0
     depth[5:15, 40:50] = 0

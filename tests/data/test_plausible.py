@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from umadapt.cli import main
-from umadapt.data.folder import Camera, Folder, write_depth, write_image, write_json, write_normals, write_seg
-from umadapt.data.plausible import depth_kind, depth_units, mirrored
+from umadapt.data.aligned import misplaced
+from umadapt.data.folder import (
+    Camera,
+    Folder,
+    read_label_bytes,
+    write_depth,
+    write_image,
+    write_json,
+    write_normals,
+    write_seg,
+)
+from umadapt.data.plausible import depth_factor, depth_kind, depth_units, upside_down
+from umadapt.errors import UserError
 
 CAMERA = Camera(100.0, 100.0, 64.0, 48.0, 128, 96)
 
@@ -83,9 +96,15 @@ def test_units_of_streets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factor", "told"), [(1.0, None), (0.1, "too small (0.01 for centimetres"), (0.001, "too small")]
+    ("factor", "told"),
+    [
+        (1.0, None),
+        (0.1, "too small (0.01 for centimetres, 1 for metres)? It would be rooms with scale_m = 0.01"),
+        (0.256, "with scale_m = 0.00390625 (1/256) it would be a room"),
+        (5.0, "with scale_m = 0.0002 (1/5000) it would be a room"),
+    ],
 )
-def test_check_tells_centimetres_and_metres_from_millimetres(
+def test_check_tells_other_units_from_millimetres(
     rooms: Path, factor: float, told: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = Folder(rooms)
@@ -95,8 +114,109 @@ def test_check_tells_centimetres_and_metres_from_millimetres(
         write_depth(rooms / "depth" / f"{id}.png", np.maximum(depth * factor, 0.001))
     assert main(["check", str(rooms)]) == 0
     out = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: depth")]
-    assert len(out) == (0 if told is None else 1)
-    assert told is None or told in out[0]
+    assert bool(out) == (told is not None)
+    assert told is None or any(told in line for line in out)
+
+
+def test_metres_as_millimetres_cannot_be_a_scene(rooms: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Folder(rooms)
+    for id in folder.ids:
+        depth = folder.read_depth(id)
+        assert depth is not None
+        write_depth(rooms / "depth" / f"{id}.png", depth * 0.001)
+    with pytest.raises(UserError, match=r"cannot be a scene; it would be rooms with scale_m = 1$"):
+        Folder(rooms).read_depth("0")
+    assert main(["check", str(rooms)]) == 1
+    assert capsys.readouterr().out.count("cannot be a scene") == len(folder.ids)
+    rewrite(rooms, lambda depth: depth * 1000)
+    set_depth(rooms, scale_m=10.0)
+    with pytest.raises(UserError, match=r"0\.png: half of it is farther than"):
+        Folder(rooms).read_depth("0")
+
+
+def set_depth(root: Path, **entries: float) -> None:
+    """Change the entry of depth in dataset.json; max_m goes unless it is given."""
+    meta = json.loads((root / "dataset.json").read_text())
+    meta["tasks"]["depth"] = {"scale_m": 0.001, **entries}
+    write_json(root / "dataset.json", meta)
+
+
+def rewrite(root: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Depth of every file in metres, changed and stored in millimetres."""
+    for path in sorted((root / "depth").iterdir()):
+        write_depth(path, change(read_label_bytes(path, "depth") * 0.001))
+
+
+@pytest.mark.parametrize("sentinel", [65.535, 32.767, 40.0])
+def test_beyond_max_m_is_no_truth(rooms: Path, sentinel: float) -> None:
+    def mark(depth: np.ndarray) -> np.ndarray:
+        depth[:10, :20] = sentinel
+        return depth
+
+    rewrite(rooms, mark)
+    depth = Folder(rooms).read_depth("0")
+    assert depth is not None
+    assert (depth[:10, :20] == 0).all()
+    assert (depth[20:] > 0).all()
+    assert Folder(rooms).read("0", ["depth"])["depth"] is not None
+    stored = Folder(rooms).read_depth("0", truth=False)  # predictions have no largest number
+    assert stored is not None
+    assert stored.max() == pytest.approx(sentinel)
+    set_depth(rooms)
+    depth = Folder(rooms).read_depth("0")
+    assert depth is not None
+    assert depth[:10, :20].max() == (0 if sentinel > 65 else pytest.approx(sentinel))
+
+
+@pytest.mark.parametrize("number", [65535, 32767, 9999, 1])
+def test_spikes_at_the_ends_are_told(rooms: Path, number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def mark(depth: np.ndarray) -> np.ndarray:
+        depth = depth.clip(max=4.9)
+        depth[:5, :20] = number * 0.001
+        return depth
+
+    set_depth(rooms)
+    rewrite(rooms, lambda depth: depth.clip(max=4.9) + np.random.default_rng(0).uniform(0, 0.1, depth.shape))
+    main(["check", str(rooms)])
+    assert "as if it stood" not in capsys.readouterr().out
+    rewrite(rooms, mark)
+    main(["check", str(rooms)])
+    out = capsys.readouterr().out
+    assert f"{'smallest' if number == 1 else 'largest'} number {number} (" in out
+    assert out.count("note: depth") == (number == 65535)
+    assert ("is left out of all truth" in out) == (number == 65535)
+
+
+def test_depths_that_were_cut_are_told(rooms: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    set_depth(rooms)
+    rewrite(rooms, lambda depth: (depth * 4).clip(max=10))
+    main(["check", str(rooms)])
+    assert "the largest number 10000 (10 m)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_inverse_metres_are_told(rooms: Path, scale: float, capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(rooms, lambda depth: scale / depth)
+    main(["check", str(rooms)])
+    out = capsys.readouterr().out
+    assert "disparity" in out or "as in inverse depth" in out
+
+
+def test_inverse_walls_are_told_by_what_is_low() -> None:
+    rows = np.linspace(1, 3, 96)[:, None].repeat(128, 1)
+    assert "inverse depth" in str(upside_down([rows] * 4))
+    assert upside_down([rows[::-1]] * 4) is None
+    assert upside_down([np.full((96, 128), 2.0)] * 4) is None
+
+
+def test_streets_in_other_units() -> None:
+    """A road 1.6 m below the camera, cut at 40 m."""
+    below = np.maximum((np.arange(96) + 0.5 - 48) / 100, 1.6 / 40)[:, None]
+    street = np.broadcast_to(1.6 / below, (96, 128)).astype(np.float32)
+    maps = [street] * 4
+    assert depth_factor(maps, 1 / 256, CAMERA, ("road",)) is None
+    assert "(1/256) it would be a street" in str(depth_factor([street * 0.256] * 4, 0.001, CAMERA, ("road",)))
+    assert "0.01 it would be a street" in str(depth_factor([street * 0.1] * 4, 0.001, None, ("road",)))
 
 
 @pytest.fixture
@@ -115,13 +235,13 @@ def rooms(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("task", ["depth", "normals", "seg"])
 def test_mirrored_labels_are_told(rooms: Path, task: str, capsys: pytest.CaptureFixture[str]) -> None:
     ids = Folder(rooms).ids
-    assert mirrored(Folder(rooms), ids, task) is None
+    assert misplaced(Folder(rooms), ids, task) is None
     for id in ids:
         folder = Folder(rooms)
         label = folder.read_label(task, id)
         assert label is not None
         writer = {"depth": write_depth, "normals": write_normals, "seg": write_seg}[task]
         writer(rooms / task / f"{id}.png", np.ascontiguousarray(label[:, ::-1]))
-    assert "mirrored" in str(mirrored(Folder(rooms), ids, task))
+    assert "mirrored" in str(misplaced(Folder(rooms), ids, task))
     assert main(["check", str(rooms)]) == 0  # a warning: no single file is at fault
     assert f"warning: {task}: the labels fit the photos better when mirrored" in capsys.readouterr().out

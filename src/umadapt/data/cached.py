@@ -11,9 +11,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from umadapt.data.files import Stored, cache_folder, decode_picture, read_stored, write_bytes
+from umadapt.data.files import Stored, cache_folder, read_stored, write_bytes
 from umadapt.data.folder import Camera
 from umadapt.data.normals import METHOD, normals_from_depth
+from umadapt.data.pictures import decode_picture
 from umadapt.errors import UserError
 
 _UNIT = 1023  # normals are kept as integers of this many to 1: exact to a twentieth of a degree, .02 on average

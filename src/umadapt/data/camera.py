@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +12,11 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from umadapt.data.files import Stored
+from umadapt.data.pictures import open_picture
 from umadapt.data.window import Window
 from umadapt.errors import UserError
 
+ASPECT = 0.01  # share by which an aspect may differ: KITTI's days have cameras of 1224x370 to 1242x376
 FILM_DIAGONAL_MM = math.hypot(36, 24)
 
 
@@ -31,9 +32,25 @@ class Camera:
     height: int
 
     def scaled(self, height: int, width: int) -> Camera:
-        """The same camera for the picture resized to height x width (with half-pixel centres all is linear)."""
+        """The same camera for the picture resized to height x width (with half-pixel centres all is linear).
+
+        Raises UserError when a picture of that size is no resized one.
+        """
+        self.check((height, width), f"a picture of {height}x{width}")
         x, y = width / self.width, height / self.height
         return Camera(self.fx * x, self.fy * y, self.cx * x, self.cy * y, width, height)
+
+    def check(self, size: tuple[int, ...], name: object) -> None:
+        """Raise a UserError that names the picture, (H, W, …), when its aspect is not this camera's: a portrait
+        picture or a crop has a camera of its own. What rounding to whole pixels may do passes, and ASPECT."""
+        height, width = size[:2]
+        off = abs(width * self.height - height * self.width)
+        if off > max(width, height, self.width, self.height, ASPECT * self.width * height):
+            raise UserError(
+                f"{name}: found {height}x{width} (height x width), but its camera in dataset.json is of "
+                f"{self.height}x{self.width}, another aspect; give the camera of this very picture under "
+                '"cameras": {id: {"fx", "fy", "cx", "cy", "width", "height"}}'
+            )
 
     def cropped(self, window: Window) -> Camera:
         """The same camera for a window of the picture."""
@@ -61,7 +78,7 @@ def exif_focal(picture: Stored) -> float | None:
     """Focal length in pixels of a picture by its EXIF entry FocalLengthIn35mmFilm, which is one for the same diagonal
     (CIPA DCG-001); None where it has none or cannot be read."""
     try:
-        with Image.open(io.BytesIO(picture.read_bytes())) as image:
+        with open_picture(picture.read_bytes()) as image:
             return focal_of(image)
     except Exception:  # a damaged file is named by who reads its pixels
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -16,19 +15,19 @@ from tqdm import tqdm
 
 from umadapt.config.data import Check
 from umadapt.data import viz
+from umadapt.data.aligned import misplaced
+from umadapt.data.axes import strange_axes
 from umadapt.data.border import common_border
-from umadapt.data.folder import TASKS, Folder, hxw, read_label_bytes, write_image, write_json
-from umadapt.data.normals import normals_from_depth
-from umadapt.data.plausible import depth_kind, depth_units, mirrored
+from umadapt.data.folder import TASKS, Folder, hxw, other_size, read_label_bytes, write_image, write_json
+from umadapt.data.plausible import Ends, depth_factor, depth_kind, depth_units, ends_of, spikes, upside_down
 from umadapt.errors import UserError
 
 VIEWS = 6  # of the contact sheet and of the comparison of normals with depth
 COMPARED = 24  # views whose labels are compared with their photos
 BORDERED = 64  # photos whose borders are looked at
 SAMPLES = 1000  # values a file gives to the percentiles
+FINE = 100  # steps of the median depth
 NOT_UNIT = 0.05  # a stored normal's length may be this far from 1; rounding to bytes makes 0.007
-DISAGREE_DEG = 35.0  # OURS: true normals are within 10 to 25 degrees of plane fits on average
-FLIPPED = 0.7  # OURS: mirrored in the right axis they fit this much better, however few surfaces look that way
 
 
 @dataclass
@@ -41,6 +40,7 @@ class View:
     pixels: dict[str, int] = field(default_factory=dict)  # task -> pixels read
     missing: dict[str, int] = field(default_factory=dict)  # task -> pixels without a label
     not_unit: int = 0  # normals
+    ends: Ends | None = None  # depth
     histogram: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))  # seg
 
 
@@ -57,9 +57,13 @@ def _look(folder: Folder, task: str, id: str, view: View) -> np.ndarray | None:
         view.histogram = np.bincount(label.ravel(), minlength=256)
         missing = int(view.histogram[folder.ignore])
     elif task == "depth":
-        label = folder.read_depth(id)
-        if label is None:
+        path = folder.label_path(task, id)
+        if path is None:
             return None
+        steps = read_label_bytes(path, task)
+        view.ends = ends_of(steps)
+        folder.metres(steps, path)  # what cannot be a scene
+        label = folder.metres(steps, path, truth=False)  # what lies beyond max_m too
         known = label > 0
         missing = label.size - int(np.count_nonzero(known))
         view.samples[task] = _thin(label[known])
@@ -96,7 +100,8 @@ def _inspect(folder: Folder, id: str) -> View:
             continue
         if label is not None and view.size and hxw(label) != view.size:
             path = folder.label_path(task, id)
-            view.errors.append(f"{path}: found {hxw(label)}, expected {view.size} as the image")
+            height, width = map(int, view.size.split("x"))
+            view.errors.append(f"{path}: {other_size(label.shape, (height, width))} as the image")
     return view
 
 
@@ -160,35 +165,6 @@ def _pick(folder: Folder, views: list[View], *tasks: str, count: int = VIEWS) ->
     return [good[i] for i in sorted(set(np.linspace(0, len(good) - 1, count).astype(int)))] if good else []
 
 
-def _compare_normals(folder: Folder, ids: list[str]) -> str | None:
-    """A warning when stored normals disagree with those of depth and camera; names the flip that would explain it."""
-    if folder.camera is None:
-        return None
-    stored, fitted = [], []
-    for id in ids:
-        depth_m, normals = folder.read_depth(id), folder.read_normals(id)
-        if depth_m is None or normals is None:
-            continue
-        plane = normals_from_depth(depth_m, folder.camera)
-        both = plane.any(axis=-1) & normals.any(axis=-1)
-        stored.append(_thin(normals[both]))
-        fitted.append(_thin(plane[both]))
-    a, b = (np.concatenate(vectors) if vectors else np.zeros((0, 3)) for vectors in (stored, fitted))
-    if not len(a):
-        return None
-    angles = {}
-    for signs in itertools.product((1, -1), repeat=3):
-        cosine = np.clip((a * signs * b).sum(axis=-1), -1, 1)
-        angles[signs] = float(np.degrees(np.arccos(cosine)).mean())
-    best = min(angles, key=lambda signs: angles[signs])
-    flip = angles[best] < FLIPPED * angles[1, 1, 1]
-    if angles[1, 1, 1] <= DISAGREE_DEG and not flip:
-        return None
-    flipped = " and ".join(axis for axis, sign in zip("xyz", best, strict=True) if sign < 0)
-    hint = f"; they look flipped in {flipped}" if flip else ""
-    return f"normals disagree with depth and camera by {angles[1, 1, 1]:.0f} degrees (mean of {len(ids)} views){hint}"
-
-
 def _warnings(folder: Folder, views: list[View], tasks: dict[str, Any]) -> list[str]:
     found = []
     for task, summary in tasks.items():
@@ -200,9 +176,14 @@ def _warnings(folder: Folder, views: list[View], tasks: dict[str, Any]) -> list[
             found.append(f"depth: {summary['beyond_max']:.0%} lie beyond max_m = {folder.depth_max_m:g} m")
     if "seg" in folder.tasks and not folder.classes:
         found.append("seg: dataset.json names no classes, so that ids cannot be checked")
-    told = [_compare_normals(folder, _pick(folder, views, "depth", "normals")), *_senseless(folder, views, tasks)]
+    told = list(_senseless(folder, views, tasks))
+    told += [line for line, left_out in _spikes(folder, views) if not left_out]
     told.append(_border(folder, views))
     return found + [line for line in told if line]
+
+
+def _spikes(folder: Folder, views: list[View]) -> list[tuple[str, bool]]:
+    return list(spikes([view.ends for view in views if view.ends is not None], folder))
 
 
 def _border(folder: Folder, views: list[View]) -> str | None:
@@ -218,13 +199,21 @@ def _border(folder: Folder, views: list[View]) -> str | None:
 def _senseless(folder: Folder, views: list[View], tasks: dict[str, Any]) -> Iterator[str | None]:
     """What labels of the right form may still be: in other units, of another kind, mirrored."""
     if "percentiles" in tasks.get("depth", {}):
-        units = depth_units(tasks["depth"]["percentiles"]["50"], folder.depth_scale_m, folder.classes)
-        yield units
-        if units is None:  # in wrong units all surfaces look strange
-            depths = (folder.read_depth(id) for id in _pick(folder, views, "depth", count=COMPARED))
-            yield depth_kind([depth for depth in depths if depth is not None], folder.camera)
+        middle, scale_m = tasks["depth"]["percentiles"]["50"], folder.depth_scale_m
+        within = tasks["depth"]["beyond_max"] <= 0.05  # else max_m may be as wrong as the units
+        depths = [folder.read_depth(id, within) for id in _pick(folder, views, "depth", count=COMPARED)]
+        there = [depth for depth in depths if depth is not None]
+        units = depth_units(middle, scale_m, folder.classes)
+        yield units or depth_factor(there, scale_m, folder.camera, folder.classes)
+        if middle / scale_m > FINE:  # else the steps bend all surfaces
+            yield depth_kind(there, folder.camera) or upside_down(there)
+    if "normals" in tasks:
+        both = _pick(folder, views, "depth", "normals")
+        yield strange_axes(
+            folder, both if both and folder.has_camera else _pick(folder, views, "normals", count=COMPARED)
+        )
     for task in tasks:
-        yield mirrored(folder, _pick(folder, views, "image", task, count=COMPARED), task)
+        yield misplaced(folder, _pick(folder, views, "image", task, count=COMPARED), task)
 
 
 def _sheet(folder: Folder, views: list[View], far_m: float) -> np.ndarray:
@@ -262,13 +251,17 @@ def _write_sheet(folder: Folder, views: list[View], asked: Path | None, far_m: f
 
 def run(config: Check) -> int:
     """Print the findings; 0, or 1 when any file is bad. Raises UserError when DATA itself cannot be understood."""
-    folder = Folder(config.data)
+    folder = Folder(config.data, tell=False)
     views = _inspect_all(folder)
     tasks = {task: _summary(folder, task, views) for task in TASKS if task in folder.tasks}
     inside = f"{folder.root}{os.sep}"
     bad = [error.removeprefix(inside) for view in views for error in view.errors]
     bad += [f"{t}: every pixel of every file is missing" for t, s in tasks.items() if s["read"] and s["missing"] == 1]
-    warnings = _warnings(folder, views, tasks)
+    unread = folder.unread_line()
+    lines = [line for line in (unread, folder.strange_line()) if line]
+    warnings = [line.removeprefix(f"{folder.root}: ") for line in lines]
+    warnings += _warnings(folder, views, tasks)
+    notes = [line for line, left_out in _spikes(folder, views) if left_out]
     sizes = Counter(view.size for view in views if view.size)
 
     images = sum(folder.has("image", id) for id in folder.ids)
@@ -279,12 +272,15 @@ def run(config: Check) -> int:
         print("\n".join(_describe(folder, task, found)))
     for line in warnings:
         print(f"warning: {line}")
+    for line in notes:
+        print(f"note: {line}")
     for line in bad:
         print(line)
     far_m = tasks.get("depth", {}).get("percentiles", {}).get("95", folder.depth_max_m)
     print(_write_sheet(folder, views, config.sheet, far_m))
-    print(f"bad: {len(bad)}" if bad else "all files are good")
+    print(f"bad: {len(bad)}" if bad else "all files that are read are good" if unread else "all files are good")
     if config.json:
         findings = {"data": config.data, "name": folder.name, "n": len(folder.ids), "images": images, "sizes": sizes}
-        write_json(config.json, {**findings, "tasks": tasks, "warnings": warnings, "bad": bad})
+        findings["unread"] = folder.unread
+        write_json(config.json, {**findings, "tasks": tasks, "warnings": warnings, "notes": notes, "bad": bad})
     return 1 if bad else 0

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image, ImageOps
 
+from umadapt.data.pictures import decode_picture, describe_mode, eight_bits, open_picture, png_header, stored_numbers
 from umadapt.errors import UserError
 
 PHOTO_FORMATS = {
@@ -27,15 +28,14 @@ PHOTO_FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+PHOTO_SUFFIXES = (*PHOTO_FORMATS, ".heic", ".heif", ".hif", ".avif")  # of photos that are read
 # What a label file must be: the PIL modes that hold it losslessly, and its name for people.
 LABEL_MODES = {
     "depth": (("I;16", "I;16B", "I"), "16-bit grey"),
     "normals": (("RGB",), "8-bit RGB"),
-    "seg": (("L", "P"), "8-bit grey or palette"),
+    "seg": (("L", "P", "1", "I;16", "I;16B", "I"), "8-bit grey or palette"),
 }
 SHARE_MODES = (("L",), "8-bit grey")  # of every other task: a map of shares, such as edges
-MODE_NAMES = {"1": "1-bit", "L": "8-bit grey", "P": "palette", "LA": "grey with alpha", "RGB": "8-bit RGB"}
-MODE_NAMES |= {"RGBA": "8-bit RGB with alpha", "I;16": "16-bit grey", "I": "32-bit integer", "F": "32-bit float"}
 
 
 class Stored(Protocol):
@@ -224,18 +224,6 @@ def write_json(path: str | Path, data: Any) -> None:
 # --- Reading
 
 
-def decode_picture(data: bytes, where: str) -> Image.Image:
-    """Decode a picture wholly. Raises UserError that begins with `where`, the file's name for people."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-            return image
-    except Image.UnidentifiedImageError as error:
-        raise UserError(f"{where}: not a picture, or its start is damaged ({len(data)} bytes)") from error
-    except Exception as error:  # a decoder may raise anything on a damaged file (OSError, SyntaxError, struct.error, …)
-        raise UserError(f"{where}: truncated or damaged ({error})") from error
-
-
 def read_stored(path: Stored) -> bytes:
     """A file's bytes. Raises UserError naming the file; a shard that cannot be had does so itself."""
     try:
@@ -246,50 +234,65 @@ def read_stored(path: Stored) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _decode(path: Stored) -> Image.Image:
-    """Open and decode a picture wholly. Raises UserError naming the file."""
-    return decode_picture(read_stored(path), str(path))
-
-
 def read_photo(path: str | Stored) -> np.ndarray:
     """Read any picture as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
 
-    Grey is repeated, 16 bits are scaled to 8, alpha is composited on white. Raises UserError naming the file.
+    Grey is repeated, more than 8 bits are scaled to 8 by the range that the camera has (see `eight_bits`), alpha is
+    composited on white. Raises UserError naming the file.
     """
-    return upright_rgb(_decode(Path(path) if isinstance(path, str) else path), path)
+    data = read_stored(Path(path) if isinstance(path, str) else path)
+    return upright_rgb(decode_picture(data, str(path)), path, data)
 
 
-def upright_rgb(image: Image.Image, path: object) -> np.ndarray:
-    """A decoded picture as `read_photo` gives it. Raises UserError that begins with `path`, its name for people."""
+def upright_rgb(image: Image.Image, path: object, data: bytes = b"") -> np.ndarray:
+    """A decoded picture as `read_photo` gives it. Raises UserError that begins with `path`, its name for people.
+
+    Args:
+        data: what it was decoded from; without it colours of 16 bits a channel come as PIL gives them.
+    """
     try:
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I") or image.mode == "F":
-            values = np.nan_to_num(np.asarray(image, np.float32))
-            white = 65535.0 if image.mode != "F" else (1.0 if values.max() <= 1 else 255.0)
-            grey = np.round(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=-1)
+        image = ImageOps.exif_transpose(eight_bits(image, data, str(path)))
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return np.array(image.convert("RGB"))
+    except UserError:
+        raise
     except Exception as error:  # damaged EXIF, or a colour space that PIL cannot convert
         raise UserError(f"{path}: {image.mode} picture cannot be read as RGB ({error})") from error
+
+
+def is_upright_jpeg(data: bytes) -> bool:
+    """Whether any viewer shows the bytes of this picture as `read_photo` reads it."""
+    with open_picture(data) as image:
+        return image.format == "JPEG" and image.mode in ("RGB", "L") and image.getexif().get(0x0112, 1) == 1
 
 
 def read_label_bytes(path: str | Stored, task: str) -> np.ndarray:
     """The stored numbers of a label file: depth (H, W) uint16, normals (H, W, 3) uint8, all others (H, W) uint8.
 
-    Raises UserError naming the file when it is damaged or of another kind.
+    They are as the file has them, at every bit depth that a PNG allows. Raises UserError naming the file when it is
+    damaged or of another kind, such as a JPEG, whose numbers are not those that were written.
     """
     modes, expected = LABEL_MODES.get(task, SHARE_MODES)
-    image = _decode(Path(path) if isinstance(path, str) else path)
-    if image.mode not in modes:
-        found = MODE_NAMES.get(image.mode, f"mode {image.mode}")
+    data = read_stored(Path(path) if isinstance(path, str) else path)
+    image = decode_picture(data, str(path))
+    found = describe_mode(image, data)
+    if image.format != "PNG":
+        raise UserError(f"{path}: found a {image.format} file, expected {task} as a PNG in {expected}")
+    stored = stored_numbers(image, data)
+    if image.mode in ("LA", "RGBA") and (stored[..., -1] == 255).all():  # opaque: nothing is lost without it
+        stored = stored[..., 0] if image.mode == "LA" else stored[..., :3]
+        mode = {"LA": "L", "RGBA": "RGB"}[image.mode]
+    else:
+        mode = image.mode
+    bits = png_header(data)[0]
+    if mode not in modes or (bits == 16 and mode in ("L", "RGB")) or (bits < 8 and task != "seg"):
         raise UserError(f"{path}: found a picture in {found}, expected {task} as a PNG in {expected}")
-    stored = np.array(image)  # a copy: PIL's own memory is read-only
-    if image.mode == "I" and not 0 <= stored.min() <= stored.max() <= 65535:
-        raise UserError(f"{path}: found values {stored.min()} to {stored.max()}, expected {task} in 0 to 65535")
-    return stored.astype(np.uint16) if task == "depth" else stored
+    limit = 65535 if task == "depth" else 255
+    if not 0 <= stored.min() <= stored.max() <= limit:
+        raise UserError(f"{path}: found values {stored.min()} to {stored.max()}, expected {task} in 0 to {limit}")
+    return stored.astype(np.uint16 if task == "depth" else np.uint8)
 
 
 def decode_normals(stored: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 
 from umadapt.data.camera import Camera, exif_focal, read_camera, read_cameras
 from umadapt.data.files import (
-    PHOTO_FORMATS,
+    PHOTO_SUFFIXES,
     Stored,
     decode_normals,
     hxw,
@@ -34,8 +35,10 @@ from umadapt.data.files import (
     write_seg,
     write_share,
 )
+from umadapt.data.listing import Listing, beside, entries, kind_of, list_folder, nearest_name, told
 from umadapt.data.packed.remote import split_address
 from umadapt.data.packed.shards import Packed, open_packed
+from umadapt.data.schema import check_meta
 from umadapt.data.window import Window, read_window
 from umadapt.errors import UserError
 
@@ -60,28 +63,33 @@ __all__ = [
 TASKS = ("depth", "normals", "seg")  # those with labels of the format; others are made from these, or predictions
 
 
-def _list_files(folder: Path) -> list[str]:
-    """Names of the visible files in a folder, sorted; none when it does not exist."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be listed ({error.strerror or error})") from error
+# What else lies in data sets and folders of predictions: written by our commands, or read by its name alone.
+OTHERS = ("dataset.json", "splits", "check.png", "shards", "index.npz", "pack.json", "trust", "view", "npy")
+
+MOST_STEPS = 65534  # 65535 stands for "none" or "too far" wherever it is met
+SCENE_M = (0.02, 1000.0)  # OURS: where the median depth of a picture may lie; wrong units are off by more
+FACTORS = {1.0: "1", 0.01: "0.01", 0.001: "0.001", 1 / 256: "0.00390625 (1/256)", 1 / 5000: "0.0002 (1/5000)"}
+
+_told: set[str] = set()  # lines on files that are not read: once in a process is enough
 
 
-def _by_stem(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
-    """id -> file. Raises UserError when two files share an id."""
-    found: dict[str, Path] = {}
-    for name in _list_files(folder):
-        path = folder / name
-        if path.suffix.lower() in suffixes:
-            if path.stem in found:
-                twin = found[path.stem].name
-                raise UserError(f"{folder}: {twin} and {name} share the id {path.stem!r}; rename or remove one of them")
-            found[path.stem] = path
-    return found
+def other_size(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """How a size (H, W, …) differs from that of the picture, which is upright."""
+    turned = found[0] == expected[1] and found[1] == expected[0]
+    hint = " (on its side: transposed, or not turned as the photo's EXIF entry turns the photo)" if turned else ""
+    return f"found {found[0]}x{found[1]}{hint}, expected {expected[0]}x{expected[1]}"
+
+
+def factor_hint(median_steps: float) -> str:
+    """Which scale_m would make rooms or streets of depth files with this median."""
+    rooms = [name for factor, name in FACTORS.items() if 1 <= median_steps * factor < 6]
+    streets = [name for factor, name in FACTORS.items() if 6 <= median_steps * factor <= 40]
+    made = [
+        f"{what} with scale_m = {' or '.join(names)}"
+        for what, names in (("rooms", rooms), ("streets", streets))
+        if names
+    ]
+    return f"it would be {' and '.join(made)}" if made else "no usual scale_m makes a room or a street of it"
 
 
 class Folder:
@@ -91,11 +99,15 @@ class Folder:
     `read_image`, `read_depth`, … give what is stored, the whole picture; `read` and `read_window` what networks are to
     see of it, the window of dataset.json (see `Window`). `camera_of` is the camera of the whole picture.
 
-    Raises UserError, naming the file, for whatever is missing, damaged or not of the format.
+    What lies there and is not read is counted in `unread`; a line on stderr says so, where `tell`.
+
+    Raises UserError, naming the file, for whatever is missing, damaged or not of the format; for a folder of photos or
+    labels none of whose files can be read.
     """
 
-    def __init__(self, address: str | Path) -> None:
+    def __init__(self, address: str | Path, tell: bool = True) -> None:
         self.root, self.split = split_address(address)
+        self.unread: Counter[str] = Counter()  # files that are not read, by reason
         self.packed: Packed | None = open_packed(self.root)
         if self.packed is None and not self.root.is_dir():
             found = "a file" if self.root.exists() else "no such folder"
@@ -112,6 +124,8 @@ class Folder:
         known = sorted(self._images) or sorted(set().union(*self._labels.values()))
         if not known:
             raise UserError(self._nothing_found())
+        if tell:
+            self._tell_unread()
         self.ids: tuple[str, ...] = tuple(known) if self.split is None else self._read_split(set(known))
         self.tasks: tuple[str, ...] = tuple(t for t in TASKS if any(i in self._labels[t] for i in self.ids))
 
@@ -138,12 +152,79 @@ class Folder:
         return self
 
     def _list(self) -> None:
-        self._labels = {task: _by_stem(self.root / task, [".png"]) for task in TASKS}
+        labels = {task: list_folder(self.root / task, [".png"]) for task in TASKS}
         inside = (self.root / "image").is_dir()
         # Beside label folders, a picture directly in DATA is no photo (a contact sheet, say).
-        loose = not inside and not any(self._labels.values())
-        self._images = _by_stem(self.root / "image" if inside else self.root, PHOTO_FORMATS) if inside or loose else {}
-        self.photos_in_root = loose
+        self.photos_in_root = not inside and not any(listed.files for listed in labels.values())
+        photos = Listing()
+        if inside or self.photos_in_root:
+            place = self.root / "image" if inside else self.root
+            photos = list_folder(place, PHOTO_SUFFIXES, photos_alone=self.photos_in_root)
+        for task, listed in labels.items():
+            self._match(task, listed, photos)
+        self._labels = {task: listed.files for task, listed in labels.items()}
+        self._images = photos.files
+        for listed in (photos, *labels.values()):
+            self.unread += listed.unread
+        if not self.photos_in_root:
+            own = {"image", *TASKS, *OTHERS, *(self.meta.get("tasks") or ())}
+            self.unread += beside(self.root, own)
+            if not inside:
+                self._refuse_photos_elsewhere(own)
+
+    def _match(self, task: str, labels: Listing, photos: Listing) -> None:
+        """Count labels without a photo as not read. Raises UserError when labels are there and none can be read."""
+        folder = self.root / task
+        strays = [id for id in labels.files if id not in photos.files] if photos.files else []
+        if strays and len(strays) == len(labels.files):
+            near = nearest_name(strays[0], photos.files)
+            cure = f"call {strays[0]}.png {near}.png" if near else "a label has the name of its photo"
+            example = photos.files[near or next(iter(photos.files))].relative_to(self.root)
+            raise UserError(
+                f"{folder}: none of its {len(strays)} files has the name of a photo, such as {example}; {cure}"
+            )
+        if strays:
+            labels.unread[f"{task} without a photo of that name ({strays[0]}.png)"] += len(strays)
+        if labels.unread and not labels.files:
+            what = {"depth": "16-bit grey, ", "normals": "8-bit RGB, ", "seg": "8-bit grey or palette, "}[task]
+            raise UserError(
+                f"{folder}: none of its files is read ({told(labels.unread)}); expected ID.png in {what}"
+                "named as the photo ID"
+            )
+
+    def _refuse_photos_elsewhere(self, own: Collection[str]) -> None:
+        """Raise a UserError when photos lie beside the labels, where nothing reads them."""
+        ids = set().union(*self._labels.values())
+        for entry in entries(self.root):
+            path = Path(entry.name)
+            if entry.name in own:
+                continue
+            if entry.is_dir() and kind_of(entry.name) == "image":
+                raise UserError(f"{self.root}: found labels, but no image/; rename {entry.name}/ to image/")
+            if entry.is_file() and path.stem in ids and path.suffix.lower() in PHOTO_SUFFIXES:
+                raise UserError(
+                    f"{self.root}: photos such as {entry.name} lie beside the folders of labels; move them into image/"
+                )
+
+    def _tell_unread(self) -> None:
+        for line in (self.unread_line(), self.strange_line()):
+            if line and line not in _told and os.environ.get("RANK", "0") == "0":
+                _told.add(line)
+                print(line, file=sys.stderr)
+
+    def strange_line(self) -> str | None:
+        """Entries of dataset.json that nothing reads, for people; None where there are none."""
+        names = ", ".join(f'"{name}"' for name in self.strange[:8])
+        return f"{self.root}: dataset.json has entries that nothing reads: {names}" if names else None
+
+    def unread_line(self) -> str | None:
+        """What lies there and is not read, for people; None where all is."""
+        if not self.unread:
+            return None
+        count = sum(self.unread.values())
+        labels = [id for task in TASKS for id in self._labels[task] if not self._images or id in self._images]
+        read = len(self._images) + len(labels)
+        return f"{self.root}: {count} of {read + count} files not read: {told(self.unread)}"
 
     def stored(self, task: str) -> Mapping[str, Stored]:
         """id -> file, of "image" or a task of the format; of ids outside the split too."""
@@ -157,9 +238,13 @@ class Folder:
 
     def _nothing_found(self) -> str:
         place = self.root / "image" if (self.root / "image").is_dir() else self.root
-        kinds = Counter(Path(name).suffix.lower() or "(no suffix)" for name in _list_files(place))
-        found = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(3)) or "no files"
-        return f"{place}: found no photos ({found}); expected {' '.join(PHOTO_FORMATS)}"
+        hint = ""
+        if place != self.root:  # an empty image/ beside what was meant
+            named = [e.name for e in entries(self.root) if e.is_dir() and e.name != "image"]
+            meant = [name for name in named if kind_of(name) == "image"]
+            hint = f". Is it {meant[0]}/ that should be called image/?" if meant else ""
+        expected = " ".join(PHOTO_SUFFIXES)
+        return f"{place}: found no photos ({told(self.unread) or 'no files'}); expected {expected}{hint}"
 
     def _read_meta(self) -> None:
         path = self.root / "dataset.json"
@@ -167,34 +252,29 @@ class Folder:
         try:
             with contextlib.suppress(FileNotFoundError):
                 self.meta = json.loads(path.read_bytes().decode("utf-8-sig"))
-            depth, seg = (self.meta.get("tasks", {}).get(task) or {} for task in ("depth", "seg"))
-            self.name = str(self.meta.get("name") or self.root.resolve().name)
-            self.classes: tuple[str, ...] = tuple(str(name) for name in seg.get("classes", ()))
-            self.ignore = int(seg.get("ignore", 255))
-            self.depth_scale_m = float(depth.get("scale_m", 0.001))
-            self.depth_max_m = float(depth.get("max_m", 10.0))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{path}: malformed ({error}); expected "
-                '{"name", "camera": {…} or null, "cameras": {id: {…}}, "window": [left, top, right, bottom], "tasks": '
-                "{…}} as in the format's page"
-            ) from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path}: malformed ({error}); expected JSON as in docs/data.md") from error
+        self.strange = check_meta(self.meta, path)
+        depth, seg = ((self.meta.get("tasks") or {}).get(task) or {} for task in ("depth", "seg"))
+        self.name = str(self.meta.get("name") or self.root.resolve().name)
+        self.classes: tuple[str, ...] = tuple(seg.get("classes", ()))
+        self.ignore = int(seg.get("ignore", 255))
+        self.depth_scale_m = float(depth.get("scale_m", 0.001))
+        self.depth_max_m = float(depth.get("max_m", 10.0))
+        self.most_steps = MOST_STEPS  # the largest stored depth that is one
+        if "max_m" in depth:
+            self.most_steps = int(min(MOST_STEPS, round(min(self.depth_max_m / self.depth_scale_m, MOST_STEPS))))
         self.camera = read_camera(self.meta.get("camera"), path)  # of pictures that have none of their own
         self.cameras = read_cameras(self.meta, path)
         self._window = read_window(self.meta.get("window"), path)
         self._windows: dict[str, Window | None] = {}  # of ids with one of their own
-        positive = [self.depth_scale_m, self.depth_max_m]
-        if not all(0 < value < float("inf") for value in positive):
-            raise UserError(f"{path}: scale_m and max_m must be positive; found {positive}")
-        if not 0 <= self.ignore <= 255 or isinstance(seg.get("classes"), str):
-            raise UserError(f"{path}: seg needs a list of classes, and ignore from 0 to 255; found {seg}")
 
     def _read_split(self, known: set[str]) -> tuple[str, ...]:
         path = self.root / "splits" / f"{self.split}.txt"
         try:
             lines = path.read_bytes().decode("utf-8-sig").splitlines()
         except FileNotFoundError as error:
-            listed = [Path(n).stem for n in _list_files(path.parent) if n.endswith(".txt")]
+            listed = [Path(e.name).stem for e in entries(path.parent) if e.name.endswith(".txt")]
             names = listed or (self.packed.index.splits if self.packed else ())
             have = ", ".join(names) or f"none (no {path.parent}/NAME.txt)"
             raise UserError(f"{self.root}: no split {self.split!r}; it has: {have}") from error
@@ -208,7 +288,7 @@ class Folder:
         if repeated:
             raise UserError(f"{path}: id {repeated[0]!r} is listed more than once ({len(repeated)} such ids)")
         if absent:
-            hint = " (write ids without the suffix)" if Path(absent[0]).stem in known else ""
+            hint = " (write ids without the suffix)" if Path(absent[0]).with_suffix("").as_posix() in known else ""
             raise UserError(f"{path}: {len(absent)} of {len(ids)} ids have no image, such as {absent[0]!r}{hint}")
         return tuple(ids)
 
@@ -221,7 +301,7 @@ class Folder:
     def label_path(self, task: str, id: str) -> Stored | None:
         """The label's file, None when absent."""
         if task not in self._labels:  # predictions of another task
-            self._labels[task] = _by_stem(self.root / task, [".png"])
+            self._labels[task] = list_folder(self.root / task, [".png"]).files
         return self._labels[task].get(id)
 
     def has(self, task: str, id: str) -> bool:
@@ -252,8 +332,11 @@ class Folder:
         return [id if window is None else f"{id} {window}" for id, window in windows]
 
     def read_image(self, id: str) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, upright."""
-        return read_photo(self.image_path(id))
+        """(H, W, 3) uint8 RGB, upright. Raises UserError when it cannot be a picture of its camera."""
+        rgb, camera = read_photo(self.image_path(id)), self.camera_of(id)
+        if camera is not None:
+            camera.check(rgb.shape, self.image_path(id))
+        return rgb
 
     def photo(self, id: str) -> tuple[np.ndarray, Window | None, float | None]:
         """(H, W, 3) uint8 RGB, the whole picture; its window; its focal length: what `Predictor.predict` takes.
@@ -280,10 +363,33 @@ class Folder:
         window.check(whole, self._images.get(id, f"{self.root}, labels of {id}"))
         return window.crop(whole)
 
-    def read_depth(self, id: str) -> np.ndarray | None:
-        """(H, W) float32 metres, planar z, 0 = missing; not capped at `depth_max_m`. None when the file is absent."""
+    def read_depth(self, id: str, truth: bool = True) -> np.ndarray | None:
+        """(H, W) float32 metres, planar z, 0 = missing. None when the file is absent.
+
+        Where it is `truth`, what lies beyond max_m of dataset.json is missing, and so is the largest number that a file
+        can hold, which says "too far" or "none" wherever it stands. Raises UserError when the rest cannot be a scene.
+        """
         path = self.label_path("depth", id)
-        return None if path is None else read_label_bytes(path, "depth") * np.float32(self.depth_scale_m)
+        return None if path is None else self.metres(read_label_bytes(path, "depth"), path, truth)
+
+    def metres(self, steps: np.ndarray, path: Stored, truth: bool = True) -> np.ndarray:
+        """What `read_depth` gives, of the stored numbers (H, W) uint16 of this file."""
+        if truth:
+            steps = np.where(steps > self.most_steps, np.uint16(0), steps)
+            self._refuse_no_scene(steps, path)
+        return steps * np.float32(self.depth_scale_m)
+
+    def _refuse_no_scene(self, steps: np.ndarray, path: Stored) -> None:
+        few = steps[::8, ::8]  # the median is only asked for its order of magnitude
+        few = few[few > 0]
+        if len(few) == 0:
+            return
+        median, (low, high) = float(np.median(few)), SCENE_M
+        if not low <= median * self.depth_scale_m <= high:
+            raise UserError(
+                f"{path}: half of it is {'nearer' if median * self.depth_scale_m < low else 'farther'} than "
+                f"{median * self.depth_scale_m:.2g} m, which cannot be a scene; {factor_hint(median)}"
+            )
 
     def read_normals(self, id: str) -> np.ndarray | None:
         """(H, W, 3) float32 unit normals, x right, y up, z towards the viewer, 0 = missing. None when absent."""
@@ -313,8 +419,10 @@ class Folder:
         stored = read_label_bytes(path, task)
         return np.where(stored > 0, (stored.astype(np.float32) - 1) / 254, np.float32(-1))
 
-    def read_label(self, task: str, id: str) -> np.ndarray | None:
+    def read_label(self, task: str, id: str, truth: bool = True) -> np.ndarray | None:
         """`read_depth`, `read_normals` or `read_seg`; `read_share` of any other."""
+        if task == "depth" and not truth:
+            return self.read_depth(id, truth=False)
         own = {"depth": self.read_depth, "normals": self.read_normals, "seg": self.read_seg}
         return own[task](id) if task in own else self.read_share(task, id)
 
@@ -330,5 +438,8 @@ class Folder:
             first, expected = there[0]
             if array.shape[:2] != expected.shape[:2]:
                 found, other = self.stored(task)[id], self.stored(first)[id]
-                raise UserError(f"{found}: found {hxw(array)}, expected {hxw(expected)} as {other}")
+                raise UserError(f"{found}: {other_size(array.shape, expected.shape)} as {other}")
+        camera = self.camera_of(id)
+        if there and camera is not None:
+            camera.check(there[0][1].shape, self.stored(there[0][0])[id])
         return {task: None if array is None else self.crop(id, array) for task, array in whole.items()}

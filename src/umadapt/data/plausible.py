@@ -1,13 +1,13 @@
-"""Do labels make sense? What their numbers say of units, of what depth is, and of a mirrored half."""
+"""Do depths make sense? What their numbers say of units, of numbers that are none, and of what depth is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from umadapt.data.folder import Camera, Folder
+from umadapt.data.folder import FACTORS, MOST_STEPS, Camera, Folder, factor_hint
 
 PER_VIEW = 4000  # triples of pixels that one view gives
 SURFACE = 0.05  # three depths whose second difference is above this share of the middle one lie on different surfaces
@@ -17,9 +17,11 @@ FEW = 200  # triples below which nothing is said
 COARSE_M = 0.05  # largest sensible step of stored depth
 TYPICAL_M = (0.5, 300.0)  # where the median depth of photos lies; rooms in centimetres taken for millimetres: 0.25
 STREET_M = 2.5  # and of streets at least: KITTI's laser has 10, in centimetres taken for millimetres 1
+STREET_FAR_M = 60.0
+ROOM_M = 6.0  # a room's median depth is below
+FLOOR_M, EYE_M = (0.45, 6.0), 1.5  # how far below the camera the lowest things are, and usually
+SPIKE = 0.002  # share of the pixels that one number must have to be told
 STREETS = ("road", "sidewalk")  # classes that tell them
-SMALL = 64  # width of the maps that are compared for a mirrored half
-SURE = 4.0  # standard errors that mirrored labels must fit better by
 
 
 def depth_units(median_m: float, step_m: float, classes: Sequence[str] = ()) -> str | None:
@@ -34,12 +36,132 @@ def depth_units(median_m: float, step_m: float, classes: Sequence[str] = ()) -> 
     if any(name in classes for name in STREETS):
         low = STREET_M
     if median_m < low:
-        return f"depth: the median is {median_m:.2g} m. Is scale_m too small (0.01 for centimetres, 1 for metres)?"
+        asked = "Is scale_m too small (0.01 for centimetres, 1 for metres)?"
+        return f"depth: the median is {median_m:.2g} m. {asked} {_sentence(factor_hint(median_m / step_m))}"
     if median_m > high:
-        return f"depth: the median is {median_m:.0f} m. Is scale_m too large (0.001 for millimetres)?"
+        return f"depth: the median is {median_m:.0f} m. Is scale_m too large (0.001 for millimetres)? " + _sentence(
+            factor_hint(median_m / step_m)
+        )
     if step_m > COARSE_M:
         return f"depth: one step is {step_m:g} m, too coarse to learn from; store millimetres or centimetres"
     return None
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def depth_factor(
+    depths_m: Sequence[np.ndarray], scale_m: float, camera: Camera | None, classes: Sequence[str] = ()
+) -> str | None:
+    """A warning when another usual scale would make a room or a street of depths that are hardly one.
+
+    Seen by a person or a car, the floor lies one to two metres below: that tells factors of four and five apart, which
+    the depths alone do not, as streets are that much larger than rooms.
+
+    Args:
+        depths_m: (H, W) maps of one set with `scale_m`, 0 = missing.
+        camera: None where unknown, then of a usual field of view.
+        classes: of seg.
+    """
+    heights, medians = [], []
+    for depth in depths_m:
+        known = depth > 0
+        height, width = depth.shape
+        lens = Camera(width, width, width / 2, height / 2, width, height) if camera is None else camera
+        lens = lens.scaled(height, width)
+        below = depth * ((np.arange(height) + 0.5 - lens.cy) / lens.fy)[:, None].astype(np.float32)
+        if np.count_nonzero(known[height // 2 :]) > known.size / 8:
+            heights.append(float(np.percentile(below[height // 2 :][known[height // 2 :]], 95)))
+            medians.append(float(np.median(depth[known])))
+    if len(heights) < 4:
+        return None
+    floor, middle = float(np.median(heights)), float(np.median(medians))
+    if _sensible(floor, middle, classes):
+        return None
+    better = [factor for factor in FACTORS if _sensible(floor * factor / scale_m, middle * factor / scale_m, classes)]
+    if not better:
+        return None
+    best = min(better, key=lambda factor: abs(np.log(floor * factor / scale_m / EYE_M)))
+    of = "a street" if middle * best / scale_m > ROOM_M else "a room"
+    return (
+        f"depth: the camera would stand {floor:.2g} m above the floor, and half of all be within {middle:.2g} m; "
+        f"with scale_m = {FACTORS[best]} it would be {of} (median {middle * best / scale_m:.2g} m)"
+    )
+
+
+def _sensible(floor_m: float, median_m: float, classes: Sequence[str]) -> bool:
+    low, high = (STREET_M, STREET_FAR_M) if any(name in classes for name in STREETS) else (TYPICAL_M[0], STREET_FAR_M)
+    return FLOOR_M[0] <= floor_m <= FLOOR_M[1] and low <= median_m <= high
+
+
+class Ends(NamedTuple):
+    """The ends of the range of one depth map, in stored steps."""
+
+    low: int
+    low_share: float  # of the valid pixels that have exactly this number
+    above: int  # the next larger number
+    high: int
+    high_share: float
+    below: int  # the next smaller one
+
+
+def ends_of(steps: np.ndarray) -> Ends | None:
+    """The ends of a stored map, 0 = missing; None where all is missing or one number."""
+    counts = np.bincount(steps.ravel())
+    numbers = np.flatnonzero(counts[1:]) + 1
+    if len(numbers) < 2:
+        return None
+    valid = counts[1:].sum()
+    low, above, below, high = (int(numbers[i]) for i in (0, 1, -2, -1))
+    return Ends(low, counts[low] / valid, above, high, counts[high] / valid, below)
+
+
+def spikes(ends: Sequence[Ends], folder: Folder) -> Iterator[tuple[str, bool]]:
+    """Numbers at the ends of the range that stand for "missing" or "too far" (nothing is near them, or they are the
+    largest of a file, or a round number of metres in most maps): a line, and whether no truth holds them."""
+    for which, number, share, next_ in (
+        ("largest", [e.high for e in ends], [e.high_share for e in ends], [e.below for e in ends]),
+        ("smallest", [e.low for e in ends], [e.low_share for e in ends], [e.above for e in ends]),
+    ):
+        end = (max if which == "largest" else min)(number, default=0)
+        at = [i for i, n in enumerate(number) if n == end]
+        part = sum(share[i] for i in at) / max(1, len(ends))
+        if part < SPIKE or len(at) < min(len(ends), 2):
+            continue
+        nearest = float(np.median([next_[i] for i in at]))
+        metres = end * folder.depth_scale_m
+        alone = nearest < end / 2 if which == "largest" else nearest > end * 5
+        full = which == "largest" and (end > MOST_STEPS or end in (32767, 32768))
+        cut = (
+            which == "largest"
+            and part > 0.01
+            and len(at) > len(ends) / 2
+            and abs(metres / 5 - round(metres / 5)) < 1e-3
+        )
+        if alone or full or cut:
+            left_out = end > folder.most_steps
+            cure = "it is left out of all truth" if left_out else "it is taken for a distance; write 0 there"
+            if which == "largest" and not left_out:
+                cure += f", or a max_m below {metres:.4g}"
+            told = f"{part:.1%} of the pixels hold the {which} number {end} ({metres:.4g} m)"
+            yield f'depth: {told}, as if it stood for "missing" or "too far"; {cure}', left_out
+
+
+def upside_down(depths_m: Sequence[np.ndarray]) -> str | None:
+    """A warning when what is low in the pictures is farther than their middle, as in inverse depth."""
+    ratios = []
+    for depth in depths_m:
+        third = depth.shape[0] // 3
+        low, middle = depth[-max(1, third // 2) :], depth[third : 2 * third]
+        if (low > 0).mean() > 0.3 and (middle > 0).mean() > 0.3:
+            ratios.append(float(np.median(low[low > 0]) / np.median(middle[middle > 0])))
+    if len(ratios) < 4 or np.mean(np.array(ratios) > 1) < 0.9 or np.median(ratios) < CLEAR:
+        return None
+    return (
+        "depth: the bottom of the pictures is farther than their middle, as in inverse depth or upside down; expected "
+        "metres along the optical axis"
+    )
 
 
 def depth_kind(depths_m: Sequence[np.ndarray], camera: Camera | None) -> str | None:
@@ -100,45 +222,3 @@ def _slanted(map_: np.ndarray, step: int) -> np.ndarray:
     """Whether the values change clearly down the columns, for the triples of `_bend`."""
     before, middle, after = map_[: -2 * step : 2], map_[step:-step:2], map_[2 * step :: 2]
     return np.abs(after - before) > SLANT * middle
-
-
-def mirrored(folder: Folder, ids: Sequence[str], task: str) -> str | None:
-    """A warning when the mirrored labels of a task fit the photos' edges better than the labels themselves do."""
-    gains = []
-    for id in ids:
-        label = folder.read_label(task, id)
-        if label is None:
-            continue
-        photo = _edges(_shrink(folder.read_image(id).astype(np.float32) / 255))
-        if task == "seg":
-            label = np.random.default_rng(0).random((256, 3), np.float32)[label]  # a random colour for each class
-        elif task == "depth":
-            label = np.log(np.maximum(label, 0.1))
-        marks = _edges(_shrink(label.astype(np.float32)))
-        straight, turned = _correlation(photo, marks), _correlation(photo, marks[:, ::-1])
-        gains.append(turned - straight)
-    if len(gains) < 4:
-        return None
-    mean, error = float(np.mean(gains)), float(np.std(gains, ddof=1) / np.sqrt(len(gains)))
-    if mean <= SURE * error or mean < 0.02:
-        return None
-    return f"{task}: the labels fit the photos better when mirrored left to right ({len(gains)} views compared)"
-
-
-def _shrink(values: np.ndarray) -> np.ndarray:
-    """(h, SMALL, channels): every channel resized by PIL's box filter."""
-    values = values.reshape(*values.shape[:2], -1)
-    height = max(3, round(SMALL * values.shape[0] / values.shape[1]))
-    planes = [Image.fromarray(plane) for plane in np.moveaxis(values, -1, 0)]
-    return np.stack([np.asarray(plane.resize((SMALL, height), Image.Resampling.BOX)) for plane in planes], -1)
-
-
-def _edges(values: np.ndarray) -> np.ndarray:
-    """(h - 1, w - 1) strength of the edges, compressed so that a few strong ones do not decide."""
-    down, right = np.diff(values, axis=0)[:, :-1], np.diff(values, axis=1)[:-1]
-    return np.sqrt(np.sqrt((down**2 + right**2).sum(-1)))
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-9))

@@ -108,7 +108,7 @@ def evaluate_predictions(
         lacking = [task for task in truth if not predictions.has(task, id)]
         if lacking:
             raise UserError(f"{predictions.root} has no {lacking[0]}/{id}.png. Predict all photos of the data first")
-        found = {task: predictions.read_label(task, id) for task in truth}
+        found = {task: predictions.read_label(task, id, truth=False) for task in truth}
         return {task: _as_prediction(to_tensor(map_)) for task, map_ in found.items() if map_ is not None}, truth
 
     mine = process_group.share_of(folder.ids, process_group.rank(), process_group.size())
@@ -247,4 +247,5 @@ def table(result: Mapping[str, Any], classes: int) -> str:
         if figures:
             lines += ["", f"{task:<8}" + "".join(f"{key:>11}" for key in figures)]
             lines.append(" " * 8 + "".join(f"{x:>11.3f}" for x in figures.values()))
+    lines += [f"warning: {line}" for line in result.get("premises", ())]
     return "\n".join(lines)

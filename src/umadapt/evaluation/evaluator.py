@@ -12,10 +12,11 @@ from torch import Tensor
 from umadapt.config import ModelSpec
 from umadapt.data.augment import resize_seg
 from umadapt.data.fitted import FittedNormals
-from umadapt.data.folder import Folder, hxw
+from umadapt.data.folder import Folder, hxw, other_size
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
+from umadapt.evaluation.premises import Premises
 from umadapt.evaluation.protocols import Protocol, clip_depth
 from umadapt.tasks import Task, label_of, make_tasks
 from umadapt.tasks.resize import fill, to_map, to_tensor
@@ -63,6 +64,7 @@ class Ruler:
         counting = protocol.counting(names if "seg" in self.tasks else ())
         self.meters = {task: kind.meter(counting) for task, kind in self.kinds.items()}
         self.count = 0
+        self.premises = Premises()
 
     def read(self, id: str, photo: tuple[int, int] | None = None) -> Maps:
         """Ground truth of one photo: depth (H, W) metres, normals (3, H, W), seg (H, W) ids, edges (H, W).
@@ -81,7 +83,7 @@ class Ruler:
             if photo not in (None, label.shape[:2]):
                 path = self.folder.label_path(kind.label, id)
                 shown = self.folder.image_path(id)
-                raise UserError(f"{path}: found {hxw(label)}, expected {photo[0]}x{photo[1]} as {shown}")
+                raise UserError(f"{path}: {other_size(label.shape, photo)} as {shown}")
             if self.protocol.size not in (None, label.shape[:2]):
                 raise UserError(
                     f"protocol {self.protocol.name} measures {task} at {self.protocol.size[0]}x"
@@ -115,6 +117,8 @@ class Ruler:
         seen = size if window is None else window.size
         resized = self.kinds[task].resize(found, seen, self.never) if found.is_floating_point() else None
         resized = fill(resize_seg(found, seen) if resized is None else resized, window, size)
+        if task == "depth":
+            self.premises.see(resized, truth.to(resized.device))
         top, bottom, left, right = self.protocol.window(size)
         resized, truth = (x[..., top:bottom, left:right] for x in (resized, truth))
         truth = truth.to(resized.device)
@@ -127,8 +131,11 @@ class Ruler:
 
     def _merge(self) -> None:
         """Add what the other ranks have measured."""
-        for rank, (meters, count) in enumerate(process_group.gather((self.meters, self.count))):
+        for rank, (meters, count, premises) in enumerate(
+            process_group.gather((self.meters, self.count, self.premises))
+        ):
             if rank != process_group.rank():
+                self.premises.merge(premises)
                 self.count += count
                 for task, meter in meters.items():
                     self.meters[task].merge(meter)
@@ -146,6 +153,11 @@ class Ruler:
             result["normals_from"] = "depth"
         if self.align != "none":
             result["align"] = self.align
+        stated = "max_m" in ((self.folder.meta.get("tasks") or {}).get("depth") or {})
+        max_m = self.folder.depth_max_m if stated else None
+        failed = list(self.premises.failed(self.protocol, self.align, max_m)) if "depth" in measured else []
+        if failed:
+            result["premises"] = failed
         return result
 
 

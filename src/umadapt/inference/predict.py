@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import json
 import math
 import os
@@ -27,13 +26,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from umadapt.data import viz
 from umadapt.data.camera import Camera, exif_focal
 from umadapt.data.files import (
     LABEL_MODES,
     Stored,
+    is_upright_jpeg,
     read_photo,
     whole_file,
     write_bytes,
@@ -101,6 +100,8 @@ class Photo(NamedTuple):
         rgb = read_photo(self.file)
         if self.window is not None:
             self.window.check(rgb, self.file)
+        if self.camera is not None:
+            self.camera.check(rgb.shape, self.file)
         return rgb
 
     def focal(self, rgb: np.ndarray, fov: float) -> float | None:
@@ -112,26 +113,27 @@ class Photo(NamedTuple):
 
 
 def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
-    """Stem -> photo, of photo files and folders (plain, DATA, or DATA:SPLIT).
+    """Stem, or id in its folder -> photo, of photo files and folders (plain, DATA, or DATA:SPLIT).
 
     Raises:
-        UserError: nothing there, or two photos of one stem (their predictions would overwrite each other).
+        UserError: nothing there, or two photos of one name (their predictions would overwrite each other).
     """
     from umadapt.data.folder import Folder
 
-    given: list[Photo] = []
+    given: list[tuple[str, Photo]] = []
     for path in photos:
         if path.is_file():
-            given.append(Photo(path, None, None))
+            given.append((path.stem, Photo(path, None, None)))
         else:
             folder = Folder(path)
-            given += [Photo(folder.image_path(id), folder.window_of(id), folder.camera_of(id)) for id in folder.ids]
+            for id in folder.ids:
+                given.append((id, Photo(folder.image_path(id), folder.window_of(id), folder.camera_of(id))))
     found: dict[str, Photo] = {}
-    for photo in given:
-        file, twin = photo.file, found.setdefault(photo.file.stem, photo).file
+    for id, photo in given:
+        file, twin = photo.file, found.setdefault(id, photo).file
         if twin.resolve() != file.resolve():
             raise UserError(
-                f"{twin} and {file} would both be written as {file.stem}.png. "
+                f"{twin} and {file} would both be written as {id}.png. "
                 "Rename one of them, or predict them into two folders"
             )
     if not found:
@@ -283,8 +285,7 @@ def _npy_file(path: Path, shape: tuple[int, ...], kind: type[Any]) -> Iterator[B
 def _copy_photo(folder: Path, stem: str, photo: Stored, rgb: np.ndarray) -> None:
     """The photo itself, so that the folder is complete; its bytes where they are an upright JPEG, else a PNG."""
     data = photo.read_bytes()
-    with Image.open(io.BytesIO(data)) as image:
-        plain = image.format == "JPEG" and image.mode in ("RGB", "L") and image.getexif().get(0x0112, 1) == 1
+    plain = is_upright_jpeg(data)
     target = folder / f"{stem}.{'jpg' if plain else 'png'}"
     if target.exists() and target.resolve() == photo.resolve():
         return  # predicting the folder's own photos again

@@ -13,8 +13,8 @@ import numpy as np
 
 from umadapt.config.data import Convert
 from umadapt.data.convert.source import Source
-from umadapt.data.files import decode_picture
 from umadapt.data.folder import Camera
+from umadapt.data.pictures import decode_picture, stored_numbers
 from umadapt.errors import UserError
 
 NONE = 255  # id of unlabelled pixels in every converted set
@@ -80,7 +80,7 @@ def decode(data: bytes, where: str, modes: Sequence[str] = ()) -> np.ndarray:
     image = decode_picture(data, where)
     if modes and image.mode not in modes:
         raise UserError(f"{where}: found a picture in mode {image.mode}, expected {' or '.join(modes)}")
-    return np.array(image)
+    return stored_numbers(image, data)
 
 
 def decode_16bit(data: bytes, where: str) -> np.ndarray:

@@ -28,6 +28,12 @@ def plan(source: Source, config: Convert) -> Plan:
         )
     )
     classes = label_map("cityscapes")
+    others = sorted({match[1] for _, match in source.match(r"gtFine/.*_gtFine_(?!labelIds)(\w+\.\w+)")})
+    if images and others and not labels:
+        raise UserError(
+            f"the labels of gtFine are others: found only _gtFine_{', _gtFine_'.join(others)}, expected "
+            "_gtFine_labelIds.png, which are mapped to the 19 classes here; take gtFine_trainvaltest.zip as it is"
+        )
 
     def read(id: str) -> Record:
         split, name = images[id]

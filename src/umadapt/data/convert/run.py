@@ -18,8 +18,9 @@ from umadapt.data.convert import SETS
 from umadapt.data.convert.base import NONE, DataSet, Plan, Record
 from umadapt.data.convert.digests import verify
 from umadapt.data.convert.source import Source
-from umadapt.data.files import decode_picture, sweep
+from umadapt.data.files import sweep
 from umadapt.data.folder import hxw, write_bytes, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.pictures import decode_picture
 from umadapt.errors import UserError
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}

@@ -190,6 +190,8 @@ def _meta(folder: Folder) -> dict[str, bytes]:
 def _left_out(folder: Folder, meta: Mapping[str, bytes], out: Path) -> list[str]:
     """What of DATA is not packed, and not by wish."""
     taken = {*KINDS, *meta, "splits", "check.png"}
+    if folder.photos_in_root:
+        taken |= {id.partition("/")[0] for id in folder.stored("image") if "/" in id}
     found = [entry for entry in sorted(folder.root.iterdir()) if entry.name not in taken and entry.name[0] != "."]
     left = [e.name for e in found if e.resolve() != out.resolve() and not (folder.photos_in_root and e.is_file())]
     if folder.split is not None:
