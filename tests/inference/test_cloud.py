@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from umadapt.inference.cloud import faces_of, resized, shape_of, write_shape
+from toy_runs import make_run
+from toys import write_toy_world
+from umadapt.cli import main
+from umadapt.inference.cloud import faces_of, shape_of, write_shape
 
 FOCAL, HEIGHT_M = 200.0, 1.5
 
@@ -68,9 +71,32 @@ def test_unknown_depth_has_no_face() -> None:
 
 def test_colours_are_those_of_the_photo(tmp_path: Path) -> None:
     depth, box, colours = room()
-    mesh: Any = shape_of(depth, FOCAL, resized(colours[::2, ::2], depth.shape))
+    mesh: Any = shape_of(depth, FOCAL, colours)
     assert box.any()
     assert {(90, 120, 150, 255), (200, 30, 30, 255)} <= {tuple(c) for c in mesh.visual.vertex_colors.tolist()}
     write_shape(tmp_path / "a.ply", mesh)
     again: Any = trimesh.load(tmp_path / "a.ply")
     assert (90, 120, 150, 255) in {tuple(c) for c in again.visual.vertex_colors.tolist()}
+
+
+@pytest.mark.parametrize("options", [["glb"], ["ply", "--cloud-shape", "points", "--cloud-colours", "seg"]])
+def test_predict_writes_a_shape_of_every_photo(options: list[str], tmp_path: Path) -> None:
+    write_toy_world(tmp_path / "photos", 2, seed=0)
+    make_run(tmp_path / "run")
+    command = ["predict", str(tmp_path / "run"), str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--fov", "62", "--cloud", *options]) == 0
+    files = sorted((tmp_path / "out" / "cloud").iterdir())
+    assert [file.name for file in files] == [f"000.{options[0]}", f"001.{options[0]}"]
+    found: Any = trimesh.load(files[0])
+    geometry = found if hasattr(found, "vertices") else next(iter(found.geometry.values()))
+    assert len(geometry.vertices) > 1000
+    depth = np.load(tmp_path / "out" / "npy" / "depth" / "000.npy")
+    assert -geometry.vertices[:, 2].max() == pytest.approx(depth.min(), rel=0.01)
+
+
+def test_a_network_without_depth_makes_no_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_toy_world(tmp_path / "photos", 1, seed=0)
+    make_run(tmp_path / "run", tasks=("seg",), graph={})
+    command = ["predict", str(tmp_path / "run"), str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--cloud", "glb"]) == 2
+    assert "--cloud needs depth, and this network predicts seg" in capsys.readouterr().err

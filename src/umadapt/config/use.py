@@ -77,6 +77,9 @@ class Predict:
     out: Path  # folder to write, in the folder format
     fov: float = 0.0  # degrees that the photos see along their longer side; 0 = by dataset.json or EXIF, else assumed
     witnesses: Names = ()  # mirror, zoom, transfer: merge predictions with theirs, as adapt's teacher does; slower
+    cloud: Literal["glb", "ply"] | None = None  # write what each photo shows as a shape too, into OUT/cloud
+    cloud_shape: Literal["mesh", "points"] = "mesh"  # most viewers draw points a pixel wide
+    cloud_colours: Literal["photo", "seg", "normals"] = "photo"  # what its vertices are painted with
     device: str = "auto"  # auto, cpu, cuda
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from umadapt.data.files import whole_file
 from umadapt.errors import UserError
@@ -20,6 +20,17 @@ Shape = Literal["mesh", "points"]
 MOST = 300_000  # vertices: one a pixel of 640x480
 STEP = 0.06  # neighbours of a grid of 100 rows whose depths differ by more than this share belong to two things
 ROWS = 100
+FOV = 60.0  # degrees along the longer side that a camera sees of which nothing is known, nor assumed by the network
+
+
+def check(maps: Collection[str], colours: str) -> None:
+    """Raise a UserError where shapes cannot be made of a network's maps, or painted so."""
+    if importlib.util.find_spec("trimesh") is None:
+        raise UserError("--cloud needs trimesh, which is not installed; type: pip install trimesh")
+    if "depth" not in maps:
+        raise UserError(f"--cloud needs depth, and this network predicts {', '.join(maps)}")
+    if colours != "photo" and colours not in maps:
+        raise UserError(f"--cloud-colours {colours}: this network predicts {', '.join(maps)}")
 
 
 def shape_of(
@@ -34,12 +45,7 @@ def shape_of(
         focal: focal length in pixels of the depth map; the optical axis goes through its middle.
         colours: (H, W, 3) uint8.
         most: vertices, about; larger maps are thinned out evenly.
-
-    Raises:
-        UserError: trimesh is not installed.
     """
-    if importlib.util.find_spec("trimesh") is None:
-        raise UserError("shapes need trimesh, which is not installed; type: pip install trimesh")
     import trimesh
 
     height, width = depth_m.shape
@@ -83,8 +89,3 @@ def write_shape(path: Path, shape: trimesh.Trimesh | trimesh.PointCloud) -> None
     content: Any = shape.export(file_type=kind)
     with whole_file(path) as file:
         file.write_bytes(content)
-
-
-def resized(colours: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w, 3) uint8 to (H, W, 3)."""
-    return np.asarray(Image.fromarray(colours).resize((size[1], size[0]), Image.Resampling.BILINEAR))

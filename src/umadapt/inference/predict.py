@@ -10,6 +10,7 @@ OUT/
   trust/TASK/STEM.png     8-bit grey, low = good: value / 255 * "white" of dataset.json is the disagreement
   trust/means.json        {STEM: {TASK: mean disagreement of the photo}}, of all photos predicted into OUT
   view/STEM.png           photo | each task | trust, for people
+  cloud/STEM.glb|ply      with --cloud: what the photo shows as a mesh or points, metres, y up
   dataset.json            classes, depth scale, and what "white" stands for
 """
 
@@ -43,6 +44,7 @@ from umadapt.data.files import (
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
+from umadapt.inference import cloud
 from umadapt.inference.enlarge import strips
 from umadapt.inference.exported import load_onnx
 from umadapt.inference.predictor import Predictor
@@ -149,6 +151,8 @@ def run(config: configs.Predict) -> int:
     if config.out.resolve() in {photo.file.resolve().parent for photo in photos.values()}:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
     predictor = load(config.run, config.device, config.witnesses)
+    if config.cloud:
+        cloud.check(predictor.maps, config.cloud_colours)
     if not process_group.rank():
         refuse_foreign(config.out, predictor.maps)
     meta = describe(predictor, config.out.resolve().name)
@@ -169,6 +173,8 @@ def run(config: configs.Predict) -> int:
         unknown += focal is None
         found = predictor.look(rgb, photo.window, focal, photo.file)
         means[stem] = write_prediction(config.out, stem, photo.file, rgb, found, predictor)
+        if config.cloud:
+            write_cloud(config, stem, rgb, focal, predictor)
     add_means(config.out / "trust" / "means.json", process_group.gather(means))
     bad = [line for part in process_group.gather(bad) for line in part]
     unknown = sum(process_group.gather(unknown))
@@ -240,6 +246,19 @@ def write_prediction(
         small[f"trust of {name}"], means[name] = _write_map(png, disagreement, functools.partial(_grey, white))
     write_image(out / "view" / f"{stem}.png", view(rgb, small, predictor))
     return means
+
+
+def write_cloud(config: configs.Predict, stem: str, rgb: np.ndarray, focal: float | None, predictor: Predictor) -> None:
+    """Write OUT/cloud/STEM.glb or .ply of maps that were written before; an unknown camera is the one assumed."""
+    depth = np.load(config.out / "npy" / "depth" / f"{stem}.npy", mmap_mode="r")
+    if focal is None:
+        focal = max(depth.shape) / 2 / math.tan(math.radians(predictor.fov or cloud.FOV) / 2)
+    colours = rgb
+    if config.cloud_colours != "photo":
+        painted = np.load(config.out / "npy" / config.cloud_colours / f"{stem}.npy")
+        colours = predictor.maps[config.cloud_colours].picture(painted)
+    shape = cloud.shape_of(depth, focal, colours, config.cloud_shape)
+    cloud.write_shape(config.out / "cloud" / f"{stem}.{config.cloud}", shape)
 
 
 def _grey(white: float, disagreement: np.ndarray) -> np.ndarray:
