@@ -14,7 +14,7 @@ import tyro
 from umadapt import config
 from umadapt.config import data, options, presets
 from umadapt.distributed import process_group
-from umadapt.errors import LostRank, UserError
+from umadapt.errors import LostRank, Terminated, UserError, heed_sigterm
 
 COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "render": (data.Render, "umadapt.scenes.render"),
@@ -60,7 +60,7 @@ def be_a_good_neighbour() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code: 0 done, 1 bad data found, or another process lost, 2 a mistake of the
-    user, 130 stopped."""
+    user, 130 stopped by Ctrl-C, 143 by SIGTERM."""
     command, *rest = arguments or ["--help"]
     if command in ("-h", "--help", "help"):
         print(usage())
@@ -97,18 +97,28 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{prog}: {error}", file=sys.stderr)
         print("the same command, with any number of processes, goes on from the last save", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        heed_sigterm(False)
         if not process_group.rank():
             print(f"{prog}: stopped", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:  # `umadapt … | head` closed the pipe: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a name that no file can have, a folder that may not be read, …
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"{prog}: {where}{os.strerror(error.errno)}; look at what was given, and at the disk", file=sys.stderr)
+        return 2
     except SystemExit as stop:  # from the parser: 0 after --help, 2 after a mistake
         return int(stop.code or 0)
 
 
 def entry() -> None:
+    heed_sigterm()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files that are no text
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = main(sys.argv[1:])
     if not code:
         process_group.close()

@@ -104,6 +104,18 @@ def test_every_method_trains_the_whole_encoder(root: Path, method: str, tmp_path
     assert main(score) == 0
 
 
+@pytest.mark.parametrize("method", ["noadv", "b-ccr", "b-fcf", "output-adv"])
+def test_contours_fit_grids_of_any_size(toy_world: Path, tmp_path: Path, method: str) -> None:
+    """The contour decoder has 16 cells to one of Res-5's, decoders with skips half of the image's rows: 64 and 60."""
+    small = (
+        "--backbone test_resnet --weights none --decoder skip --size 120x160 --width 0.2 --transfer-width 0.03".split()
+    )
+    train = ["train", "--source", str(toy_world), "--out", str(tmp_path / "base"), *small, *STEPS, "--batch", "2"]
+    assert main(train) == 0
+    adapt = ["adapt", str(tmp_path / "base"), "--target", str(toy_world), "--out", str(tmp_path / "out")]
+    assert main([*adapt, "--method", method, "--steps", "1", "--batch", "2", "--candidates", "0"]) == 0
+
+
 def test_the_decoders_can_be_trained_too(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]
     assert main([*common, *"--adapt all --steps 2 --batch 2 --candidates 0 --lr 1e-3".split()]) == 0

@@ -27,7 +27,7 @@ from umadapt.data.augment import fit_size
 from umadapt.data.folder import Folder, write_image
 from umadapt.errors import UserError
 from umadapt.inference.export_graph import FIT, pad_same
-from umadapt.inference.exported import KEY, load_onnx
+from umadapt.inference.exported import FORMAT, KEY, load_onnx, parse_about
 from umadapt.inference.portable import CLASSES as AT_ONCE
 from umadapt.inference.portable import largest_class
 from umadapt.inference.predictor import Predictor
@@ -379,3 +379,14 @@ def test_programs_that_are_none_of_ours_are_named(programs, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error
         assert name in error
+
+
+@pytest.mark.parametrize(
+    "change", [{"fov": "wide"}, {"trust": {"depth": {"white": 0}}}, {"maps": {"depth": "smell"}}, {"tasks": 3}]
+)
+def test_metadata_are_held_to_their_schema(change: dict, tmp_path: Path) -> None:
+    tasks = {"depth": {"scale_m": 0.001}}
+    right = {"format": FORMAT, "maps": {"depth": "depth"}, "tasks": tasks, "trust": {}, "fov": 60}
+    assert parse_about(tmp_path / "m.onnx", json.dumps(right)) == right
+    with pytest.raises(UserError, match=r"m\.onnx is damaged: its metadata cannot be read .*export it again"):
+        parse_about(tmp_path / "m.onnx", json.dumps(right | change))

@@ -19,6 +19,7 @@ from umadapt.data.viz import thumbnail
 from umadapt.errors import UserError
 from umadapt.reports.figures import smooth
 from umadapt.reports.page import command_line
+from umadapt.training.metrics_log import read_metrics
 
 DEPTH = {"rel": 0.3, "log10": 0.1, "rms": 1.0, "rms_log": 0.3, "sq_rel": 0.2, "d1": 0.5, "d2": 0.8, "d3": 0.9}
 SEG = {"miou": 0.1, "macc": 0.2, "pacc": 0.5, "iou": {"wall": 0.2, "floor": 0.0}}
@@ -181,3 +182,40 @@ def test_thumbnails_invent_no_labels():
     assert small.shape == (75, 100)
     assert set(np.unique(small)) == {3, 200}
     assert thumbnail(seg, 1000).shape == seg.shape
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"depth": [0.1]}, "depth is [0.1], expected an object"),
+        ({"depth": {"rel": "small"}}, "depth.rel is"),
+        ({"seg": {"miou": 0.1}}, "seg lacks iou"),
+        ({"seg": {"iou": {"wall": None}}}, "seg.iou.wall is null"),
+        ({"protocol": "mine"}, "protocol is"),
+        ({"n": None}, "n is null"),
+        ({"align": "by eye"}, "align is"),
+        ({"witnesses": 3}, "witnesses is 3"),
+        ({"data": ["x"]}, "data is"),
+    ],
+)
+def test_a_damaged_evaluation_is_named(tmp_path: Path, change: dict, said: str) -> None:
+    make_run(tmp_path / "run")
+    write_json(tmp_path / "run" / "evaluations" / "a.json", {"protocol": "raw", "n": 1, "depth": DEPTH} | change)
+    with pytest.raises(UserError) as error:
+        run(Report((tmp_path / "run",), tmp_path / "report.html", pictures=0))
+    assert said in str(error.value)
+    assert "a.json is damaged" in str(error.value)
+    assert "evaluate again" in str(error.value)
+
+
+@pytest.mark.parametrize("line", ["12", "[]", '{"stage": 3, "step": 1}', '{"step": 2}', "\xff", '{"stage": "adapt"}'])
+def test_a_damaged_line_of_the_log_costs_itself(
+    tmp_path: Path, ladder: tuple[Path, ...], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = ladder[1] / "metrics.jsonl"
+    whole = read_metrics(ladder[1])
+    odd = '{"stage": "adapt", "step": 30, "seconds": 1, "text": "x", "inf": 1e999, "good": 2}'
+    log.write_bytes(f"{line}\n".encode("latin-1") + log.read_bytes() + f"{odd}\n".encode() + b'{"cut": ')
+    assert read_metrics(ladder[1]) == [*whole, {"stage": "adapt", "step": 30, "seconds": 1, "good": 2}]
+    assert "metrics.jsonl: 1 damaged lines are left out" in capsys.readouterr().err
+    assert run(Report(ladder, tmp_path / "report.html", pictures=0)) == 0

@@ -93,7 +93,7 @@ def test_a_killed_rank_ends_the_job_and_more_ranks_go_on(root: Path, tmp_path: P
 
 
 def test_a_signal_to_one_rank_stops_all_after_the_same_step(root: Path, tmp_path: Path) -> None:
-    assert together(2, rank_work.train_and_stop, tmp_path / "run", root / "world") == [130, 130]
+    assert together(2, rank_work.train_and_stop, tmp_path / "run", root / "world") == [143, 143]
     assert torch.load(tmp_path / "run" / "state.pt", weights_only=True)["step"] == 2
 
 

@@ -182,3 +182,16 @@ def test_a_model_that_diverged_is_named(tiny):
         next(tiny.decoders["depth"].parameters()).fill_(float("nan"))
     with pytest.raises(UserError, match="depth holds NaN"):
         predict_photo(tiny.eval(), "source", noise(40, 60, 3))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 3}', b'{"a": {"depth": "x"}}', b"\xff"])
+def test_damaged_means_cost_no_prediction(
+    tmp_path: Path, run_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "photo.png", noise(64, 96, 3))
+    means = tmp_path / "out" / "trust" / "means.json"
+    means.parent.mkdir(parents=True)
+    means.write_bytes(content)
+    assert run(Predict(run_path, (tmp_path / "photo.png",), tmp_path / "out", device="cpu")) == 0
+    assert list(json.loads(means.read_text())) == ["photo"]
+    assert "means.json is damaged" in capsys.readouterr().err

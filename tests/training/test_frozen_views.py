@@ -111,3 +111,12 @@ def test_shared_ones_are_made_once_for_each_kind(batches: Batches, tmp_path: Pat
     last.write_bytes(Path(str(batches.folder.image_path(batches.ids[0]))).read_bytes())
     fresh = Batches(batches.folder, batches.ids, SIZE, GRID, batch=3, seed=7, recipe=Augment(), views=2, contours=True)
     assert FrozenViews(fresh, Net(), tmp_path / "views", shared=True).folder != kept.folder
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"arrays": []}', '{"arrays": ["nowhere"]}', '{"arrays": [1]}'])
+def test_damaged_ones_are_made_again(batches: Batches, tmp_path: Path, content: str) -> None:
+    FrozenViews(batches, Net(), tmp_path / "views")
+    (tmp_path / "views" / "complete.json").write_text(content)
+    net = Net()
+    FrozenViews(batches, net, tmp_path / "views")
+    assert net.seen == 10

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
+import torch
 
 from toy_runs import make_run
+from umadapt.config import Train
 from umadapt.errors import UserError
-from umadapt.training.run_folder import LOCK, RunFolder, digest, load_model, read_config
+from umadapt.nets.model import UMAdapt
+from umadapt.training.run_folder import LOCK, RunFolder, command_dict, digest, load_model, read_config
+from umadapt.training.trainer import Stage, fit
 
 HOLD = "import fcntl, sys; f = open(sys.argv[1], 'wb'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
 
@@ -64,3 +72,83 @@ def test_a_damaged_config_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_digest_of_file_names_that_are_no_text() -> None:
     assert digest(["a", "caf\udce9"]) != digest(["a", "cafe"])
+
+
+def test_a_full_disk_keeps_the_last_state_and_the_next_owner_sweeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path / "run", config())
+    run.save_state({"stage": "base", "step": 1})
+
+    def fill(state: dict, file: IO[bytes]) -> None:
+        file.write(b"some")
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 704 vs 598")  # noqa: B904
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.save", fill)
+        with pytest.raises(UserError, match=r"state\.pt: cannot be written \(No space left"):
+            run.save_state({"stage": "base", "step": 2})
+    (run.path / "samples").mkdir()
+    left = run.path / "samples" / f".tmp-{os.uname().nodename[:64]}-99999999-1"  # of a process that was killed
+    left.touch()
+    again = RunFolder(tmp_path / "run", config())
+    assert again.load_state("base") == {"stage": "base", "step": 1}
+    assert not left.exists()
+    assert sorted(path.name for path in run.path.iterdir()) == [LOCK, "config.json", "samples", "state.pt"]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("model.size", "64x96", "model.size is"),
+        ("model.size", [64, -1], "model.size[1] is -1"),
+        ("model.tasks", None, "model.tasks is null"),
+        ("model.tasks", ["depth", "smell"], "no such model (unknown task smell"),
+        ("model.graph", [1], "model.graph is [1]"),
+        ("model.graph", {"seg": ["edges"]}, "no such model"),
+        ("model.std", [1, 1, 0], "model.std[2] is 0"),
+        ("model.width", 1e9, "model.width is 1000000000.0"),
+        ("model.width", 900, "the weights do not fit the model"),
+        ("model.backbone", "nonet", "no such model"),
+        ("model.backbone_kwargs", {"nonsense": 1}, "no such model"),
+        ("model.classes", ["wall"], "config.json"),
+        ("command", [], "command is []"),
+        ("command.lr", "fast", "command.lr is"),
+        ("done", {"base": True}, "done is"),
+        ("domain", "moon", "domain is"),
+        ("packages", None, "packages is null"),
+        ("witnesses", {"zoom": 1}, "witnesses.zoom is 1"),
+        ("format", "new", "format is"),
+    ],
+)
+def test_a_config_is_held_to_its_schema(tmp_path: Path, place: str, value: object, said: str) -> None:
+    make_run(tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    changed = json.loads(path.read_text())
+    inner = changed
+    *outer, last = place.split(".")
+    for name in outer:
+        inner = inner[name]
+    inner[last] = value
+    path.write_text(json.dumps(changed))
+    with pytest.raises(UserError) as error:
+        load_model(tmp_path / "run", "cpu")
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("state", [3, {}, {"stage": "base"}, {"stage": "base", "step": 1, "model": {}}])
+def test_a_damaged_state_is_named(tmp_path: Path, tiny: UMAdapt, state: object) -> None:
+    run = RunFolder(tmp_path / "run", config())
+    torch.save(state, run.path / "state.pt")
+    stage = Stage("base", [], lambda step: {}, 2)
+    with pytest.raises(UserError, match=r"state\.pt is damaged .*; delete it to repeat the stage"):
+        fit(stage, tiny, run, Train(source="rooms", out=run.path))
+
+
+def test_an_infinite_clip_is_no_change(tmp_path: Path) -> None:
+    command = command_dict(Train(source="rooms", out=tmp_path, clip=math.inf))
+    RunFolder(tmp_path / "run", config(command=command)).save_state({"stage": "base"})
+    RunFolder(tmp_path / "run", config(command=command))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +17,14 @@ import pytest
 import safetensors.torch
 import torch
 
+from toy_runs import make_run
 from toys import write_toy_world
 from umadapt.cli import main
+from umadapt.errors import UserError
+from umadapt.nets.model import UMAdapt
+from umadapt.training.candidates import save_candidate
 from umadapt.training.metrics_log import read_metrics
+from umadapt.training.run_folder import RunFolder, load_model
 from umadapt.training.trainer import Loss, Prefetch, Turn, add_gradient, loaders, step_seed, take
 
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
@@ -160,6 +168,55 @@ def test_nan_in_an_image_is_named(tiny: object) -> None:
     with pytest.raises(Exception, match=r"loss of depth is not finite \(direct\); samples b;"):
         take(turn, batch, torch.optim.Adam([weight]), 1.0, True, "stage base, step 7")
     assert weight.item() == 1, "no update was made"
+
+
+@pytest.mark.parametrize("rate", ["1e6", "1e30"])
+def test_a_training_that_diverges_stops_and_says_so(
+    toy_world: Path, tmp_path: Path, rate: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At 1e6 losses stay finite, the statistics of BatchNorm do not."""
+    assert main([*train(toy_world, tmp_path / "run", "--transfer-steps", "4"), "--lr", rate]) == 2
+    assert re.search(r"stage transfer, step \d+: .*lower --lr", capsys.readouterr().err)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_nothing_is_written_of_a_network_that_is_not_finite(tiny: UMAdapt, tmp_path: Path) -> None:
+    model, command = tiny, {"lr": 0.1}
+    described = {"variant": "noadv", "domain": "target", "model": dataclasses.asdict(model.spec), "command": command}
+    run = RunFolder(tmp_path / "run", described | {"source": "rooms", "target": "photos", "data": {}})
+    run.finish("adapt", model)
+    before = (run.path / "model.safetensors").read_bytes()
+    model.encoder.add_target()
+    next(buffer for name, buffer in model.named_buffers() if name.endswith("running_var")).fill_(math.inf)
+    with pytest.raises(UserError, match=r"run, end of stage adapt: 1 of \d+ tensors hold NaN or infinity.*lower --lr"):
+        run.finish("adapt", model)
+    model.encoder.branches["target"].apply(lambda part: [p.data.fill_(math.nan) for p in part.parameters()])
+    with pytest.raises(UserError, match=r"stage adapt, step 3: .* such as .*: the training diverged"):
+        save_candidate(run.path, 3, model)
+    assert (run.path / "model.safetensors").read_bytes() == before
+    assert not (run.path / "checkpoints").exists()
+
+
+def test_a_network_that_is_not_finite_is_not_read(tmp_path: Path) -> None:
+    make_run(tmp_path / "run")
+    tensors = weights_of(tmp_path / "run")
+    tensors[next(name for name in tensors if name.endswith("running_mean"))][0] = math.nan
+    safetensors.torch.save_file(tensors, tmp_path / "run" / "model.safetensors")
+    with pytest.raises(UserError, match=r"model\.safetensors: 1 of .*the training diverged"):
+        load_model(tmp_path / "run", "cpu")
+
+
+def test_a_loss_with_gradients_inside_is_blamed() -> None:
+    """As the penalty of b-ccr's critic, under a --joint-lr that is too high."""
+    weight = torch.nn.Parameter(torch.full((1,), math.inf))
+
+    def penalty(batch: dict) -> Loss:
+        (gradient,) = torch.autograd.grad((weight * batch["image"]).sum(), weight, create_graph=True)
+        return Loss({"penalty": (gradient * weight).sum()})
+
+    turn = Turn("critic", [weight], penalty, 0.1, option="--joint-lr")
+    with pytest.raises(UserError, match=r"loss of critic is not finite \(penalty\); samples a, b; .* lower --joint-lr"):
+        take(turn, {"ids": ["a", "b"], "image": torch.ones(2, 1)}, torch.optim.Adam([weight]), 1.0, True, "step 1")
 
 
 def test_detail_changes_no_update() -> None:

@@ -35,6 +35,7 @@ from umadapt.training.run_folder import (
     pick_device,
     read_config,
     read_weights,
+    require,
 )
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sizes import check_training
@@ -52,6 +53,7 @@ def run(config: Adapt) -> int:
     model, _ = load_model(config.run, "cpu")
     asked, config = config, dataclasses.replace(config, adapt=config.adapt or method.trains)
     refuse(config, before, model)
+    require(config.run, before, ("source", "data", "palette"), ("lr", "alpha", "holdout"))
     config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before["command"]["lr"])))
     device = pick_device(config.device)
     compute.check(config, device)

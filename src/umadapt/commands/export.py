@@ -133,7 +133,7 @@ def refuse(config: configs.Export) -> None:
 
 def describe(predictor: Predictor, stored: Mapping[str, Any]) -> dict[str, Any]:
     """What the file says of itself: JSON under the key "umadapt" of its metadata."""
-    spec = stored["model"]
+    spec = configs.ModelSpec.from_json(stored["model"])
     kinds = {task: map_.kind for task, map_ in predictor.maps.items()}
     return {
         "format": FORMAT,
@@ -143,7 +143,7 @@ def describe(predictor: Predictor, stored: Mapping[str, Any]) -> dict[str, Any]:
         "units": {task: UNITS[kind] for task, kind in kinds.items()},
         "classes": predictor.classes,
         "palette": palette(len(predictor.classes)).tolist(),
-        "size": spec["size"],
+        "size": list(spec.size),
         "fov": predictor.fov,
         "protocol": {
             "focal": "focal length in pixels of the photo as it is given, a scalar; 0, the default, where it is "
@@ -154,9 +154,9 @@ def describe(predictor: Predictor, stored: Mapping[str, Any]) -> dict[str, Any]:
             "maps": "at the photo's size: bilinear, normals made unit again, classes the largest of bilinear logits",
             "evaluation": "no crop, no cap, every class may be predicted (protocol raw)",
         },
-        "normalisation": {"mean": spec["mean"], "std": spec["std"]},
+        "normalisation": {"mean": list(spec.mean), "std": list(spec.std)},
         "variant": stored["variant"],
-        "backbone": spec["backbone"],
+        "backbone": spec.backbone,
         "git": {"trained": stored["git"], "exported": git_commit()},
         "packages": {"trained": stored["packages"], "exported": versions()},
     }

@@ -63,6 +63,6 @@ def run(config: configs.Report) -> int:
             pictures = collect_pictures(runs, address, config.pictures, config.device)
         except UserError as error:  # the page is worth having without its pictures
             print(f"no pictures: {error}", file=sys.stderr)
-    write_bytes(config.out, page(runs, curves(runs), pictures).encode())
+    write_bytes(config.out, page(runs, curves(runs), pictures).encode(errors="replace"))
     print(f"{config.out}: {len(runs)} runs")
     return 0

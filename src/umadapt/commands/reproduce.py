@@ -14,7 +14,6 @@ OUT/
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 import sys
@@ -26,6 +25,7 @@ import numpy as np
 from umadapt.config import Reproduce
 from umadapt.data.folder import Folder, write_bytes, write_image, write_json
 from umadapt.errors import UserError
+from umadapt.evaluation.evaluations import read_evaluation
 from umadapt.evaluation.image_prior import MOST
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.reports import ladder_tables as layout
@@ -91,7 +91,7 @@ def collect(
             parts = [by_name[name] for name in names if name in by_name]  # none for tasks that the rung has not learnt
             if not parts or not all(runner.is_done(part, by_name) for part in parts):
                 continue
-            found = [json.loads(part.output.read_text()) for part in parts]
+            found = [read_evaluation(part.output) for part in parts]
             counts = {task: one["n"] for one in reversed(found) for task in one if task in TASKS}
             merged = {key: value for one in reversed(found) for key, value in one.items()}
             out.setdefault(rung.name, {})[seed] = merged | {"n": counts}

@@ -21,7 +21,7 @@ from umadapt.training.feature_cache import forget_views, keep_views, pictures
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
 from umadapt.training.mixture import Union
-from umadapt.training.run_folder import RunFolder, command_dict, digest, load_model, pick_device, read_config
+from umadapt.training.run_folder import RunFolder, command_dict, digest, load_model, pick_device, read_config, require
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sources import labelled_ids, labels_of
 from umadapt.training.trainer import Stage, fit
@@ -32,6 +32,7 @@ PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
 def run(config: Semi) -> int:
     """Train with labelled and unlabelled target batches in turns."""
     before = read_config(config.run)
+    require(config.run, before, ("source", "data", "palette"))
     alpha = before.get("alpha", PAPER_ALPHA) if config.alpha is None else config.alpha
     config = dataclasses.replace(config, alpha=alpha)
     if before["domain"] != "target":
@@ -40,7 +41,7 @@ def run(config: Semi) -> int:
         raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
     shares = shares_of(before, model.tasks, config.witnesses)
-    selects = before["command"].get("candidates", 0) and before["command"]["method"] != "adabn"
+    selects = before["command"].get("candidates", 0) and before["command"].get("method") != "adabn"
     if ("select" if selects else "adapt") not in before["done"]:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = pick_device(config.device)

@@ -182,8 +182,11 @@ def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:
             raise UserError(f"{config.source} has no labels; training needs depth, normals or seg beside the images")
         raise UserError(f"{config.source} has no labels of {', '.join(missing) or 'no task'}; give --tasks {have}")
     ids = labelled_ids(folder, config.tasks)
-    if len(split_heldout(ids, config.holdout)[0]) < 2:
-        raise UserError(f"{config.source} has {len(ids)} labelled images; training needs more")
+    left = len(split_heldout(ids, config.holdout)[0])
+    if left < 2:
+        held = f", of which --holdout {config.holdout:g} leaves {left} to train on" if config.holdout else ""
+        cure = "give a smaller --holdout, or more images" if config.holdout and len(ids) > 2 else "training needs more"
+        raise UserError(f"{config.source} has {len(ids)} labelled images{held}; {cure}")
     return ids
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,6 +71,9 @@ _ZERO = (
 )
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
+AT_MOST = {"batch": 65_536, "micro_batch": 65_536, "workers": 4096, "jobs": 4096, "candidates": 1000, "seeds": 1000}
+MOST = 10**9  # of every other whole number
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, of Linux
 POSITIVE = ("encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")
 SHARES = ("rare", "masked", "paste", "holdout", "decay", "teacher_decay", "confidence", "ema")
 
@@ -77,11 +81,15 @@ SHARES = ("rare", "masked", "paste", "holdout", "decay", "teacher_decay", "confi
 def check_numbers(arguments: Any) -> None:
     """Raise a UserError that names an argument of a command whose number makes no sense."""
     for name, value in vars(arguments).items():
+        argument = f"--{name.replace('_', '-')}"
+        check_names(argument, value)
         if value is None or isinstance(value, str):
             continue
-        option = f"--{name.replace('_', '-')} is {value}"
-        if isinstance(value, float) and math.isinf(value) and name != "clip":
+        option = f"{argument} is {value}"
+        if isinstance(value, float) and not math.isfinite(value) and not (name == "clip" and value == math.inf):
             raise UserError(f"{option}; expected a finite number")
+        if type(value) is int and name != "seed" and value > AT_MOST.get(name, MOST):
+            raise UserError(f"{option}; expected {AT_MOST.get(name, MOST)} or less")
         if name == "seed" and value >= 2**63:
             raise UserError(f"{option}; expected less than 2^63")
         if name in AT_LEAST and not value >= AT_LEAST[name]:
@@ -94,6 +102,25 @@ def check_numbers(arguments: Any) -> None:
             raise UserError(f"{option}; expected an angle in degrees, below 180")
         if name in ("statistics_share", "pseudo_softmax") and not 0 <= value <= 1:
             raise UserError(f"{option}; expected a share from 0 to 1")
+
+
+def check_names(argument: str, value: Any) -> None:
+    """Raise a UserError where a text, a path or one of several holds a name that no file can have."""
+    for one in value if isinstance(value, tuple) else (value,):
+        if not isinstance(one, str | Path):
+            continue
+        text = os.fspath(one)
+        if "\0" in text:
+            raise UserError(f"{argument} holds a zero byte, which no name of a file has")
+        if any(0xD800 <= ord(c) < 0xDC80 or 0xDCFF < ord(c) <= 0xDFFF for c in text):
+            raise UserError(f"{argument} holds half a character, which no name of a file has")
+        if re.match("[a-z][a-z0-9+.-]+:/", text):  # a URL has other limits
+            continue
+        longest = max((len(os.fsencode(name)) for name in re.split("[/:]", text)), default=0)
+        if longest > LONGEST_NAME or len(os.fsencode(text)) > LONGEST_PATH:
+            found = f"a name of {longest} bytes" if longest > LONGEST_NAME else f"a path of {len(text)} bytes"
+            limits = f"file systems take {LONGEST_NAME} a name and {LONGEST_PATH} a path"
+            raise UserError(f"{argument} has {found}, {text[:40]!r}…; {limits}")
 
 
 def _one_word(metavar: str, parse: Any, show: Any) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import glob
+import errno
 import io
 import json
 import os
+import re
+import shutil
 import socket
+import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, Protocol
@@ -36,6 +40,10 @@ LABEL_MODES = {
     "seg": (("L", "P", "1", "I;16", "I;16B", "I"), "8-bit grey or palette"),
 }
 SHARE_MODES = (("L",), "8-bit grey")  # of every other task: a map of shares, such as edges
+
+LOCK = ".lock"  # of the process that writes a folder
+TEMPORARY = ".tmp-"  # what the names of unfinished files begin with
+_OLD_S = 86_400.0  # seconds after which that of another machine is nobody's
 
 
 class Stored(Protocol):
@@ -70,7 +78,9 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A name to write a file under, which becomes `path` at the end; nothing is left after an error.
 
-    Raises UserError naming `path` on an OSError inside.
+    The file gets the mode of every new file here, whatever its writer gives it.
+
+    Raises UserError naming `path` when the disk or a library's writer fails inside.
     """
     path = Path(path)
     # A short name of its own: `path.name` may be at the limit of the file system.
@@ -78,25 +88,73 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            temporary.touch()
+            mode = stat.S_IMODE(temporary.stat().st_mode)
             yield temporary
+            if stat.S_IMODE(temporary.stat().st_mode) != mode:
+                temporary.chmod(mode)
             os.replace(temporary, path)
+        except UserError:
+            raise
+        except Exception as error:
+            reason = why_unwritten(error, temporary)
+            if reason is None:
+                raise
+            raise UserError(f"{path}: cannot be written{reason}") from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise UserError(f"{path}: cannot be written{why_unwritten(error, path.parent)}") from error
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SPARE = 1 << 20  # bytes: with less than that free a disk is full
+
+
+def why_unwritten(error: BaseException, path: Path) -> str | None:
+    """Why `path` could not be written, to follow "cannot be written"; None where the error is none of writing.
+
+    Writers in C++ and Rust hide the system's error: torch in the context of its own, safetensors in its text.
+    """
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, OSError):
+        seen = seen.__cause__ or seen.__context__
+    hidden = re.search(r"os error (\d+)", str(error))
+    code = seen.errno if seen is not None else int(hidden[1]) if hidden else None
+    native = isinstance(error, RuntimeError) or type(error).__module__.startswith("safetensors")
+    if code is None and seen is None and native and _is_full(path.parent):
+        code = errno.ENOSPC
+    if code is None and seen is None and not native:
+        return None
+    reason = os.strerror(code) if code is not None else (str(seen or error).splitlines() or [""])[0]
+    cure = "; free some, then give the same command again" if code in _FULL else ""
+    return f" ({reason}){cure}"
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _SPARE
+    except OSError:
+        return False
 
 
 def _mine() -> str:
     """How the temporary files of this machine's processes begin."""
-    return f".tmp-{socket.gethostname()[:64]}-"
+    return f"{TEMPORARY}{socket.gethostname()[:64]}-"
 
 
 def sweep(folder: Path) -> None:
-    """Remove what writers of this machine left in a folder when they were killed. Those that live are left alone."""
-    for path in folder.glob(glob.escape(_mine()) + "*"):
+    """Remove what writers of this machine left in a folder when they were killed, and those of others a day ago.
+
+    What processes that live are writing is left alone.
+    """
+    for path in folder.glob(f"{TEMPORARY}*"):
         pid = path.name.removeprefix(_mine()).partition("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, OverflowError):  # swept by another process, or in a read-only folder
+            stale = not _alive(int(pid)) if pid.isdecimal() else path.stat().st_mtime < time.time() - _OLD_S
+            if stale:
+                path.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:
@@ -126,6 +184,57 @@ def alone(lock: Path, cure: str = "give another folder") -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+_claimed: set[Path] = set()  # by this process, whose locks do not keep itself out
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder that is written. The kernel lets go of it whatever way the process ends.
+
+    The folder is made; it goes again where nothing was put into it. One that cannot be made or locked is left to the
+    writers.
+
+    Raises:
+        UserError: another process is at work in it.
+    """
+    import fcntl
+
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    where, busy = folder.resolve(), f"another process is at work in {folder}; wait until it ends, or stop it"
+    if where in _claimed:
+        raise UserError(busy)
+    lock = folder / LOCK
+    file = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while file is None:
+            file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file), os.stat(lock)):
+                    break
+            os.close(file)  # whoever had it has removed it since
+            file = None
+    except BlockingIOError as error:
+        if file is not None:
+            os.close(file)
+        raise UserError(busy) from error
+    except OSError:  # a folder that may only be read, or a file system without locks
+        pass
+    _claimed.add(where)
+    try:
+        yield
+    finally:
+        _claimed.discard(where)
+        if file is not None:
+            with contextlib.suppress(OSError):
+                lock.unlink()
+            os.close(file)
+        for path in made:
+            with contextlib.suppress(OSError):  # not empty
+                path.rmdir()
 
 
 def cache_folder() -> Path:

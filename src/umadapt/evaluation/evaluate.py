@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from umadapt import config as configs
 from umadapt.data.folder import Folder, write_json
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
+from umadapt.evaluation.evaluations import ALIGNED, read_evaluation
 from umadapt.evaluation.evaluator import Maps, Ruler
 from umadapt.evaluation.image_prior import MOST, prior_maps
 from umadapt.evaluation.protocols import PROTOCOLS, Protocol
@@ -26,12 +26,6 @@ from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS
 from umadapt.tasks.resize import to_tensor
 from umadapt.training.run_folder import load_model
-
-ALIGNED = {
-    "none": "none: depth in metres as predicted",
-    "median": "median: the depth of each image times the ratio of the medians of truth and prediction",
-    "scale-shift": "scale-shift: the depth of each image fitted to its truth by least squares in metres",
-}
 
 
 @torch.inference_mode()
@@ -213,8 +207,8 @@ def _address(folder: Folder) -> str:
 def own_file(path: Path, address: str) -> Path:
     """Where the evaluation on the data at `address` goes: `path`, or beside it where other data of that name has it."""
     try:
-        taken = json.loads(path.read_text("utf-8"))["data"]
-    except (OSError, ValueError, LookupError, TypeError):  # none there, or none that could be read
+        taken = read_evaluation(path).get("data", address)
+    except (FileNotFoundError, UserError):  # none there, or none that could be read
         return path
     if taken == address:
         return path

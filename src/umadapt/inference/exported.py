@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from umadapt.data import json_schema
 from umadapt.data.fit import fit_size
 from umadapt.data.maps import make_map
 from umadapt.errors import UserError
@@ -22,6 +22,23 @@ if TYPE_CHECKING:
 KEY = "umadapt"  # of the ONNX metadata, whose value is a JSON object
 FORMAT = 3
 READS = (2, 3)  # without and with what is in GRID
+ABOUT = json_schema.record(  # what is read of it
+    {
+        "maps": json_schema.table(json_schema.text("depth", "normals", "seg", "share")),
+        "tasks": json_schema.table(
+            json_schema.record(
+                {},
+                {
+                    "scale_m": json_schema.number(above=0),
+                    "classes": json_schema.items(json_schema.text()),
+                    "ignore": json_schema.count(0, 255),
+                },
+            )
+        ),
+        "trust": json_schema.table(json_schema.record({"white": json_schema.number(above=0)})),
+        "fov": json_schema.maybe(json_schema.number(0, 180)),
+    }
+)
 TRUST = "trust_"  # what the names of the trust maps begin with
 GRID = "grid_"  # and those of the maps on the network's grid
 LARGE = 1_000_000  # pixels of a photo beyond which it is made smaller, and its maps larger, here and not in the graph
@@ -86,9 +103,12 @@ def read_about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 def parse_about(path: Path, text: str | bytes) -> dict[str, Any]:
     """The JSON of an exported file; a UserError where it is none, or of another format."""
     try:
-        about = json.loads(text)
-        written = int(about["format"])
-    except (ValueError, TypeError, KeyError) as error:
+        about = json_schema.parse(text)
+        json_schema.record({"format": json_schema.count()})(about, "")
+        written = about["format"]
+        if written in READS:
+            ABOUT(about, "")
+    except ValueError as error:
         raise UserError(f"{path} is damaged: its metadata cannot be read ({error}); export it again") from error
     if written not in READS:
         cure = "update umadapt" if written > FORMAT else "export it again"

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import math
 import os
 import sys
@@ -28,19 +27,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from umadapt.data import viz
+from umadapt.data import json_schema, viz
 from umadapt.data.camera import Camera, exif_focal
 from umadapt.data.files import (
     LABEL_MODES,
     Stored,
+    claimed,
     is_upright_jpeg,
     read_photo,
+    sweep,
     whole_file,
     write_bytes,
     write_image,
     write_json,
     write_pixels,
 )
+from umadapt.data.ids import check_id
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -54,6 +56,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictor", "load", "run"]
 
+MEANS = json_schema.table(
+    json_schema.table(json_schema.number(0))
+)  # of trust/means.json: photo -> task -> mean disagreement
 VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
 
 
@@ -132,7 +137,7 @@ def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
                 given.append((id, Photo(folder.image_path(id), folder.window_of(id), folder.camera_of(id))))
     found: dict[str, Photo] = {}
     for id, photo in given:
-        file, twin = photo.file, found.setdefault(id, photo).file
+        file, twin = photo.file, found.setdefault(check_id(id, photo.file), photo).file
         if twin.resolve() != file.resolve():
             raise UserError(
                 f"{twin} and {file} would both be written as {id}.png. "
@@ -144,7 +149,16 @@ def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
 
 
 def run(config: configs.Predict) -> int:
-    """The command `predict`. Photos that cannot be read are named at the end, with exit code 1."""
+    """The command `predict`. Photos that cannot be read are named at the end, with exit code 1.
+
+    Raises UserError where another process predicts into the folder.
+    """
+    with contextlib.nullcontext() if process_group.rank() else claimed(config.out):
+        return predict_all(config)
+
+
+def predict_all(config: configs.Predict) -> int:
+    """`run`, alone in its folder."""
     from tqdm import tqdm
 
     photos = find_photos(config.photos)
@@ -158,6 +172,8 @@ def run(config: configs.Predict) -> int:
     meta = describe(predictor, config.out.resolve().name)
     if not process_group.rank():
         write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted
+        for folder in (config.out, *config.out.glob("*/"), *config.out.glob("*/*/")):
+            sweep(folder)
     process_group.barrier()
     mine = process_group.share_of(list(photos.items()), process_group.rank(), process_group.size())
     bad: list[str] = []
@@ -194,7 +210,13 @@ def add_means(file: Path, parts: Sequence[Mapping[str, Mapping[str, float]]]) ->
     found = {stem: means for part in parts for stem, means in part.items() if means}
     if process_group.rank() or not found:
         return
-    before = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    before: dict[str, Any] = {}
+    try:
+        before = json_schema.read(file, MEANS, "the means of photos that were predicted before are left out")
+    except FileNotFoundError:
+        pass
+    except UserError as error:  # what was predicted now is not to be lost with it
+        print(error, file=sys.stderr)
     write_json(file, dict(sorted({**before, **found}.items())))
 
 
@@ -205,8 +227,10 @@ def refuse_foreign(out: Path, tasks: Iterable[str]) -> None:
     if not out.is_dir():
         raise UserError(f"{out} is a file; --out wants a folder")
     try:
-        ours = "trust" in json.loads((out / "dataset.json").read_text("utf-8"))
-    except (OSError, ValueError, TypeError):
+        ours = "trust" in json_schema.read(
+            out / "dataset.json", json_schema.table(json_schema.anything), "give --out a new folder"
+        )
+    except (FileNotFoundError, UserError):
         ours = False
     if not ours and any((out / name).exists() for name in ("dataset.json", "image", *LABEL_MODES, *tasks)):
         raise UserError(f"{out} holds a data set that predict did not write; give --out a new folder")

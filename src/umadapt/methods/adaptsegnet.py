@@ -70,13 +70,20 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         reals = encode(model, model(batch["source"]["image"], "source"))
         return {**frozen(batch), "reals": reals}
 
-    fool = Turn("outputs", parameters, lambda b: generator_losses(model, b, critics, config.output_weight), config.lr)
+    fool = Turn(
+        "outputs",
+        parameters,
+        lambda b: generator_losses(model, b, critics, config.output_weight),
+        config.lr,
+        option="--lr or --output-lr",
+    )
     tell = Turn(
         "critics",
         list(critics.parameters()),
         lambda b: critic_losses(model, b, critics),
         config.output_lr,
         betas=BETAS,
+        option="--output-lr",
     )
     extra: dict[str, nn.Module] = {"critics": critics}
     still = None if trains_trunk(model) else frozen

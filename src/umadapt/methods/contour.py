@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
-from umadapt.distributed import global_batch
+from umadapt.methods.cross_task import content_loss
 from umadapt.nets.model import UMAdapt
 from umadapt.training.trainer import Batch, Loss, Stage, Turn
 
 
 def losses(model: UMAdapt, batch: Batch) -> Loss:
     """L_CCR(Y^_con, GT_con), mean squared error."""
-    return Loss({"ccr": global_batch.mean(F.mse_loss(model.contour(batch["res5"]), batch["contour"]))})
+    return Loss({"ccr": content_loss(model, batch["res5"], batch["contour"])})
 
 
 def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:
@@ -25,5 +24,5 @@ def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:
     def encode(batch: Batch) -> Batch:
         return {**batch, "res5": model.encode(batch["image"], "source")["res5"]}
 
-    turn = Turn("contour", list(model.contour.parameters()), lambda b: losses(model, b), lr)
+    turn = Turn("contour", list(model.contour.parameters()), lambda b: losses(model, b), lr, option="--contour-lr")
     return Stage("contour", [turn], batch, steps, prepare=encode)

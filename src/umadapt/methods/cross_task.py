@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
+from umadapt.distributed import global_batch
 from umadapt.nets.encoder import Features
 from umadapt.nets.gradient_mask import keep_probability, mask_gradient
 from umadapt.nets.model import Maps, UMAdapt
@@ -56,6 +59,21 @@ def trunk_of(model: UMAdapt, batch: Batch) -> Features:
 def target_features(model: UMAdapt, batch: Batch) -> Features:
     """What the target's encoder makes of the batch's photos."""
     return model.encoder.branches["target"](trunk_of(model, batch))
+
+
+def content_loss(model: UMAdapt, res5: Tensor, contour: Tensor) -> Tensor:
+    """L_CCR: the squared error of what the contour decoder makes of Res-5c features (Section 3.2).
+
+    Its map has 16 cells to one of Res-5's. Where the decoders' grid has fewer, as skip's at sizes that are no multiples
+    of 32, it is resized to that, as truth is where it has more.
+
+    Args:
+        contour: (B, 1, h, w) on the decoders' grid.
+    """
+    found = model.contour(res5)
+    if found.shape[-2:] != contour.shape[-2:]:
+        found = F.interpolate(found, contour.shape[-2:], mode="bilinear", align_corners=False)
+    return global_batch.mean(F.mse_loss(found, contour))
 
 
 def encode(model: UMAdapt, predictions: Maps, mask: str) -> Maps:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
-from umadapt.methods.cross_task import add_trunk_features, encode, target_features, trains_trunk
+from umadapt.methods.cross_task import add_trunk_features, content_loss, encode, target_features, trains_trunk
 from umadapt.methods.method import NOTHING, Given, Method, of_tuples
 from umadapt.nets.ensemble import add_taught, distance, shares_of
 from umadapt.nets.model import Maps, UMAdapt
@@ -30,7 +30,7 @@ def generator_losses(model: UMAdapt, batch: Batch, task: str, config: Adapt, net
     energy = model.tasks[task].energy(cross, predictions[task])
     terms = {
         "energy": config.energy_weight * energy,
-        "ccr": config.ccr * global_batch.mean(F.mse_loss(model.contour(features["res5"]), batch["contour"])),
+        "ccr": config.ccr * content_loss(model, features["res5"], batch["contour"]),
     }
     watch = {"tuple_energy": energy.detach()}
     if config.consensus:
@@ -147,7 +147,8 @@ def stage(
             return surrogate(found[task], parameters)
         return generator_losses(model, batch, task, config, nets)
 
-    turns = [Turn(task, parameters, lambda b, t=task: loss(b, t), config.lr) for task in graph]
+    rates = "--lr or --critic-lr" if config.method == "adv" else "--lr"
+    turns = [Turn(task, parameters, lambda b, t=task: loss(b, t), config.lr, option=rates) for task in graph]
     if config.method == "adv":
         turns += [
             Turn(
@@ -156,6 +157,7 @@ def stage(
                 lambda b, t=task: critic_losses(model, b, b["source"], t, config, nets, config.margin * given.real[t]),
                 config.critic_lr,
                 every=config.critic_every,
+                option="--critic-lr",
             )
             for task in graph
         ]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
-from umadapt.methods.cross_task import add_trunk_features, encode, target_features, trains_trunk
+from umadapt.methods.cross_task import add_trunk_features, content_loss, encode, target_features, trains_trunk
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.blocks import wide
 from umadapt.nets.encoder import Features
@@ -34,7 +34,7 @@ def generator_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointC
     if config.method == "b-fcf":
         terms["fcf"] = config.fcf * reconstruction(extra["features"], features)
     else:
-        terms["ccr"] = config.ccr * global_batch.mean(F.mse_loss(model.contour(features["res5"]), batch["contour"]))
+        terms["ccr"] = config.ccr * content_loss(model, features["res5"], batch["contour"])
     return Loss(terms)
 
 
@@ -101,6 +101,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
             lambda b: critic_losses(model, b, config, critic),
             config.joint_lr,
             betas=BETAS,
+            option="--joint-lr",
         ),
         Turn(
             "joint",
@@ -108,6 +109,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
             lambda b: generator_losses(model, b, config, critic, extra),
             config.lr,
             every=config.joint_steps,
+            option="--lr or --joint-lr",
         ),
     ]
     if "features" in extra:  # it starts from random weights, so it learns ahead of what it is to guide

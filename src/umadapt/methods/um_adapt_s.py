@@ -6,11 +6,9 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch.nn import functional as F
 
 from umadapt.config import Semi
-from umadapt.distributed import global_batch
-from umadapt.methods.cross_task import add_trunk_features, distillation, encode, target_features
+from umadapt.methods.cross_task import add_trunk_features, content_loss, distillation, encode, target_features
 from umadapt.nets.ensemble import Shares, add_taught, distance, shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training.trainer import Batch, Loss, Stage, Turn
@@ -31,7 +29,7 @@ def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> 
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask))
     terms = {
         "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
-        "ccr": config.ccr * global_batch.mean(F.mse_loss(model.contour(features["res5"]), batch["contour"])),
+        "ccr": config.ccr * content_loss(model, features["res5"], batch["contour"]),
     }
     if config.consensus:
         terms["consensus"] = config.consensus * distance(model, predictions, batch["taught"])

@@ -89,7 +89,9 @@ def ask(witness: str, model: UMAdapt, see: See, images: Tensor, maps: Maps, shar
 def merge(model: UMAdapt, maps: Maps, votes: Maps, shares: Mapping[str, float]) -> Maps:
     """Maps of every task, with the votes where there are any."""
     return {
-        name: model.tasks[name].merge([map_, votes[name]], (1 - shares[name], shares[name])) if name in votes else map_
+        name: model.tasks[name].merge([map_, votes[name]], (1 - shares[name], shares[name]))
+        if name in votes and name in shares
+        else map_
         for name, map_ in maps.items()
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from umadapt.nets.blocks import initialise, scaled, wide
 
@@ -58,12 +59,18 @@ class JointCritic(nn.Module):
         initialise(self)
 
     def forward(self, tuples: Tuples) -> Tensor:
-        """LATENT (B, C, h, w) and a map (B, C, 16h, 16w) of each task, encoded, to scores (B, 1, h, w)."""
+        """LATENT (B, C, h, w) and a map (B, C, 16h, 16w) of each task, encoded, to scores (B, 1, h, w).
+
+        Maps may be a little smaller, as those of decoders with skips at sizes that are no multiples of 32.
+        """
         parts = [
             merge(torch.cat([self.stems[task](tuples[task]) for task in group], dim=1))
             for group, merge in zip(self.groups, self.merges, strict=True)
         ]
-        return wide(self.head(torch.cat([*parts, self.latent(tuples[LATENT])], dim=1)))
+        latent, size = self.latent(tuples[LATENT]), parts[0].shape[-2:]
+        if latent.shape[-2:] != size:
+            latent = F.interpolate(latent, size, mode="bilinear", align_corners=False)
+        return wide(self.head(torch.cat([*parts, latent], dim=1)))
 
 
 def layer(cin: int, cout: int, kernel: int, stride: int = 1, *, norm: bool = True) -> nn.Sequential:

@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from umadapt import config as configs
+from umadapt.config import ModelSpec
 from umadapt.reports.figures import Pictures
 from umadapt.reports.runs import RunRecord
 from umadapt.reports.style import STYLE
 from umadapt.reports.tables import ladders, short, swatch, table, transfer_report
 from umadapt.tasks import TASKS
+from umadapt.training.run_folder import command_of
 
 
 def page(runs: Sequence[RunRecord], curves: Mapping[str, Mapping[str, str]], pictures: Pictures | None) -> str:
@@ -36,8 +37,8 @@ def page(runs: Sequence[RunRecord], curves: Mapping[str, Mapping[str, str]], pic
 
 
 def _intro(runs: Sequence[RunRecord]) -> str:
-    spec = runs[0].config["model"]
-    names = [TASKS[task].title.lower() for task in spec["tasks"] if task in TASKS]
+    spec = ModelSpec.from_json(runs[0].config["model"])
+    names = [TASKS[task].title.lower() for task in spec.tasks if task in TASKS]
     what = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
     about = (
         f"<p>One network predicts {escape(what)}. It learnt from synthetic labelled images and "
@@ -52,8 +53,8 @@ def _intro(runs: Sequence[RunRecord]) -> str:
             f"<td>{escape(short(str(record.config.get('source') or '–')))}</td>"
             f"<td>{escape(short(str(target))) if target else '–'}</td></tr>"
         )
-    h, w = spec["size"]
-    facts = f"{spec['backbone']} at {h}×{w} · {', '.join(spec['tasks'])} · {len(spec['classes'])} classes"
+    h, w = spec.size
+    facts = f"{spec.backbone} at {h}×{w} · {', '.join(spec.tasks)} · {len(spec.classes)} classes"
     return f'<header><h1>UM-Adapt report</h1><p class="facts">{escape(facts)}</p>{about}</header>' + table(
         ["variant", "run", "source", "photos"], rows, left=True
     )
@@ -148,7 +149,7 @@ def _map_cells(maps: Mapping[str, str], tasks: Sequence[str], who: str) -> list[
 
 def command_line(command: Mapping[str, Any]) -> str:
     """The command that a run's stored arguments came from, with what differs from the defaults."""
-    kind = configs.Adapt if "method" in command else configs.Semi if "labelled" in command else configs.Train
+    kind = command_of(command)
     words = ["umadapt", kind.__name__.lower()]
     options: list[str] = []
     for field in dataclasses.fields(kind):

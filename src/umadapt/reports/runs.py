@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from umadapt.errors import UserError
+from umadapt.evaluation.evaluations import Evaluation, read_evaluation
 from umadapt.training.metrics_log import read_metrics
 from umadapt.training.run_folder import read_config
-
-Evaluation = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
         files = sorted((path / "evaluations").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
         if not files:
             raise UserError(f"{path} was not evaluated yet; type: umadapt evaluate {path} --data DATA:SPLIT")
-        evaluations = tuple(_read_evaluation(file) for file in files)
+        evaluations = tuple(read_evaluation(file) for file in files)
         written = tuple(file.stat().st_mtime_ns for file in files)
         found.append(RunRecord(path, config["variant"], config, evaluations, written, tuple(read_metrics(path))))
     taken: set[str] = set()
@@ -73,12 +71,3 @@ def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
         taken.add(label)
         found[i] = dataclasses.replace(record, label=label)
     return found
-
-
-def _read_evaluation(file: Path) -> Evaluation:
-    try:
-        evaluation = json.loads(file.read_text())
-        key_of(evaluation)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({error!r}); delete it and evaluate again") from error
-    return evaluation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import shlex
 import signal
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from umadapt.data import json_schema
 from umadapt.data.folder import write_json
 from umadapt.errors import UserError
 from umadapt.training.trainer import stop_signals
@@ -23,6 +23,16 @@ TAIL = 15  # lines of a failed command's log that the error shows
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 PATIENCE_S = 120.0  # a stopped training writes its state before it goes
+
+
+RECORD = json_schema.record(  # of logs/STEP.json
+    {
+        "arguments": json_schema.items(json_schema.text()),
+        "seconds": json_schema.number(0),
+        "done": json_schema.flag,
+        "began": json_schema.count(most=2**63),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,8 @@ class Runner:
     def record(self, step: Step) -> dict[str, Any]:
         """{"arguments", "seconds", "done", "began"} of the step's last run; empty where there was none like it."""
         try:
-            found = json.loads(self.log(step).with_suffix(".json").read_text())
-        except (OSError, ValueError):
+            found = json_schema.read(self.log(step).with_suffix(".json"), RECORD, "it is made again")
+        except (FileNotFoundError, UserError):
             return {}
         return found if found.get("arguments") == list(step.arguments) else {}
 
@@ -96,7 +106,7 @@ class Runner:
             with stop_signals() as stop:
                 while waiting or running:
                     if stop.is_set():
-                        raise KeyboardInterrupt
+                        raise stop.raised()
                     for step in list(waiting):
                         if len(running) >= self.jobs:
                             break

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from umadapt.config import ModelSpec
 from umadapt.evaluation.evaluate import conditions
 from umadapt.reports.figures import COLOURS
 from umadapt.reports.runs import RunRecord, key_of
@@ -140,7 +141,7 @@ def transfer_report(runs: Sequence[RunRecord]) -> str:
         seen.append(report)
         cells: dict[str, dict[str, float]] = {}
         for task, parts in report.items():
-            reads = ", ".join(record.config["model"]["graph"].get(task, ()))
+            reads = ", ".join(ModelSpec.from_json(record.config["model"]).graph.get(task, ()))
             for part, figures in parts.items():
                 cells[f"{task} ← {reads} · {'held out' if part == 'heldout' else part}"] = figures
         names = list(dict.fromkeys(name for figures in cells.values() for name in figures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -67,6 +68,16 @@ class Drawn(NamedTuple):
     colours: Colours | None  # which its image gets with those of the batch; None = it has its own
 
 
+def refuse_huge(batch: int, size: tuple[int, int]) -> None:
+    """Raise a UserError where the images of a process's share of a batch alone would not fit into memory."""
+    needed, there = batch * 12 * size[0] * size[1], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise UserError(
+            f"--batch: {batch} images of {size[0]}x{size[1]} take {needed / 1e9:.0f} GB before any network sees them, "
+            f"and this machine has {there / 1e9:.0f}; give a smaller --batch"
+        )
+
+
 class Batches:
     """`batches(k)` is the k-th batch of an endless shuffled pass over a folder.
 
@@ -122,6 +133,7 @@ class Batches:
     ):
         if batch < world:
             raise UserError(f"a batch of {batch} cannot be shared by {world} processes; give --batch {world} or more")
+        refuse_huge(-(-batch // world), size)
         self.rank, self.world = rank, world
         self.folder, self.tasks, self.batch, self.seed = folder, tuple(tasks), batch, seed
         self.labels = tuple(dict.fromkeys(label_of(task) for task in self.tasks))  # to read

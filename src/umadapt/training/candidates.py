@@ -12,6 +12,7 @@ from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.nets.encoder import shares_trunk
 from umadapt.nets.model import UMAdapt
+from umadapt.training.run_folder import refuse_diverged
 
 
 def candidate_steps(steps: int, count: int) -> tuple[int, ...]:
@@ -33,6 +34,9 @@ def save_candidate(run: Path, step: int, model: UMAdapt, average: nn.Module | No
 
     Args:
         average: of the same weights, which is kept in their place.
+
+    Raises:
+        UserError: it is not finite.
     """
     if process_group.rank():
         return
@@ -40,6 +44,7 @@ def save_candidate(run: Path, step: int, model: UMAdapt, average: nn.Module | No
     if average is not None:
         kept = dict(zip(kept, average.state_dict().values(), strict=True))
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
+    refuse_diverged(tensors, f"stage adapt, step {step}")
     write_bytes(candidate_path(run, step), safetensors.torch.save(tensors))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -17,12 +16,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from umadapt.data import json_schema
 from umadapt.data.files import alone, write_json
+from umadapt.errors import UserError
 from umadapt.training.batches import Batches
 
 CHUNK = 4  # views that go through the networks at once
 FREE = 0.5  # share of the free disk space that may be taken
 PICTURES = ("image", "plain")  # what nobody reads any more
+COMPLETE = json_schema.record({"arrays": json_schema.items(json_schema.text())})  # of complete.json
 
 
 class NoRoom(Exception):
@@ -55,10 +57,19 @@ class FrozenViews:
         self.ids, self.numbers, self.pick = batches.ids, batches.numbers, batches.pick
         self.arrays: dict[str, np.ndarray] = {}
         with alone(self.folder / "lock") if shared else contextlib.nullcontext():
-            if not self._mark.exists():
+            if not self._open():
+                self.arrays = {}
                 self._make()
-        names = json.loads(self._mark.read_text())["arrays"]
-        self.arrays = {name: np.load(self._file(name), mmap_mode="r") for name in names}
+                self._open()
+
+    def _open(self) -> bool:
+        """Map the arrays of an earlier call; whether they are there, and sound as far as can be seen at once."""
+        try:
+            names = json_schema.read(self._mark, COMPLETE, "")["arrays"]
+            self.arrays = {name: np.load(self._file(name), mmap_mode="r") for name in names}
+        except (OSError, ValueError, EOFError, UserError):
+            return False
+        return bool(names) and all(len(array) == len(self) for array in self.arrays.values())
 
     @property
     def _mark(self) -> Path:
@@ -132,8 +143,8 @@ class FrozenViews:
         self.folder.mkdir(parents=True, exist_ok=True)
         if size > FREE * shutil.disk_usage(self.folder).free:
             raise NoRoom(f"{size / 1e9:.1f} GB, more than {FREE:.0%} of what is free on the disk of {self.folder}")
-        array = np.lib.format.open_memmap(self._file(name), mode="w+", dtype=values.numpy().dtype, shape=shape)
         try:
+            array = np.lib.format.open_memmap(self._file(name), mode="w+", dtype=values.numpy().dtype, shape=shape)
             with self._file(name).open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         except OSError as error:

@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from umadapt.data import json_schema
 from umadapt.data.files import whole_file
 from umadapt.errors import UserError
 
@@ -36,21 +37,24 @@ def find(run: Path) -> Path:
     return run if run.exists() else shipped().get(str(run), run)
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_header(path: Path, schema: json_schema.Schema = json_schema.anything) -> dict[str, Any]:
     """The config of a run that was written as a file.
 
     Raises:
-        UserError: it is damaged, or no such file.
+        UserError: it is damaged, no such file, or not what the schema says.
     """
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
-            config = json.loads((file.metadata() or {})[KEY])
+            text = (file.metadata() or {})[KEY]
     except KeyError as error:
         raise UserError(f"{path} holds no run; expected what `umadapt export --format safetensors` writes") from error
     except Exception as error:  # of many kinds, by what is wrong with it
         raise UserError(f"{path} is no sound safetensors file: {error}") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{path} is damaged: its header is no object")
+    try:
+        config = json_schema.parse(text)
+        schema(config, "")
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}; export it again") from error
     return config
 
 
@@ -75,7 +79,10 @@ def write(path: Path, config: Mapping[str, Any], base: Mapping[str, Any], tensor
     """
     about = {key: config[key] for key in KEPT if key in config}
     about |= {"variant": config["variant"], "domain": "source", "source": None, "target": None, "data": base["data"]}
-    about |= {"done": base["done"], "command": {key: base["command"].get(key) for key in ARGUMENTS}}
+    about |= {
+        "done": base["done"],
+        "command": {key: base["command"][key] for key in ARGUMENTS if key in base["command"]},
+    }
     if config["domain"] != "source":
         about["adapted"] = {key: config["command"][key] for key in ("method", "steps", "batch", "lr", "seed")}
         tensors = only_target(tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import hashlib
@@ -19,8 +20,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from umadapt.config import ModelSpec
-from umadapt.data.files import whole_file
+from umadapt.config import Adapt, ModelSpec, Semi, Train
+from umadapt.data import json_schema
+from umadapt.data.files import LOCK, sweep, whole_file
 from umadapt.data.folder import write_bytes, write_json
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -28,14 +30,73 @@ from umadapt.nets.model import UMAdapt
 from umadapt.training import run_file
 
 FORMAT = 1
-LOCK = ".lock"  # of the process that writes the run
-KEYS = ("variant", "domain", "model", "command", "done")  # of every config.json
+WIDTH = json_schema.number(above=0, most=1000)
+MODEL = json_schema.fields(
+    ModelSpec,
+    size=json_schema.items(json_schema.count(32, 8192), 2),
+    mean=json_schema.items(json_schema.number(), 3),
+    std=json_schema.items(json_schema.number(above=0), 3),
+    class_frequencies=json_schema.items(json_schema.number(0, 1)),
+    ignore=json_schema.count(0, 255),
+    depth_scale_m=json_schema.number(above=0),
+    focal=json_schema.maybe(json_schema.number(above=0)),
+    width=WIDTH,
+    transfer_width=WIDTH,
+    pseudo_softmax=json_schema.number(0, 1),
+)
+_LOOSE = {
+    "clip": json_schema.maybe(json_schema.number()),
+    "method": json_schema.text(),
+}  # an infinite clip; methods of other versions
+COMMANDS = {kind: json_schema.fields(kind, **_LOOSE) for kind in (Train, Adapt, Semi)}
+CALM = "give a lower --lr, and another --out"  # what helps a training that diverges
+PARTS = ("checkpoints", "evaluations", "samples")  # folders of a run with files that are written whole
 PACKAGES = ("umadapt", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 # Arguments that change neither the weights nor their meaning: a run may be continued with others.
 FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "compile"}
 # Arguments that are no more, and what all does now: a run that was begun so may be continued.
 GONE = {"pull": "loss", "energy_floor": 0.0, "route": "both", "sharpen": 0.0, "prior": 0.0, "teacher": "start"}
 GONE |= {"average": 0.0, "memory_budget": 0.0}
+
+
+def command_of(command: Mapping[str, Any]) -> type[Train | Adapt | Semi]:
+    """Whose arguments a config.json holds as "command"."""
+    return Adapt if "method" in command else Semi if "labelled" in command else Train
+
+
+def _command(value: Any, where: str) -> None:
+    json_schema.record({})(value, where)
+    COMMANDS[command_of(value)](value, where)
+
+
+CONFIG = json_schema.record(  # of config.json
+    {
+        "variant": json_schema.text(),
+        "domain": json_schema.text("source", "target"),
+        "model": MODEL,
+        "command": _command,
+        "done": json_schema.items(json_schema.text()),
+        "git": json_schema.maybe(json_schema.text()),
+        "packages": json_schema.table(json_schema.text()),
+    },
+    {
+        "format": json_schema.count(),
+        "source": json_schema.maybe(json_schema.text()),
+        "target": json_schema.maybe(json_schema.text()),
+        "data": json_schema.table(json_schema.anything),
+        "alpha": json_schema.number(),
+        "palette": json_schema.items(json_schema.items(json_schema.count(0, 255), 3)),
+        "backbone_weights": json_schema.maybe(json_schema.table(json_schema.anything)),
+        "transfer_report": json_schema.maybe(
+            json_schema.table(json_schema.table(json_schema.table(json_schema.maybe(json_schema.number()))))
+        ),
+        "witnesses": json_schema.maybe(json_schema.table(json_schema.table(json_schema.number(0, 1)))),
+        "memory": json_schema.table(json_schema.items(json_schema.either(json_schema.flag, json_schema.count()), 2)),
+        "selected": json_schema.record(
+            {"step": json_schema.count(), "scores": json_schema.items(json_schema.record({}))}
+        ),
+    },
+)
 
 
 class RunFolder:
@@ -60,6 +121,7 @@ class RunFolder:
             self.config = self._open(json.loads(json.dumps(config, default=str)))
             if not there:
                 self._lock()
+            self._sweep()
         process_group.barrier()  # nothing is rewritten before all have read it
 
     def _open(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +133,7 @@ class RunFolder:
             if untouched and not process_group.rank():  # stopped before its first step
                 return self._begin(config)
             refuse_changes(path, stored["command"], config["command"])
-            if stored["data"] != config["data"]:
+            if stored.get("data") != config["data"]:
                 raise UserError(
                     f"{path} was begun on other data: images were added or removed, or their window changed; "
                     "give another --out"
@@ -104,6 +166,13 @@ class RunFolder:
         except OSError:  # a file system without locks
             return
 
+    def _sweep(self) -> None:
+        """Remove the temporary files of a process that was killed in the run."""
+        if process_group.rank() or not self.path.is_dir():
+            return
+        for folder in (self.path, *(self.path / name for name in PARTS)):
+            sweep(folder)
+
     def write_config(self) -> None:
         if not process_group.rank():
             write_json(self.path / "config.json", self.config)
@@ -112,13 +181,18 @@ class RunFolder:
         return stage in self.config["done"]
 
     def finish(self, stage: str, model: UMAdapt) -> None:
-        """Write the weights and note that a stage is complete. Weights first: a kill between repeats the last step."""
+        """Write the weights and note that a stage is complete. Weights first: a kill between repeats the last step.
+
+        Raises:
+            UserError: the weights are not finite, or cannot be written.
+        """
+        refuse_diverged(weights(model), f"{self.path}, end of stage {stage}")
         if stage not in self.config["done"]:
             self.config["done"].append(stage)
         if not process_group.rank():
             self.save_model(model)
             self.write_config()
-            write_bytes(self.path / "README.md", run_readme(self.config).encode())
+            write_bytes(self.path / "README.md", run_readme(self.config).encode(errors="replace"))
         process_group.barrier()  # what is done can be read
 
     def save_model(self, model: UMAdapt) -> None:
@@ -139,21 +213,37 @@ class RunFolder:
             return None
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            name = state["stage"]
         except Exception as error:  # a damaged zip raises many kinds
             raise UserError(f"{path} is damaged ({error}); delete it to repeat the stage from its start") from error
-        return state if state["stage"] == stage else None
+        return state if name == stage else None
 
 
 def weights(model: UMAdapt) -> dict[str, Tensor]:
+    """What is stored of a model, on the CPU."""
+    return {name: tensor.cpu().contiguous() for name, tensor in own_tensors(model).items()}
+
+
+def own_tensors(model: UMAdapt) -> dict[str, Tensor]:
     """The state dict without what the domains share: of a shared trunk the target keeps its BatchNorm statistics."""
     source, prefix = dict(model.encoder.trunks["source"].named_parameters()), "encoder.trunks.target."
     target = model.encoder.trunks["target"].named_parameters() if "target" in model.encoder.trunks else ()
     shared = {prefix + name for name, parameter in target if parameter is source[name]}
-    return {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if k not in shared}
+    return {k: v.detach() for k, v in model.state_dict().items() if k not in shared}
 
 
-def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor]) -> None:
-    """Fill a model; adds its target domain when the weights have one.
+def refuse_diverged(tensors: Mapping[str, Tensor], where: str, cure: str = CALM) -> None:
+    """Raise a UserError where numbers of a network are not finite, statistics of its normalisation too."""
+    bad = [name for name, x in tensors.items() if x.is_floating_point() and not bool(torch.isfinite(x).all())]
+    if bad:
+        raise UserError(
+            f"{where}: {len(bad)} of {len(tensors)} tensors hold NaN or infinity, such as {bad[0]}: the training "
+            f"diverged; {cure}"
+        )
+
+
+def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor], fill: bool = True) -> None:
+    """Fill a model, or only look whether the weights are its own; adds its target domain when they have one.
 
     Raises:
         UserError: names or shapes differ.
@@ -161,26 +251,30 @@ def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor]) -> None:
     if "target" not in model.encoder.branches and any(k.startswith("encoder.branches.target.") for k in tensors):
         name = next(iter(dict(model.encoder.trunks["source"].named_parameters())))
         model.encoder.add_target(share=f"encoder.trunks.target.{name}" not in tensors)
-    have = set(weights(model))
-    if have != set(tensors):
-        odd = sorted(have ^ set(tensors))
+    have = own_tensors(model)
+    if set(have) != set(tensors):
+        odd = sorted(set(have) ^ set(tensors))
         raise UserError(f"the weights do not fit the model: {len(odd)} names differ, such as {odd[0]}")
-    try:
+    for name, tensor in have.items():
+        if tensor.shape != tensors[name].shape:
+            shapes = f"{name} is {tuple(tensors[name].shape)}, the model's {tuple(tensor.shape)}"
+            raise UserError(f"the weights do not fit the model: {shapes}")
+    if fill:
         model.load_state_dict(dict(tensors), strict=False)
-    except RuntimeError as error:
-        raise UserError(f"the weights do not fit the model: {str(error).splitlines()[-1].strip()}") from error
 
 
 def read_weights(run: Path) -> dict[str, Tensor]:
-    """RUN/model.safetensors, or what is in a run that is a file. Raises UserError where it is damaged."""
+    """RUN/model.safetensors, or what is in a run that is a file. Raises UserError where it is damaged or not finite."""
     run = run_file.find(run)
     if run.is_file():
         return run_file.read_tensors(run)
     path = run / "model.safetensors"
     try:
-        return safetensors.torch.load_file(str(path))
+        tensors = safetensors.torch.load_file(str(path))
     except Exception as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} is damaged: {error}; copy it anew, or repeat the run") from error
+    refuse_diverged(tensors, str(path), f"repeat the run: {CALM}")
+    return tensors
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -189,25 +283,18 @@ def read_config(run: Path) -> dict[str, Any]:
     Raises:
         UserError: no run, a damaged file, or one of a newer format.
     """
-    path = run_file.find(run)
-    if path.is_file():
-        config = run_file.read_header(path)
+    found = run_file.find(run)
+    if found.is_file():
+        config = run_file.read_header(found, CONFIG)
+    elif (run / "config.json").exists():
+        config = json_schema.read(run / "config.json", CONFIG, "copy the run anew, or repeat it with another --out")
     else:
-        path = run / "config.json"
-        if not path.exists():
-            models = f"; models that ship: {', '.join(run_file.shipped())}" if run_file.shipped() else ""
-            raise UserError(
-                f"{run} is no run folder (it has no config.json); `umadapt train --out {run}` makes one{models}"
-            )
-        try:
-            config = json.loads(path.read_text("utf-8"))
-        except ValueError as error:  # no JSON, or no text at all
-            raise UserError(f"{path} is damaged: {error}") from error
-    lacking = [key for key in KEYS if key not in config] if isinstance(config, dict) else ["everything"]
-    if lacking:
-        raise UserError(f"{path} is damaged: it lacks {', '.join(lacking)}")
+        models = f"; models that ship: {', '.join(run_file.shipped())}" if run_file.shipped() else ""
+        raise UserError(
+            f"{run} is no run folder (it has no config.json); `umadapt train --out {run}` makes one{models}"
+        )
     if config.get("format", 0) > FORMAT:
-        raise UserError(f"{path} has format {config['format']}, this umadapt reads up to {FORMAT}: update umadapt")
+        raise UserError(f"{found} has format {config['format']}, this umadapt reads up to {FORMAT}: update umadapt")
     return config
 
 
@@ -222,10 +309,41 @@ def load_model(run: Path, device: str = "auto") -> tuple[UMAdapt, dict[str, Any]
         raise UserError(f"{run} has no weights yet: its training was stopped early; repeat the command that began it")
     if config["domain"] == "source" and "base" not in config["done"]:
         raise UserError(f"{run} lacks base: transfer nets alone predict nothing; go on with `umadapt train`")
-    model = UMAdapt(ModelSpec.from_json(config["model"]))
-    load_weights(model, read_weights(run))
+    tensors = read_weights(run)
+    try:
+        model = make_model(run, config, tensors)
+        load_weights(model, tensors)
+    except UserError as error:
+        raise UserError(
+            f"{error}.\nconfig.json and model.safetensors of {run} do not belong together: copy the run anew"
+        ) from error
     model.freeze(model)
     return model.eval().to(pick_device(device)).to(memory_format=torch.channels_last), config
+
+
+def make_model(run: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> UMAdapt:
+    """The network of a run's config, without its weights.
+
+    Raises:
+        UserError: there is no such network, or the weights are another's; before it takes memory.
+    """
+    try:
+        spec = ModelSpec.from_json(config["model"])
+        with contextlib.suppress(NotImplementedError, RuntimeError), torch.device("meta"):
+            load_weights(UMAdapt(spec), tensors, fill=False)  # where the backbone can be made without numbers
+        return UMAdapt(spec)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        path = run / "config.json"
+        raise UserError(f"{path} is damaged: there is no such model ({reason})") from error
+
+
+def require(run: Path, config: Mapping[str, Any], names: Sequence[str], arguments: Sequence[str] = ()) -> None:
+    """Raise a UserError where a run's config lacks some of what a command goes on from."""
+    lacking = [name for name in names if name not in config]
+    lacking += [f"command.{name}" for name in arguments if name not in config["command"]]
+    if lacking:
+        raise UserError(f"{run / 'config.json'} is damaged: it lacks {', '.join(lacking)}; copy the run anew")
 
 
 def pick_device(name: str) -> torch.device:
@@ -244,9 +362,10 @@ def pick_device(name: str) -> torch.device:
         name = f"cuda:{process_group.local_rank()}"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {name!r} is not to be had here ({str(error).splitlines()[0]}); try cpu") from error
+        torch.ones(1, device=device).item()  # "meta" makes tensors without numbers
+    except Exception as error:  # every backend raises kinds of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"--device {name!r} is not to be had here ({reason}); try --device cpu") from error
     return device
 
 
@@ -295,19 +414,19 @@ def git_commit() -> str | None:
 
 
 def run_readme(config: dict[str, Any]) -> str:
-    spec = config["model"]
-    h, w = spec["size"]
+    spec = ModelSpec.from_json(config["model"])
+    h, w = spec.size
     return (
         f"# umadapt run: {config['variant']}\n\n"
-        f"{spec['backbone']} at {h}x{w}; tasks {', '.join(spec['tasks'])}; {len(spec['classes'])} classes.\n"
+        f"{spec.backbone} at {h}x{w}; tasks {', '.join(spec.tasks)}; {len(spec.classes)} classes.\n"
         f"Stages done: {', '.join(config['done'])}. Source: {config['source']}. Target: {config['target']}.\n\n"
         "```\numadapt predict THIS_FOLDER PHOTO --out OUT\n"
         "umadapt evaluate THIS_FOLDER --data DATA:SPLIT\n```\n"
-        f"Made with umadapt {config['packages']['umadapt']}, torch {config['packages']['torch']}"
+        f"Made with umadapt {config['packages'].get('umadapt')}, torch {config['packages'].get('torch')}"
         f"{', commit ' + config['git'] if config['git'] else ''}.\n"
     )
 
 
 def command_dict(config: Any) -> dict[str, Any]:
-    """A command's arguments as JSON."""
-    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    """A command's arguments as JSON, which has no word for infinity: null."""
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str), parse_constant=lambda name: None)

@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from umadapt.config import Training
 from umadapt.data.prefetch import data_pool
 from umadapt.distributed import global_batch, process_group
-from umadapt.errors import UserError
+from umadapt.errors import Terminated, UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.training.compute import compiled, in_precision
 from umadapt.training.metrics_log import Track
-from umadapt.training.run_folder import RunFolder, load_weights, weights
+from umadapt.training.run_folder import RunFolder, load_weights, refuse_diverged, weights
 from umadapt.training.schedule import Schedule
 
 Batch = dict[str, Any]  # "image", tasks, "contour": tensors with the sample first; "ids": list of names
@@ -58,6 +58,7 @@ class Turn:
         (),
         1.0,
     )  # some of the parameters, and their share of the learning rate
+    option: str = "--lr"  # what is too high where its loss diverges, joined by " or "
 
     def groups(self) -> list[dict[str, Any]]:
         """The parameters as an optimiser takes them, each group with its "share" of the learning rate."""
@@ -90,7 +91,8 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
         config: seed, clip, save_every, precision, compile and what `Schedule` is made of are read.
 
     Raises:
-        UserError: a loss or a gradient is not finite; names stage, turn, term and sample.
+        UserError: the checkpoint is damaged; a loss or a gradient is not finite, named by stage, turn, term and sample;
+            or a weight or a buffer is not, where a checkpoint or the end of the stage was to be written.
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after the checkpoint was written.
     """
     device = next(model.parameters()).device
@@ -105,14 +107,26 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
         for turn in stage.turns
     }
     state = run.load_state(stage.name)
-    first = restore(state, model, stage, optimisers) if state else 0
+    try:
+        first = restore(state, model, stage, optimisers) if state else 0
+    except (UserError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        path = run.path / "state.pt"
+        reason = (str(error).splitlines() or [""])[0]
+        raise UserError(f"{path} is damaged ({reason}); delete it to repeat the stage from its start") from error
     process_group.spread(tensor for net in nets for tensor in net.state_dict().values())
     del state  # a second copy of all weights
     model.train()  # what a stage has frozen stays in eval mode
     track = Track(run.path, stage.name, first, stage.steps)
     saved = first
 
+    def check(step: int) -> None:
+        extra = {f"{name}.{k}": x for name, module in stage.extra.items() for k, x in module.state_dict().items()}
+        options = dict.fromkeys(option for turn in stage.turns for option in turn.option.split(" or "))
+        cure = f"give a lower {' or '.join(options)}, and another --out"
+        refuse_diverged(weights(model) | extra, f"stage {stage.name}, step {step}", cure)
+
     def save(step: int) -> None:
+        check(step)
         if process_group.rank():
             return
         run.save_state(
@@ -152,7 +166,8 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
                     save(saved := step + 1)
                 if stopped:
                     track.say(f"stopped after step {saved} of {stage.steps}; the same command goes on from there")
-                    raise KeyboardInterrupt
+                    raise Terminated if process_group.any_of(stop.terminated) else KeyboardInterrupt
+        check(stage.steps)
         run.finish(stage.name, model)
     finally:
         track.close()
@@ -179,7 +194,9 @@ def take(
     total = torch.stack(list(terms.values())).sum()
     if not torch.isfinite(total):
         bad = ", ".join(name for name, term in terms.items() if not torch.isfinite(term))
-        raise UserError(f"{where}: the loss of {turn.name} is not finite ({bad}){blame(turn, batch)}; try a lower --lr")
+        raise UserError(
+            f"{where}: the loss of {turn.name} is not finite ({bad}){blame(turn, batch)}; try a lower {turn.option}"
+        )
     values: dict[str, float] = {}
     if detail:
         for name, term in terms.items():
@@ -191,7 +208,10 @@ def take(
     try:
         norm = nn.utils.clip_grad_norm_(turn.parameters, clip, error_if_nonfinite=True)
     except RuntimeError as error:
-        raise UserError(f"{where}: a gradient of {turn.name} is not finite{blame(turn, batch)}") from error
+        named = blame(turn, batch)
+        raise UserError(
+            f"{where}: a gradient of {turn.name} is not finite{named}; try a lower {turn.option}"
+        ) from error
     optimiser.step()
     if not detail:
         return {}
@@ -212,9 +232,11 @@ def add_gradient(term: Tensor, parameters: list[nn.Parameter]) -> float:
     return float(torch.stack(present).norm()) if present else 0.0
 
 
-@torch.no_grad()
 def blame(turn: Turn, batch: Batch) -> str:
-    """Which samples of a batch make a turn's loss infinite, taken one by one."""
+    """Which samples of a batch make a turn's loss infinite, taken one by one.
+
+    With gradients, which are part of some losses.
+    """
     everyone = [names(only(batch, index)) for index in range(len(batch["ids"]))]
     bad: list[str] = []
     for index, name in enumerate(everyone):
@@ -321,17 +343,28 @@ class Prefetch:
         return batch
 
 
+class Stop(threading.Event):
+    """Set when the process was asked to stop."""
+
+    terminated = False  # by SIGTERM
+
+    def raised(self) -> KeyboardInterrupt:
+        """What is raised for it."""
+        return Terminated() if self.terminated else KeyboardInterrupt()
+
+
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[Stop]:
     """Ctrl-C and SIGTERM set the event, so that the step at hand ends whole; a second one stops at once."""
-    event = threading.Event()
+    event = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
 
     def ask(number: int, frame: Any) -> None:
+        event.terminated |= number == signal.SIGTERM
         if event.is_set():
-            raise KeyboardInterrupt
+            raise event.raised()
         event.set()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -268,3 +268,69 @@ def test_a_hundred_thousand_ids_open_without_a_listing(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert peak < 200e6
     assert len(Packed(tmp_path).files("image")) == count
+
+
+def changed_index(packed: Path, to: Path, **arrays: np.ndarray) -> Path:
+    """A packed set whose index has other arrays."""
+    (to / "shards").mkdir(parents=True)
+    for shard in (packed / "shards").iterdir():
+        (to / "shards" / shard.name).write_bytes(shard.read_bytes())
+    (to / "dataset.json").write_bytes((packed / "dataset.json").read_bytes())
+    with np.load(packed / "index.npz") as file:
+        np.savez(to / "index.npz", **({name: file[name] for name in file.files} | arrays))
+    return to
+
+
+def joined(*ids: str) -> np.ndarray:
+    return np.frombuffer("\0".join(ids).encode(), np.uint8)
+
+
+@pytest.mark.parametrize("id", ["../../../escaped", "/tmp/escaped", "a/b", ".hidden", "..", "", "x" * 252])
+def test_ids_that_leave_the_folder_are_refused(
+    packed: Path, tmp_path: Path, id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = sorted([id, *Folder(packed).ids[1:]])
+    out = changed_index(packed, tmp_path / "set", ids=joined(*ids))
+    assert main(["check", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "index.npz" in said
+    assert "is no id" in said
+    assert main(["predict", "no-run", str(out), "--out", str(tmp_path / "o")]) == 2
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"shard_sha256": np.array("../../../x")},  # of each shard: would name a file of the cache
+        {"splits": np.array(["../few"])},
+        {"shard": np.full(14, 99)},
+        {"shard": np.full(14, 0.5)},
+        {"image_offset": np.full(14, 10**9)},
+        {"image_size": np.full(14, -1)},
+        {"depth_size": np.full(14, 2**62)},
+        {"suffix": np.full(14, "/../../x")},
+        {"suffix": np.arange(14)},
+        {"shard_size": np.array(3)},
+        {"ids": joined(*("same",) * 14)},
+        {"version": np.array([1, 2])},
+        {"version": np.array("one")},
+    ],
+)
+def test_an_index_that_cannot_be_is_refused(packed: Path, tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    if "shard_sha256" in arrays:
+        arrays = {"shard_sha256": np.repeat(arrays["shard_sha256"], len(list((packed / "shards").iterdir())))}
+    with pytest.raises(UserError, match=r"index\.npz"):
+        Folder(changed_index(packed, tmp_path / "set", **arrays))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"data": 3, "shards": {}}', '{"data": "x", "shards": {"000000": {}}}', '{"shards": {}}']
+)
+def test_a_damaged_note_of_packing_is_named(
+    world: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "pack.json").write_text(content)
+    assert main(["pack", str(world), str(tmp_path / "out")]) == 2
+    assert "pack.json is damaged" in capsys.readouterr().err

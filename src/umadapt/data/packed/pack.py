@@ -20,12 +20,22 @@ import numpy as np
 from tqdm import tqdm
 
 from umadapt.config.data import Pack
-from umadapt.data.files import sweep, whole_file, write_bytes, write_json
+from umadapt.data import json_schema
+from umadapt.data.files import LOCK, claimed, sweep, whole_file, write_bytes, write_json
 from umadapt.data.folder import Folder, hxw
 from umadapt.data.packed.shards import INDEX, KINDS, PROGRESS, SHARDS, Index, member_name
 from umadapt.errors import UserError
 
 BLOCK, RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE  # bytes; a tar is made of the one and padded to the other
+
+PACKING = json_schema.record(  # of pack.json
+    {
+        "data": json_schema.text(),
+        "shards": json_schema.table(
+            json_schema.record({"key": json_schema.text(), "sha256": json_schema.text(), "verified": json_schema.flag})
+        ),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +148,16 @@ def make_index(shards: Sequence[Shard], digests: Sequence[str], splits: Sequence
 
 
 def run(config: Pack) -> int:
-    """Pack; 0, or 1 when a file is bad: then the set stays unfinished. Raises UserError when OUT holds other things."""
+    """Pack; 0, or 1 when a file is bad: then the set stays unfinished.
+
+    Raises UserError when OUT holds other things, or another process packs into it.
+    """
+    with claimed(config.out):
+        return pack(config)
+
+
+def pack(config: Pack) -> int:
+    """`run`, alone in its folder."""
     folder = Folder(config.data)
     if folder.packed is not None:
         raise UserError(f"{folder.root} is a packed set already; give the folder that it was made from")
@@ -213,21 +232,24 @@ def _finished(out: Path, key: str) -> bool:
     return True
 
 
+def _data(folder: Folder) -> str:
+    """What is packed, from anywhere."""
+    return str(folder.root.resolve()) + (f":{folder.split}" if folder.split else "")
+
+
 def _begin(config: Pack, folder: Folder) -> dict[str, Any]:
     """What an earlier run has finished: shard -> its key, SHA-256, and whether it was verified."""
     out, path = config.out, config.out / PROGRESS
-    data = str(folder.root.resolve()) + (f":{folder.split}" if folder.split else "")
+    data = _data(folder)
     try:
-        before = json.loads(path.read_text("utf-8"))
+        before = json_schema.read(path, PACKING, f"remove {out}, or give another folder")
         if before["data"] != data:
             raise UserError(f"{out} is a begun packing of {before['data']}, not of {data}; give another folder")
-        done = dict(before["shards"])
+        done = before["shards"]
     except (FileNotFoundError, NotADirectoryError):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(path.name != LOCK for path in out.iterdir())):
             raise UserError(f"{out} is not empty and holds no begun packing; give another folder") from None
         done = {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); remove {out}, or give another folder") from error
     write_json(path, {"data": data, "shards": done})
     for place in (out, out / SHARDS, out / "splits"):
         sweep(place)  # temporary files of a run that was killed
@@ -240,7 +262,7 @@ def _write_shards(config: Pack, folder: Folder, shards: Sequence[Shard], done: d
     A shard with a bad file is not written.
     """
     bad: list[str] = []
-    progress = json.loads((config.out / PROGRESS).read_text("utf-8"))
+    progress = {"data": _data(folder)}
     bar = tqdm(total=len(folder.ids), desc="pack", unit="image", disable=None, leave=False)
     with bar, ThreadPoolExecutor(config.workers or os.cpu_count() or 1) as pool:
         for number, shard in enumerate(shards):

@@ -8,17 +8,18 @@ ID.seg.png. The index says where each file lies, so that nothing is listed and a
 from __future__ import annotations
 
 import io
+import itertools
 import os
+import re
 import sys
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
 
-from umadapt.data.files import Stored, cache_folder
+from umadapt.data.files import PHOTO_FORMATS, Stored, cache_folder
+from umadapt.data.ids import check_id
 from umadapt.data.packed.remote import CACHE_LIMIT, ShardCache, Url
 from umadapt.errors import UserError
 
@@ -26,6 +27,7 @@ INDEX, SHARDS = "index.npz", "shards"
 PROGRESS = "pack.json"  # there while a set is being packed
 VERSION = 1  # of the index
 KINDS = ("image", "depth", "normals", "seg")  # in the order in which a sample's files follow each other
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 # --- The index
@@ -72,13 +74,13 @@ class Index:
         """Read index.npz; `where` is its name for messages."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+                arrays = {name: np.asarray(file[name]) for name in file.files}
             version = int(arrays["version"])
             if version != VERSION:
                 raise UserError(f"{where}: found version {version} of the index, expected {VERSION}; update umadapt")
-            ids = arrays["ids"].tobytes().decode("utf-8", "surrogateescape").split("\0")
+            ids = tuple(arrays["ids"].tobytes().decode("utf-8", "surrogateescape").split("\0"))
             index = cls(
-                tuple(ids),
+                ids,
                 arrays["shard"],
                 arrays["suffix"],
                 {kind: arrays[f"{kind}_offset"] for kind in KINDS},
@@ -88,12 +90,40 @@ class Index:
                 tuple(str(name) for name in arrays["splits"]),
                 str(arrays["key"]),
             )
-        except (KeyError, ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            fault = index._fault()
+        except UserError:
+            raise
+        except Exception as error:  # a damaged zip or array raises many kinds
             raise UserError(f"{where}: damaged index of a packed set ({error}); copy or pack the set anew") from error
-        rows = [index.shard, index.suffix, *index.offset.values(), *index.size.values()]
-        if not ids[0] or {len(row) for row in rows} != {len(ids)} or len(index.sha256) != len(index.shard_size):
-            raise UserError(f"{where}: damaged index of a packed set (arrays differ in length); pack the set anew")
+        if fault:
+            raise UserError(f"{where}: damaged index of a packed set ({fault}); copy or pack the set anew")
+        for name in (*index.ids, *index.splits):
+            check_id(name, where)
         return index
+
+    def _fault(self) -> str:
+        """What cannot be in it, but for ids; nothing where it is sound."""
+        rows = [self.shard, self.suffix, *self.offset.values(), *self.size.values()]
+        if any(row.shape != (len(self.ids),) for row in rows) or self.shard_size.shape != (len(self.sha256),):
+            return "arrays differ in length"
+        if self.suffix.dtype.kind != "U":
+            return "suffixes that are no text"
+        if not all(np.can_cast(row.dtype, np.int64) for row in (*rows[:1], *rows[2:], self.shard_size)):
+            return "places that are no whole numbers"
+        if any(a >= b for a, b in itertools.pairwise(self.ids)):
+            return "ids that are not sorted, or there twice"
+        if not ((self.shard >= 0) & (self.shard < len(self.sha256))).all():
+            return "a shard that there is not"
+        if not all(SHA256.fullmatch(digest) for digest in self.sha256):
+            return "a digest that is none"
+        for kind in KINDS:
+            offset, size, there = self.offset[kind], self.size[kind], self.offset[kind] >= 0
+            end = self.shard_size[self.shard] - offset  # of the shard, from the start of the file
+            if ((offset < -1) | (size < 0) | (there & (size > end))).any():
+                return f"a file of {kind} that lies outside its shard"
+            if kind == "image" and not set(np.unique(self.suffix[there]).tolist()) <= set(PHOTO_FORMATS):
+                return "a photo's suffix that is none"
+        return ""
 
 
 def member_name(id: str, kind: str, suffix: str) -> str:

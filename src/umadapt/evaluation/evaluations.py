@@ -1,0 +1,46 @@
+"""The JSON of an evaluation, as `evaluate` writes it and others read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from umadapt.data import json_schema
+from umadapt.evaluation.protocols import PROTOCOLS
+from umadapt.tasks import TASKS
+
+Evaluation = dict[str, Any]
+
+ALIGNED = {
+    "none": "none: depth in metres as predicted",
+    "median": "median: the depth of each image times the ratio of the medians of truth and prediction",
+    "scale-shift": "scale-shift: the depth of each image fitted to its truth by least squares in metres",
+}
+
+_FIGURE = json_schema.maybe(json_schema.number())  # null where it was not finite
+_FIGURES = {
+    task: json_schema.record(
+        {"iou": json_schema.table(json_schema.number(0, 1))} if task == "seg" else {},
+        {column.key: _FIGURE for column in kind.columns},
+    )
+    for task, kind in TASKS.items()
+}
+EVALUATION = json_schema.record(
+    {"protocol": json_schema.text(*PROTOCOLS), "n": json_schema.count()},
+    {
+        **_FIGURES,
+        "align": json_schema.text(*ALIGNED),
+        "normals_from": json_schema.text(),
+        "witnesses": json_schema.either(
+            json_schema.items(json_schema.text()), json_schema.table(json_schema.table(json_schema.number(0, 1)))
+        ),
+        "variant": json_schema.text(),
+        "data": json_schema.text(),
+        "prior": json_schema.text(),
+    },
+)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """An evaluation. Raises UserError where it is damaged, FileNotFoundError where there is none."""
+    return json_schema.read(path, EVALUATION, "delete it and evaluate again")
