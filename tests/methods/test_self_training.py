@@ -188,3 +188,24 @@ def test_all_options_together_are_one_sound_step(model: UMAdapt) -> None:
     stage = make(model, looks=looks, trust="transfer", masked=0.5, paste=0.9, recolour=True)
     run(model, stage, 2)
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_what_is_taught_keeps_the_source_models_level_of_depth(model: UMAdapt) -> None:
+    """Also after statistics and decoders have moved; other tasks and relative depth are the teacher's."""
+    stage, free = make(model), make(model, keep_level=False)
+    with torch.no_grad():
+        source = model.eval()(stage.batch(0)["plain"], "source")["depth"]
+        for average in (stage.extra["average"], free.extra["average"]):
+            for name, parameter in average.named_parameters():
+                if name.endswith("bias"):
+                    parameter += 0.1
+    kept, moved = (one.prepare(one.batch(0))["taught"] for one in (stage, free))
+
+    def level(depth: torch.Tensor) -> float:
+        return float(depth.clamp(min=0.01).log().mean())
+
+    assert level(kept["depth"]) == pytest.approx(level(source), abs=1e-4)
+    assert abs(level(moved["depth"]) - level(source)) > 1e-3
+    ratio = kept["depth"] / moved["depth"]
+    torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio), rtol=1e-4, atol=0)
+    torch.testing.assert_close(kept["normals"], moved["normals"])

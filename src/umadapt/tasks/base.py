@@ -63,6 +63,7 @@ class Task(Map, Protocol):
     channels: int
     columns: tuple[Column, ...]
     error: str  # what `pixel_error` is, with its unit
+    has_level: bool  # whether `match_level` does anything
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Task:
@@ -128,6 +129,11 @@ class Task(Map, Protocol):
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         """What a prediction (B, C, h, w) of a picture s times as large says of the picture itself: there everything
         looks s times nearer to the same camera (`data.augment.nearer` is the way back). `s` may be (B, 1, 1, 1)."""
+        ...
+
+    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
+        """The prediction with the overall level of another of the same photos, where the task has one: depth as a
+        whole."""
         ...
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

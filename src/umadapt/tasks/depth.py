@@ -57,6 +57,7 @@ class Depth(DepthMap):
         Column("d3", "δ < 1.25³", True),
     )
     error = "|d - d*| / d*"
+    has_level = True
 
     def __init__(self, scale_m: float = 10.0, head: str = "softplus", kind_of_loss: str = "berhu"):
         # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors
@@ -116,6 +117,11 @@ class Depth(DepthMap):
 
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         return prediction * s
+
+    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
+        """With the geometric mean of the reference, over all photos of the batch."""
+        ratio = reference.clamp(min=NEAR).log().mean() - prediction.clamp(min=NEAR).log().mean()
+        return prediction * global_batch.mean(ratio).exp()
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         return weighted_sum(predictions, weights)

@@ -69,6 +69,7 @@ class Edges(ShareMap):
         Column("share", "share of edges", False),
     )
     error = "|p - y|"
+    has_level = False
 
     def __init__(self, softened: float = 0.5):
         super().__init__()
@@ -141,6 +142,9 @@ class Edges(ShareMap):
         return prediction.flip(-1)
 
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
+        return prediction
+
+    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
         return prediction
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -35,6 +35,7 @@ class Normals(NormalsMap):
         Column("30", "30°", True),
     )
     error = "angle in degrees"
+    has_level = False
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Normals:
@@ -86,6 +87,9 @@ class Normals(NormalsMap):
 
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         return self.activate(torch.cat([prediction[:, :2], prediction[:, 2:] / s], dim=1))
+
+    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
+        return prediction
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         return F.normalize(weighted_sum(predictions, weights), dim=1, eps=1e-6)

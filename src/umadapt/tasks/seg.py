@@ -37,6 +37,7 @@ class Seg(SegMap):
         Column("pacc", "pixel acc.", True),
     )
     error = "1 where the class is wrong"
+    has_level = False
 
     def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255, softened: float = 0.5):
         super().__init__(classes, ignore)
@@ -113,6 +114,9 @@ class Seg(SegMap):
         return prediction.flip(-1)
 
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
+        return prediction
+
+    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
         return prediction
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
