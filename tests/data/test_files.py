@@ -90,7 +90,8 @@ def test_what_the_dead_left_is_swept(tmp_path: Path) -> None:
     fresh, old = tmp_path / ".tmp-elsewhere-12-1", tmp_path / ".tmp-elsewhere-13-1"
     for path in (dead, alive, fresh, old):
         path.touch()
-    os.utime(old, (time.time() - 1e6,) * 2)
+    long_ago = time.time() - 1e6
+    os.utime(old, (long_ago, long_ago))
     sweep(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([alive, fresh])
 

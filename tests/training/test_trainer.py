@@ -190,7 +190,8 @@ def test_nothing_is_written_of_a_network_that_is_not_finite(tiny: UMAdapt, tmp_p
     next(buffer for name, buffer in model.named_buffers() if name.endswith("running_var")).fill_(math.inf)
     with pytest.raises(UserError, match=r"run, end of stage adapt: 1 of \d+ tensors hold NaN or infinity.*lower --lr"):
         run.finish("adapt", model)
-    model.encoder.branches["target"].apply(lambda part: [p.data.fill_(math.nan) for p in part.parameters()])
+    for parameter in model.encoder.branches["target"].parameters():
+        parameter.data.fill_(math.nan)
     with pytest.raises(UserError, match=r"stage adapt, step 3: .* such as .*: the training diverged"):
         save_candidate(run.path, 3, model)
     assert (run.path / "model.safetensors").read_bytes() == before

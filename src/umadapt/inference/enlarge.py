@@ -119,7 +119,7 @@ def reduced(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         strip = rgb[top : top + step].astype(np.float32)
         for c in range(3):
             plane = Image.fromarray(np.ascontiguousarray(strip[..., c]))
-            narrow[c, top : top + step] = plane.resize((w, len(strip)), Image.Resampling.BILINEAR)
+            narrow[c, top : top + step] = np.asarray(plane.resize((w, len(strip)), Image.Resampling.BILINEAR))
     small = [np.asarray(Image.fromarray(plane).resize((w, h), Image.Resampling.BILINEAR)) for plane in narrow]
     return np.stack(small) / np.float32(255)
 

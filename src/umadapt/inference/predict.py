@@ -275,13 +275,12 @@ def write_prediction(
 def write_cloud(config: configs.Predict, stem: str, rgb: np.ndarray, focal: float | None, predictor: Predictor) -> None:
     """Write OUT/cloud/STEM.glb or .ply of maps that were written before; an unknown camera is the one assumed."""
     depth = np.load(config.out / "npy" / "depth" / f"{stem}.npy", mmap_mode="r")
-    if focal is None:
-        focal = max(depth.shape) / 2 / math.tan(math.radians(predictor.fov or cloud.FOV) / 2)
+    assumed = max(depth.shape) / 2 / math.tan(math.radians(predictor.fov or cloud.FOV) / 2)
     colours = rgb
     if config.cloud_colours != "photo":
         painted = np.load(config.out / "npy" / config.cloud_colours / f"{stem}.npy")
         colours = predictor.maps[config.cloud_colours].picture(painted)
-    shape = cloud.shape_of(depth, focal, colours, config.cloud_shape)
+    shape = cloud.shape_of(depth, assumed if focal is None else focal, colours, config.cloud_shape)
     cloud.write_shape(config.out / "cloud" / f"{stem}.{config.cloud}", shape)
 
 

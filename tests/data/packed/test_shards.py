@@ -6,6 +6,7 @@ import json
 import tarfile
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -277,7 +278,8 @@ def changed_index(packed: Path, to: Path, **arrays: np.ndarray) -> Path:
         (to / "shards" / shard.name).write_bytes(shard.read_bytes())
     (to / "dataset.json").write_bytes((packed / "dataset.json").read_bytes())
     with np.load(packed / "index.npz") as file:
-        np.savez(to / "index.npz", **({name: file[name] for name in file.files} | arrays))
+        index: dict[str, Any] = {name: file[name] for name in file.files} | arrays
+        np.savez(to / "index.npz", **index)
     return to
 
 
