@@ -56,6 +56,7 @@ def be_a_good_neighbour() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch's large tensors in huge pages: docs/speed.md
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,8 +9,9 @@ import pytest
 
 from toys import write_toy_world
 from umadapt.cli import main
-from umadapt.commands.adapt import make_stage
+from umadapt.commands.adapt import make_stage, open_source
 from umadapt.config import Adapt, MethodName
+from umadapt.data.fitted import FittedNormals
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.training.batches import Batches, split_heldout
@@ -71,3 +72,15 @@ def test_adaptation_reads_the_source_that_training_learnt_from(world: Path, tmp_
     assert not {*held, "008", "009"} & {*source.ids}
     assert source.ids == (trained if method == "output-adv" else trained[1:])
     assert read_config(base)["command"]["holdout"] == 0.25
+
+
+@pytest.mark.parametrize("method", ["self-training", "b-ccr", "adv"])
+def test_adaptation_learns_the_normals_that_training_learnt(tmp_path: Path, method: MethodName) -> None:
+    """Of planes fitted to depth where the run was trained on these, whatever normals the source has of its own."""
+    write_toy_world(tmp_path / "world", 4, seed=0)
+    base, graph = tmp_path / "base", ["--transfer", "seg<-depth,normals", "--transfer", "depth<-normals"]
+    command = ["train", "--source", str(tmp_path / "world"), "--out", str(base), *SMALL, *STEPS, *graph]
+    assert main([*command, "--normals", "plane-fit"]) == 0
+    model, before = load_model(base, "cpu")
+    config = Adapt(run=base, target=("t",), out=tmp_path / "out", method=method)
+    assert isinstance(open_source(config, before, model), FittedNormals)

@@ -260,8 +260,9 @@ def open_source(config: Adapt, before: dict[str, Any], model: UMAdapt) -> Folder
     Raises:
         UserError: it moved, or has other classes.
     """
-    address, labels = config.source or before["source"], METHODS[config.method].source == "tuples"
-    tasks, what = (model.tasks, "labels") if labels else ((), "images")
+    address, method = config.source or before["source"], METHODS[config.method]
+    tasks = method.source_tasks(model)
+    what = "labels" if method.source == "tuples" else "images"
     try:
         address = address or str(rendered_rooms(model.spec.classes))
         folder = labelled_source(address, tasks, before["command"].get("normals", "exact"))

@@ -98,7 +98,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         given: votes are the shares of the teacher's looks beside the direct one.
     """
     votes = shares_of({}, model.tasks, config.looks) if given.votes is None else given.votes
-    parameters = model.adaptable("train", config.trains)
+    parameters = model.adaptable(config.bn, config.trains)
     for norm in model.target(config.trains).modules():
         if isinstance(norm, BatchNorm):
             norm.momentum = MOMENTUM
