@@ -53,8 +53,8 @@ def test_all_of_the_target_moves_and_the_source_encoder_stays(model: UMAdapt) ->
     assert len(still) < 0.2 * len(source), still  # some are behind a ReLU that is shut
 
 
-def test_statistics_are_those_of_the_photos(model: UMAdapt) -> None:
-    stage = make(model)
+def test_statistics_that_train_are_those_of_the_photos(model: UMAdapt) -> None:
+    stage = make(model, bn="train")
     batch = stage.prepare(stage.batch(0))
     model.train()
     norm = next(m for m in model.encoder.trunks["target"].modules() if isinstance(m, self_training.BatchNorm))
@@ -67,6 +67,13 @@ def test_statistics_are_those_of_the_photos(model: UMAdapt) -> None:
     expected = start.lerp(seen[1].mean((0, 2, 3)), self_training.MOMENTUM)
     torch.testing.assert_close(norm.running_mean, expected)
     assert norm.momentum == self_training.MOMENTUM
+
+
+def test_statistics_stand_still_by_default(model: UMAdapt) -> None:
+    stage = make(model)
+    before = {name: x.clone() for name, x in model.named_buffers()}
+    run(model, stage, 2)
+    assert all(torch.equal(x, before[name]) for name, x in model.named_buffers())
 
 
 def test_the_teacher_follows_and_is_kept(model: UMAdapt) -> None:

@@ -117,8 +117,7 @@ def run(config: Adapt) -> int:
 
 def trained_norms(model: UMAdapt, config: Adapt) -> list[nn.Module]:
     """The parts of a model whose BatchNorm an adaptation trains."""
-    trains = METHODS[config.method].norms or config.bn == "train"
-    return list(model.target(config.trains)) if trains else []
+    return list(model.target(config.trains)) if config.bn == "train" else []
 
 
 def own_rate(config: Adapt, trained_at: float) -> float:

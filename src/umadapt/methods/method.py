@@ -41,7 +41,6 @@ class Method:
     contours: bool = False  # reads contours of the photos
     plain: Callable[[Adapt], bool] = lambda options: False  # wants the photos in their own colours too
     votes: Callable[[Adapt], tuple[str, ...]] = lambda options: options.witnesses  # looks whose shares it asks for
-    norms: bool = False  # BatchNorm of what it trains always trains; else by --bn
     keeps_views: bool = True  # of --kept-views
     selects: bool = True  # whether the label-free selector may choose its checkpoint
     refuse: Callable[[Adapt, UMAdapt], str | None] = field(default=lambda options, model: None)  # why not, and the cure

@@ -3,8 +3,8 @@
 The teacher, a moving average of the student, sees the photo and its mirror image as they are (`--looks`: a larger copy
 too); the student sees it in other colours, blurred, noisy, with patches hidden and objects pasted in, and rehearses
 labelled source images in every step, so that it cannot slide away with its teacher. By default all weights are
-trained. BatchNorm normalises source and photos each by their own batch and remembers those of the photos. The teacher
-is what is kept.
+trained; BatchNorm's statistics are those of whole photos as they are and stand still, for source images too (`--bn
+train`: each by its own batch, those of the photos are remembered). The teacher is what is kept.
 
 Statistics of photos move depth as a whole: on NYUDv2 to .93 of what the source model says, which is nearer the truth
 (docs/results.md). So what is taught keeps the source model's level of depth, the geometric mean over a batch.
@@ -152,13 +152,12 @@ METHODS = (
     Method(
         "self-training",
         stage,
-        lr=3e-4,
+        lr=1e-4,
         trains="all",
         share=1.0,
         source="images",
         plain=lambda options: True,
         votes=lambda options: options.looks,
-        norms=True,
         keeps_views=False,
         selects=False,
         refuse=refuse,
