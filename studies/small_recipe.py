@@ -28,7 +28,7 @@ from umadapt.config import ModelSpec
 from umadapt.data.augment import Augment, resize_image, to_sample
 from umadapt.data.files import whole_file
 from umadapt.data.folder import Folder
-from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.tasks import make_tasks
 from umadapt.training.batches import Batches, class_frequencies
@@ -138,14 +138,14 @@ def train(net: Network, batches: Batches, steps: int, rate: float, kept: Path) -
 def evaluate(net: Network, data: str) -> dict[str, Any]:
     """The figures of each task under the `nyud` protocol."""
     folder = Folder(data)
-    ruler = Ruler(folder, PROTOCOLS["nyud"], TASKS, folder.classes, from_depth="normals" not in folder.tasks)
+    evaluator = Evaluator(folder, PROTOCOLS["nyud"], TASKS, folder.classes, from_depth="normals" not in folder.tasks)
     net.eval()
     for name in folder.ids:
         image = resize_image(to_sample({"image": folder.read_window(name)})["image"], SIZE)
         maps = net(image[None])
         physical = {k: task.to_physical(maps[k])[0] for k, task in net.tasks.items()}
-        ruler.update(name, physical, ruler.read(name), folder.window_of(name))
-    return ruler.result()
+        evaluator.update(name, physical, evaluator.read(name), folder.window_of(name))
+    return evaluator.result()
 
 
 def line(figures: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from umadapt.data.folder import Folder
-from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.inference.photos import photo_batches, physical_maps
 from umadapt.nets.ensemble import consensus, shares_of
@@ -32,19 +32,21 @@ def main() -> None:
     base = config if "witnesses" in config else load_model(Path(config["command"]["run"]), "cpu")[1]
     folder, domain = Folder(given.labelled), config["domain"]
     protocol, made = PROTOCOLS[given.protocol], "normals" not in folder.tasks
-    rulers = {votes: Ruler(folder, protocol, tuple(model.tasks), model.spec.classes, made) for votes in SETS}
-    read = rulers[()].read
+    evaluators = {votes: Evaluator(folder, protocol, tuple(model.tasks), model.spec.classes, made) for votes in SETS}
+    read = evaluators[()].read
     for seen in photo_batches(folder, folder.ids, model.spec, 8, read, True):
-        for votes, ruler in rulers.items():
+        for votes, evaluator in evaluators.items():
             shares = shares_of(base, model.tasks, votes)
             merged = consensus(model, lambda x: model.encode(x, domain), seen.images, shares)
-            physical = physical_maps(model, {task: merged[task] for task in ruler.tasks}, seen.magnifications)
+            physical = physical_maps(model, {task: merged[task] for task in evaluator.tasks}, seen.magnifications)
             for k, (name, truth) in enumerate(zip(seen.ids, seen.extras, strict=True)):
-                ruler.update(name, {task: maps[k] for task, maps in physical.items()}, truth, folder.window_of(name))
+                evaluator.update(
+                    name, {task: maps[k] for task, maps in physical.items()}, truth, folder.window_of(name)
+                )
     print("| direct and | " + " | ".join(f"{task} {figure}" for task, figure in SHOWN) + " |")
     print("|---" * (len(SHOWN) + 1) + "|")
-    for votes, ruler in rulers.items():
-        found = ruler.result()
+    for votes, evaluator in evaluators.items():
+        found = evaluator.result()
         print(f"| {', '.join(votes) or '—'} | " + " | ".join(f"{found[t][f]:.3f}" for t, f in SHOWN) + " |")
 
 

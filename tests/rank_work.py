@@ -172,7 +172,7 @@ def check_batch_norm() -> None:
         assert batch.std(part.detach()).item() == pytest.approx(whole.std().item())
     assert_close(loss.detach(), (alone(whole).square() * weigh).sum().detach())
     loss.backward()
-    process_group.add_all([p.grad for p in shared.parameters() if p.grad is not None])
+    process_group.all_reduce([p.grad for p in shared.parameters() if p.grad is not None])
     assert x.grad is not None
     assert_close(part.grad, x.grad[mine])
     for norm, other in zip(shared.parameters(), alone.parameters(), strict=True):

@@ -15,7 +15,7 @@ from umadapt.config import Evaluate
 from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate, evaluate_predictions, run
-from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import Normals
@@ -98,13 +98,13 @@ def test_nyud_agrees_with_an_independent_implementation(tmp_path):
     """Crop, cap, mask, class 39 and pooling at once: one call of ours against NumPy."""
     rng = np.random.default_rng(0)
     folder = write_nyu_like(tmp_path / "data", rng, 2)
-    ruler = Ruler(folder, PROTOCOLS["nyud"], ("depth", "seg"), NYU40)
+    evaluator = Evaluator(folder, PROTOCOLS["nyud"], ("depth", "seg"), NYU40)
     rel, hits, labelled = [], 0, 0
     for id in folder.ids:
         depth, logits = rng.uniform(-1, 13, (1, 128, 160)), rng.normal(size=(40, 128, 160))
         logits[39] += 1
         maps = {"depth": torch.from_numpy(depth).float(), "seg": torch.from_numpy(logits).float()}
-        ruler.update(id, maps, ruler.read(id))
+        evaluator.update(id, maps, evaluator.read(id))
         truth, seg = folder.read_depth(id), folder.read_seg(id)
         assert truth is not None
         assert seg is not None
@@ -114,7 +114,7 @@ def test_nyud_agrees_with_an_independent_implementation(tmp_path):
         rel.append((abs(guess - truth) / np.where(valid, truth, 1))[valid])
         label = bilinear(np.moveaxis(logits[:39], 0, -1), (480, 640))[45:471, 41:601].argmax(-1)
         hits, labelled = hits + (label == seg)[seg != 255].sum(), labelled + (seg != 255).sum()
-    result = ruler.result()
+    result = evaluator.result()
     assert result["protocol"] == "nyud"
     assert result["n"] == 2
     assert result["depth"]["rel"] == pytest.approx(np.concatenate(rel).mean(), 1e-5)

@@ -17,7 +17,7 @@ from umadapt.cli import main
 from umadapt.config import ProtocolName
 from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
 from umadapt.errors import UserError
-from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import CITYSCAPES, PROTOCOLS, SYNTHIA_13, SYNTHIA_16, median_scale, scale_and_shift
 
 CLASSES = list(CITYSCAPES)
@@ -148,15 +148,15 @@ def test_kitti_agrees_with_numpy(
     first[40:50, 100:120] = high
     first[::2] = 0
     write_depth(tmp_path / "data" / "depth" / "0.png", first, 0.002)
-    ruler = Ruler(folder, PROTOCOLS[name], ("depth",), None, align=align)
+    evaluator = Evaluator(folder, PROTOCOLS[name], ("depth",), None, align=align)
     pairs = []
     for id in folder.ids:
         truth = folder.read_depth(id)
         assert truth is not None
         guess = (truth * rng.uniform(0.5, 2, truth.shape) + rng.uniform(0, 3, truth.shape)).astype(np.float32)
-        ruler.update(id, {"depth": torch.from_numpy(guess)[None]}, ruler.read(id))
+        evaluator.update(id, {"depth": torch.from_numpy(guess)[None]}, evaluator.read(id))
         pairs.append((guess, truth))
-    assert ruler.result()["depth"] == pytest.approx(reference(pairs, borders, high, align), rel=1e-5)
+    assert evaluator.result()["depth"] == pytest.approx(reference(pairs, borders, high, align), rel=1e-5)
 
 
 def test_the_crop_of_kitti_is_where_the_field_has_it() -> None:
@@ -166,18 +166,18 @@ def test_the_crop_of_kitti_is_where_the_field_has_it() -> None:
 
 def test_laina_measures_whole_images_unclipped_and_pooled(tmp_path: Path) -> None:
     folder = write_world(tmp_path / "data", (480, 640), count=2, far=14)
-    ruler = Ruler(folder, PROTOCOLS["nyu_laina"], ("depth",), None)
+    evaluator = Evaluator(folder, PROTOCOLS["nyu_laina"], ("depth",), None)
     rng = np.random.default_rng(0)
     all_found, all_truth = [], []
     for id in folder.ids:
         truth = folder.read_depth(id)
         assert truth is not None
         guess = rng.uniform(0.01, 20, truth.shape).astype(np.float32)
-        ruler.update(id, {"depth": torch.from_numpy(guess)[None]}, ruler.read(id))
+        evaluator.update(id, {"depth": torch.from_numpy(guess)[None]}, evaluator.read(id))
         all_found.append(guess.astype(float))
         all_truth.append(truth.astype(float))
     d, t = np.stack(all_found), np.stack(all_truth)
-    found = ruler.result()["depth"]
+    found = evaluator.result()["depth"]
     assert found["rel"] == pytest.approx((abs(t - d) / t).mean(), 1e-6)
     assert found["rms"] == pytest.approx(np.sqrt(((t - d) ** 2).mean()), 1e-6)
     assert found["log10"] == pytest.approx(abs(np.log10(t) - np.log10(d)).mean(), 1e-6)
@@ -216,10 +216,10 @@ def official(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, dict[st
 
 
 def measure(name: str, folder: Folder, guesses: dict[str, np.ndarray]) -> dict[str, Any]:
-    ruler = Ruler(folder, PROTOCOLS[name], ("seg",), CLASSES)
+    evaluator = Evaluator(folder, PROTOCOLS[name], ("seg",), CLASSES)
     for id, guess in guesses.items():
-        ruler.update(id, {"seg": torch.from_numpy(guess)}, ruler.read(id))
-    return ruler.result()["seg"]
+        evaluator.update(id, {"seg": torch.from_numpy(guess)}, evaluator.read(id))
+    return evaluator.result()["seg"]
 
 
 def test_cityscapes_agrees_with_the_official_script(tmp_path: Path) -> None:
@@ -268,4 +268,4 @@ def test_other_classes_are_refused_by_name(tmp_path: Path) -> None:
     folder = write_world(tmp_path / "data", (40, 60), count=1)
     folder.classes = ("wall", "floor")
     with pytest.raises(UserError, match=r"cityscapes_19 measures 19 classes.*'road'"):
-        Ruler(folder, PROTOCOLS["cityscapes_19"], ("seg",), ("wall", "floor"))
+        Evaluator(folder, PROTOCOLS["cityscapes_19"], ("seg",), ("wall", "floor"))

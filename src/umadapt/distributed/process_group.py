@@ -121,7 +121,7 @@ def stack(tensor: Tensor) -> Tensor:
     return torch.stack(parts)
 
 
-def add_all(tensors: Sequence[Tensor]) -> None:
+def all_reduce(tensors: Sequence[Tensor]) -> None:
     """`add` for many tensors, in one message a type: gradients."""
     import torch
 
@@ -130,7 +130,7 @@ def add_all(tensors: Sequence[Tensor]) -> None:
         _pour(flat, alike)
 
 
-def spread(tensors: Iterable[Tensor]) -> None:
+def broadcast(tensors: Iterable[Tensor]) -> None:
     """Rank 0's values of many tensors to all ranks, in place."""
     import torch
 

@@ -16,7 +16,7 @@ from umadapt.data.folder import Folder, write_json
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluations import ALIGNED, read_evaluation
-from umadapt.evaluation.evaluator import Maps, Ruler
+from umadapt.evaluation.evaluator import Evaluator, Maps
 from umadapt.evaluation.image_prior import MOST, prior_maps
 from umadapt.evaluation.protocols import PROTOCOLS, Protocol
 from umadapt.inference.photos import photo_batches, physical_maps, prefetch, run_model, voting
@@ -57,21 +57,21 @@ def evaluate(
         progress: show a bar on stderr.
 
     Returns:
-        the evaluation JSON, see `Ruler.result`.
+        the evaluation JSON, see `Evaluator.result`.
 
     Raises:
-        UserError: see `Ruler`.
+        UserError: see `Evaluator`.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    ruler = Ruler(folder, protocol, tuple(model.tasks), model.spec.classes, normals_from_depth, align)
+    evaluator = Evaluator(folder, protocol, tuple(model.tasks), model.spec.classes, normals_from_depth, align)
     ids = folder.ids if ids is None else ids
-    for seen in photo_batches(folder, ids, model.spec, batch, ruler.read, progress):
+    for seen in photo_batches(folder, ids, model.spec, batch, evaluator.read, progress):
         predictions = run_model(model, seen.images, domain, shares)
-        wanted = {task: predictions[task] for task in ruler.tasks}
+        wanted = {task: predictions[task] for task in evaluator.tasks}
         physical = physical_maps(model, wanted, seen.magnifications)
         for i, (name, truth) in enumerate(zip(seen.ids, seen.extras, strict=True)):
-            ruler.update(name, {task: maps[i] for task, maps in physical.items()}, truth, folder.window_of(name))
-    return ruler.result()
+            evaluator.update(name, {task: maps[i] for task, maps in physical.items()}, truth, folder.window_of(name))
+    return evaluator.result()
 
 
 def evaluate_predictions(
@@ -95,10 +95,10 @@ def evaluate_predictions(
             f"{predictions.root} holds no predictions for the {len(folder.ids)} photos of {folder.root}. "
             f"Expected files such as depth/{folder.ids[0]}.png; umadapt predict writes them"
         )
-    ruler = Ruler(folder, protocol, tasks, predictions.classes or None, normals_from_depth, align)
+    evaluator = Evaluator(folder, protocol, tasks, predictions.classes or None, normals_from_depth, align)
 
     def read(id: str) -> tuple[Maps, Maps]:
-        truth = ruler.read(id)
+        truth = evaluator.read(id)
         lacking = [task for task in truth if not predictions.has(task, id)]
         if lacking:
             raise UserError(f"{predictions.root} has no {lacking[0]}/{id}.png. Predict all photos of the data first")
@@ -107,8 +107,8 @@ def evaluate_predictions(
 
     mine = process_group.share_of(folder.ids, process_group.rank(), process_group.size())
     for id, (prediction, truth) in prefetch(read, mine, progress):
-        ruler.update(id, prediction, truth)
-    return ruler.result()
+        evaluator.update(id, prediction, truth)
+    return evaluator.result()
 
 
 @torch.inference_mode()
@@ -124,15 +124,15 @@ def evaluate_prior(
     """Measure the constant maps of the labels of `prior` (see `prior_maps`) as `evaluate` does a model."""
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     maps = prior_maps(prior, protocol, normals_from_depth)
-    ruler = Ruler(folder, protocol, tuple(maps), prior.classes or None, normals_from_depth, align)
+    evaluator = Evaluator(folder, protocol, tuple(maps), prior.classes or None, normals_from_depth, align)
     shown: Maps = {}
-    for task in ruler.tasks:  # classes are chosen once, not for every photo
+    for task in evaluator.tasks:  # classes are chosen once, not for every photo
         size = (maps[task].shape[-2], maps[task].shape[-1])
-        shown[task] = _as_prediction(ruler.kinds[task].resize(maps[task], size, ruler.never))
+        shown[task] = _as_prediction(evaluator.kinds[task].resize(maps[task], size, evaluator.never))
     mine = process_group.share_of(folder.ids, process_group.rank(), process_group.size())
-    for id, truth in prefetch(ruler.read, mine, progress):
-        ruler.update(id, shown, truth)
-    return ruler.result()
+    for id, truth in prefetch(evaluator.read, mine, progress):
+        evaluator.update(id, shown, truth)
+    return evaluator.result()
 
 
 @torch.inference_mode()
@@ -141,11 +141,13 @@ def evaluate_predictor(
 ) -> dict[str, Any]:
     """Measure what a predictor, such as an exported file, gives for photos of a labelled folder, as `evaluate` does."""
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    ruler = Ruler(folder, protocol, tuple(predictor.maps), predictor.classes or None)
+    evaluator = Evaluator(folder, protocol, tuple(predictor.maps), predictor.classes or None)
     for id in ids:
         found = predictor.predict(*folder.photo(id))
-        ruler.update(id, {task: _as_prediction(to_tensor(found[task])) for task in ruler.tasks}, ruler.read(id))
-    return ruler.result()
+        evaluator.update(
+            id, {task: _as_prediction(to_tensor(found[task])) for task in evaluator.tasks}, evaluator.read(id)
+        )
+    return evaluator.result()
 
 
 def _as_prediction(map_: Tensor) -> Tensor:

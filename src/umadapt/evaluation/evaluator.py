@@ -24,7 +24,7 @@ from umadapt.tasks.resize import fill, to_map, to_tensor
 Maps = dict[str, Tensor]  # task -> map
 
 
-class Ruler:
+class Evaluator:
     """Ground truth of a folder beside predictions, one photo at a time, under one protocol.
 
     Args:

@@ -21,7 +21,7 @@ from umadapt.data.files import whole_file
 from umadapt.data.folder import Folder, write_json
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS, Protocol
 from umadapt.inference.photos import photo_batches, physical_maps, run_model
 from umadapt.nets.model import UMAdapt
@@ -133,20 +133,20 @@ def trust(
         the pixels of all photos, and "ause_photo", the mean over photos of each photo's own}}.
 
     Raises:
-        UserError: no transfer nets, no labels for them (see `Ruler`), no error to find, or predictions not finite.
+        UserError: no transfer nets, no labels for them (see `Evaluator`), no error to find, or predictions not finite.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     if not model.graph:
         raise UserError("the run has no transfer nets, so there is no cross-task disagreement to measure")
-    ruler = Ruler(folder, protocol, tuple(model.graph), model.spec.classes)
+    evaluator = Evaluator(folder, protocol, tuple(model.graph), model.spec.classes)
     ids = folder.ids if ids is None else ids
-    drawn: dict[str, dict[str, Pixels]] = {task: {} for task in ruler.tasks}  # by photo
-    for seen in photo_batches(folder, ids, model.spec, batch, ruler.read, progress):
+    drawn: dict[str, dict[str, Pixels]] = {task: {} for task in evaluator.tasks}  # by photo
+    for seen in photo_batches(folder, ids, model.spec, batch, evaluator.read, progress):
         direct = run_model(model, seen.images, domain)
         metric = physical_maps(model, direct, seen.magnifications)
         cross = model.cross(direct)
         entropy = torch.special.entr(direct["seg"].softmax(1)).sum(1) if "seg" in direct else None  # (B, h, w)
-        for task in ruler.tasks:
+        for task in evaluator.tasks:
             maps = {"disagreement": model.tasks[task].energy_map(cross[task], direct[task])}
             if entropy is not None:
                 maps["entropy"] = entropy
@@ -157,10 +157,10 @@ def trust(
                 if not all(bool(torch.isfinite(x[i]).all()) for x in (physical, *maps.values())):
                     raise UserError(f"the prediction of {task} for {id!r} holds NaN or infinity: the training diverged")
                 one = {name: map_[i] for name, map_ in maps.items()}
-                drawn[task][id] = _draw(ruler, task, id, physical[i], one, truth[task], seed)
+                drawn[task][id] = _draw(evaluator, task, id, physical[i], one, truth[task], seed)
     result: dict[str, Any] = {"protocol": protocol.name, "n": len(ids), "errors": {}}
     parts = process_group.gather(drawn)
-    for task in ruler.tasks:
+    for task in evaluator.tasks:
         merged = {id: pixels for part in parts for id, pixels in part[task].items()}
         photos = [merged[id] for id in ids if id in merged]
         pooled = {name: np.concatenate([photo[name] for photo in photos]) for name in photos[0]} if photos else {}
@@ -171,7 +171,11 @@ def trust(
         for name, figures in found.items():
             figures["ause_photo"] = float(np.mean([each[name]["ause"] for each in alone]))
         error = pooled["error"]
-        result["errors"][task] = {"kind": ruler.kinds[task].error, "mean": float(error.mean()), "pixels": len(error)}
+        result["errors"][task] = {
+            "kind": evaluator.kinds[task].error,
+            "mean": float(error.mean()),
+            "pixels": len(error),
+        }
         result[task] = found
     if not result["errors"]:
         raise UserError(f"no valid pixel with an error in {folder.root} under {protocol.name}: nothing to find")
@@ -179,7 +183,7 @@ def trust(
 
 
 def _draw(
-    ruler: Ruler, task: str, id: str, physical: Tensor, maps: Mapping[str, Tensor], truth: Tensor, seed: int
+    evaluator: Evaluator, task: str, id: str, physical: Tensor, maps: Mapping[str, Tensor], truth: Tensor, seed: int
 ) -> Pixels:
     """Errors and uncertainties of a random share of one photo's valid pixels.
 
@@ -189,16 +193,16 @@ def _draw(
     Args:
         physical: (C, h, w), in physical units.
         maps: uncertainty -> (h, w).
-        truth: what `Ruler.read` gives.
+        truth: what `Evaluator.read` gives.
     """
     size = (truth.shape[-2], truth.shape[-1])
-    window = ruler.folder.window_of(id)
-    found, truth = ruler.compare(task, physical.cpu(), truth, window)
-    error, valid = ruler.kinds[task].pixel_error(found, truth)
+    window = evaluator.folder.window_of(id)
+    found, truth = evaluator.compare(task, physical.cpu(), truth, window)
+    error, valid = evaluator.kinds[task].pixel_error(found, truth)
     at = torch.nonzero(valid.flatten()).squeeze(1).numpy()
     count = round(len(at) * min(1, PIXELS / (size[0] * size[1])))
     at = np.random.default_rng([seed, zlib.crc32(id.encode())]).choice(at, count, replace=False)
-    top, bottom, left, right = ruler.protocol.window(size)
+    top, bottom, left, right = evaluator.protocol.window(size)
     seen = size if window is None else window.size
     wide = {name: fill(resize_map(map_.unsqueeze(0), seen), window, size) for name, map_ in maps.items()}
     planes = {"error": error} | {name: map_[..., top:bottom, left:right] for name, map_ in wide.items()}

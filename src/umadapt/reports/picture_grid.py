@@ -10,7 +10,7 @@ import numpy as np
 from umadapt.data import viz
 from umadapt.data.folder import Folder
 from umadapt.data.viz import thumbnail, thumbnail_photo
-from umadapt.evaluation.evaluator import Ruler
+from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.inference.photos import predictor_of
 from umadapt.tasks import Task
@@ -42,9 +42,9 @@ def grid(
         model, stored = load_model(run, device)
         if not tasks:
             tasks = dict(model.tasks)
-            ruler = Ruler(folder, PROTOCOLS[protocol], tuple(tasks), model.spec.classes, normals_from_depth)
+            evaluator = Evaluator(folder, PROTOCOLS[protocol], tuple(tasks), model.spec.classes, normals_from_depth)
             for id in ids:
-                truth = {task: to_map(map_) for task, map_ in ruler.read(id).items()}
+                truth = {task: to_map(map_) for task, map_ in evaluator.read(id).items()}
                 maps[id]["truth"] = {task: thumbnail(map_, TILE[1]) for task, map_ in truth.items()}
         predictor = predictor_of(model, stored)
         for id in ids:

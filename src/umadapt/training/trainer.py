@@ -113,7 +113,7 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
         path = run.path / "state.pt"
         reason = (str(error).splitlines() or [""])[0]
         raise UserError(f"{path} is damaged ({reason}); delete it to repeat the stage from its start") from error
-    process_group.spread(tensor for net in nets for tensor in net.state_dict().values())
+    process_group.broadcast(tensor for net in nets for tensor in net.state_dict().values())
     del state  # a second copy of all weights
     model.train()  # what a stage has frozen stays in eval mode
     track = Track(run.path, stage.name, first, stage.steps)
@@ -204,7 +204,7 @@ def take(
                 values[f"{turn.name}/{name}/grad"] = add_gradient(term, turn.parameters)
     else:
         total.backward(inputs=turn.parameters)  # no gradients of frozen nets, nor of the other side's
-        process_group.add_all([p.grad for p in turn.parameters if p.grad is not None])
+        process_group.all_reduce([p.grad for p in turn.parameters if p.grad is not None])
     try:
         norm = nn.utils.clip_grad_norm_(turn.parameters, clip, error_if_nonfinite=True)
     except RuntimeError as error:
@@ -222,7 +222,7 @@ def take(
 def add_gradient(term: Tensor, parameters: list[nn.Parameter]) -> float:
     """Add a term's gradient to what the parameters hold, and return its norm."""
     grads = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-    process_group.add_all([grad for grad in grads if grad is not None])
+    process_group.all_reduce([grad for grad in grads if grad is not None])
     for parameter, grad in zip(parameters, grads, strict=True):
         if grad is not None:
             if parameter.grad is None:  # in the parameter's own memory layout, which the fused optimiser relies on
