@@ -2,7 +2,7 @@
 
 THE CONVENTION. Inside `shared` every rank computes the same loss, that of the whole batch, from its own samples: sums
 over samples pass `total`, means `mean`, maxima `largest`. A gradient on a rank is the derivative of that one loss by
-way of the samples of that rank. So the gradients of parameters are to be *added* over the ranks (`ranks.add_all`,
+way of the samples of that rank. So the gradients of parameters are to be *added* over the ranks (`process_group.all_reduce`,
 once after the backward pass), and behind a `total` nothing may differ between ranks. Outside of `shared`, and in a
 process alone, samples stand for themselves, and the functions here return what they are given.
 

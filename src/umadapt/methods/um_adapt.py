@@ -56,7 +56,7 @@ def shared_gradients(
     """The losses of all tasks and their gradients by what is trained, from one forward.
 
     OURS: `--forward shared`. Algorithm 2 takes a fresh forward after each task's update; these gradients are all taken
-    before the first one. They differ by what updates of one learning rate change (tests/stages/test_shared.py).
+    before the first one. They differ by what updates of one learning rate change (tests/methods/test_shared.py).
     """
     features = target_features(model, batch)
     trained = {name: x for name, x in features.items() if x.requires_grad}

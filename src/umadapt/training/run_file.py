@@ -75,7 +75,7 @@ def write(path: Path, config: Mapping[str, Any], base: Mapping[str, Any], tensor
     Args:
         config: of the run.
         base: of the run of `train` that it began with; of such a run itself the same.
-        tensors: as `checkpoint.weights` gives them.
+        tensors: as `run_folder.weights` gives them.
     """
     about = {key: config[key] for key in KEPT if key in config}
     about |= {"variant": config["variant"], "domain": "source", "source": None, "target": None, "data": base["data"]}
