@@ -1,4 +1,4 @@
-"""What an id may be: the name of a file in a folder, without its suffix."""
+"""What an id may be: the name of a file in a folder or in folders below it, without its suffix."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ LONGEST = 251  # bytes: with a suffix such as .png as long as file systems allow
 
 
 def is_id(text: str) -> bool:
-    """Whether files of a folder may be called so: no folder in it, not hidden, of a length that file systems take."""
+    """Whether files of a folder may be called so: no part of it hidden or leading out, each of a length that file
+    systems take."""
     try:
-        length = len(os.fsencode(text))
+        lengths = [len(os.fsencode(part)) for part in text.split("/")]
     except UnicodeEncodeError:
         return False
-    return 0 < length <= LONGEST and not text.startswith(".") and not set(text) & {"/", "\0"}
+    hidden = any(part.startswith(".") for part in text.split("/"))
+    return all(0 < length <= LONGEST for length in lengths) and not hidden and "\0" not in text
 
 
 def check_id(text: str, where: object) -> str:
@@ -24,7 +26,7 @@ def check_id(text: str, where: object) -> str:
     if not is_id(text):
         shown = text if len(text) <= 60 else f"{text[:60]}…"
         raise UserError(
-            f"{where}: {shown!r} is no id; expected the name of a file without its suffix: no / in it, no dot at its "
-            f"start, {LONGEST} bytes at most"
+            f"{where}: {shown!r} is no id; expected the name of a file without its suffix, perhaps in folders: none "
+            f"empty, absolute or beginning with a dot, {LONGEST} bytes at most"
         )
     return text
