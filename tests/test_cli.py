@@ -44,7 +44,7 @@ def test_every_command_has_help_for_every_argument(command: str, capsys: pytest.
             ["evaluate", "run", "--data", "d", "--batch", "99999999999"],
             "--batch is 99999999999; expected 65536",
         ),
-        (["adapt", "run", "--target", "d", "--out", "o", "--energy-floor", "nan"], "--energy-floor is nan; expected a"),
+        (["adapt", "run", "--target", "d", "--out", "o", "--ccr", "nan"], "--ccr is nan; expected a"),
         (["adapt", "run", "--target", "d", "--out", "o" * 256], "--out has a name of 256 bytes"),
         (["check", "ä" * 128], "--data has a name of 256 bytes"),
         (["predict", "run", "fine.jpg", "x/" * 2048 + "photo.jpg", "--out", "o"], "--photos has a path of 4105 bytes"),
@@ -98,7 +98,7 @@ def test_a_file_that_the_system_refuses_is_named(
 STOP = """
 import os, signal, sys, threading, time
 
-from umadapt import {module}
+from umadapt.commands import {module}
 {module}.run = lambda config: time.sleep(60)
 from umadapt.cli import entry
 threading.Timer(0.2, os.kill, (os.getpid(), signal.{signal})).start()
