@@ -15,7 +15,7 @@ from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.errors import UserError
 from umadapt.training import run_file
-from umadapt.training.run_folder import load_model
+from umadapt.training.run_folder import load_model, read_config
 
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
@@ -73,6 +73,22 @@ def test_a_model_that_ships_is_known_by_name_and_a_folder_of_that_name_wins(
         load_model(Path("other"), "cpu")
     make_run(tmp_path / "toy", size=(32, 64))
     assert load_model(Path("toy"), "cpu")[1]["model"]["size"] == [32, 64]
+
+
+def test_what_is_left_out_of_a_file_is_not_needed_to_predict(root: Path, tmp_path: Path) -> None:
+    """Without contour decoder and one transfer net: it predicts, self-trains, and refuses what reads contours."""
+    config = read_config(root / "base")
+    file = tmp_path / "small.safetensors"
+    run_file.write(file, config, config, run_file.read_tensors(root / "base.safetensors"), ("contour", "depth"))
+    assert file.stat().st_size < (root / "base.safetensors").stat().st_size
+    photo = next((root / "photos" / "image").iterdir())
+    whole, small = (umadapt.load(name, "cpu").predict(photo) for name in (root / "base.safetensors", file))
+    np.testing.assert_array_equal(small["depth"], whole["depth"])
+    assert set(small["trust"]) == {"seg"}
+    common = ["adapt", str(file), "--target", str(root / "photos"), "--source", str(root / "photos"), "--out"]
+    steps = ["--steps", "1", "--batch", "2"]
+    assert main([*common, str(tmp_path / "out"), *steps, "--method", "self-training"]) == 0
+    assert main([*common, str(tmp_path / "no"), *steps, "--method", "noadv"]) == 2
 
 
 def test_a_source_that_did_not_come_along_is_asked_for(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

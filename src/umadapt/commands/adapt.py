@@ -133,14 +133,15 @@ def own_rate(config: Adapt, trained_at: float) -> float:
 
 def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
     """Raise a UserError where the run, the method and the options do not go together."""
-    unfinished = [stage for stage in ("transfer", "base", "contour") if stage not in before["done"]]
+    method = METHODS[config.method]
+    wanted = ("transfer", "base", *(("contour",) if method.contours else ()))
+    unfinished = [stage for stage in wanted if stage not in before["done"]]
     reports = ("transfer_report", "witnesses") if model.graph else ("witnesses",)  # what follows the stages
     unfinished += [name for name in reports if name not in before]
     adapted = before["domain"] != "source"
     if adapted or unfinished:
         what = "is adapted already" if adapted else f"lacks {', '.join(unfinished)}"
         raise UserError(f"{config.run} {what}; give a run that `umadapt train` has finished")
-    method = METHODS[config.method]
     if not model.graph and method.transfers:
         raise UserError(f"{config.run} has no transfer nets to adapt with; use --method adabn")
     reason = method.refuse(config, model)

@@ -2,9 +2,10 @@
 
 THE CONVENTION. Inside `shared` every rank computes the same loss, that of the whole batch, from its own samples: sums
 over samples pass `total`, means `mean`, maxima `largest`. A gradient on a rank is the derivative of that one loss by
-way of the samples of that rank. So the gradients of parameters are to be *added* over the ranks (`process_group.all_reduce`,
-once after the backward pass), and behind a `total` nothing may differ between ranks. Outside of `shared`, and in a
-process alone, samples stand for themselves, and the functions here return what they are given.
+way of the samples of that rank. So the gradients of parameters are to be *added* over the ranks
+(`process_group.all_reduce`, once after the backward pass), and behind a `total` nothing may differ between ranks.
+Outside of `shared`, and in a process alone, samples stand for themselves, and the functions here return what they are
+given.
 
 Random numbers are drawn for the whole batch on every rank, from generators in the same state, and each takes the rows
 of its samples. That costs every rank the drawing of all; it is what makes N processes take the steps of one.

@@ -4,7 +4,7 @@ reads a run takes such a file in its place; those in `models/`, which ship with 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {name: x.float() if x.is_floating_point() else x for name, x in tensors.items()}
 
 
-def write(path: Path, config: Mapping[str, Any], base: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def write(
+    path: Path,
+    config: Mapping[str, Any],
+    base: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    drop: Collection[str] = (),
+) -> None:
     """Write a run as one file.
 
     Of an adapted run the encoder of the photos becomes the only one, and the run one that may be adapted again.
@@ -76,6 +82,7 @@ def write(path: Path, config: Mapping[str, Any], base: Mapping[str, Any], tensor
         config: of the run.
         base: of the run of `train` that it began with; of such a run itself the same.
         tensors: as `run_folder.weights` gives them.
+        drop: what to leave out: "contour", the contour decoder; names of tasks, the transfer nets to them.
     """
     about = {key: config[key] for key in KEPT if key in config}
     about |= {"variant": config["variant"], "domain": "source", "source": None, "target": None, "data": base["data"]}
@@ -86,6 +93,12 @@ def write(path: Path, config: Mapping[str, Any], base: Mapping[str, Any], tensor
     if config["domain"] != "source":
         about["adapted"] = {key: config["command"][key] for key in ("method", "steps", "batch", "lr", "seed")}
         tensors = only_target(tensors)
+    if drop:
+        graph = {task: inputs for task, inputs in config["model"]["graph"].items() if task not in drop}
+        about["model"] = {**config["model"], "graph": graph}
+        about["done"] = [stage for stage in base["done"] if stage not in drop]
+        gone = tuple("contour." if name == "contour" else f"transfers.{name}." for name in drop)
+        tensors = {name: x for name, x in tensors.items() if not name.startswith(gone)}
     half = {name: halved(name, x) for name, x in tensors.items()}
     with whole_file(path) as file:
         safetensors.torch.save_file(half, file, {KEY: json.dumps(about)})

@@ -287,7 +287,9 @@ def joined(*ids: str) -> np.ndarray:
     return np.frombuffer("\0".join(ids).encode(), np.uint8)
 
 
-@pytest.mark.parametrize("id", ["../../../escaped", "/tmp/escaped", "a//b", "a/../b", "a/.b", ".hidden", "..", "", "x" * 252])
+@pytest.mark.parametrize(
+    "id", ["../../../escaped", "/tmp/escaped", "a//b", "a/../b", "a/.b", ".hidden", "..", "", "x" * 252]
+)
 def test_ids_that_leave_the_folder_are_refused(
     packed: Path, tmp_path: Path, id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
