@@ -219,16 +219,16 @@ def test_names(addresses: list[str], names: list[str]) -> None:
 
 def test_mistakes(tmp_path: Path, net: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(domain_gap, "imagenet_network", lambda: net)
-    write_image(tmp_path / "0.png", np.zeros((32, 48, 3), np.uint8))
+    photos, rooms = tmp_path / "photos", tmp_path / "rooms"
+    write_image(photos / "0.png", np.zeros((32, 48, 3), np.uint8))
     with pytest.raises(UserError, match="given twice"):
-        domain_gap.main([str(tmp_path), "--photos", str(tmp_path)])
-    rooms = tmp_path / "rooms"
+        domain_gap.main([str(photos), "--photos", str(photos)])
     write_image(rooms / "0.png", np.zeros((32, 48, 3), np.uint8))
     with pytest.raises(UserError, match="found one photo"):
-        domain_gap.main([str(rooms), "--photos", str(tmp_path)])
+        domain_gap.main([str(rooms), "--photos", str(photos)])
     for wrong in ("8,8", "-1,0,0,0", "a"):
         with pytest.raises(SystemExit):
-            domain_gap.main([str(rooms), "--photos", str(tmp_path), f"--crop={wrong}"])
+            domain_gap.main([str(rooms), "--photos", str(photos), f"--crop={wrong}"])
 
 
 def test_weights_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
