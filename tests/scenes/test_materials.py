@@ -20,7 +20,12 @@ def run(function: str, *arguments: str) -> None:
     chosen = engine.choose("auto")[0]
     if chosen.name != "llvm":
         pytest.skip("no LLVM that works here")
-    subprocess.run([sys.executable, __file__, function, *arguments], check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, function, *arguments], stderr=subprocess.PIPE, text=True, check=False
+    )
+    if "LLVM ERROR: Cannot select" in done.stderr:  # of LLVM 23 on processors with AVX512_FP16, of this kernel alone
+        pytest.skip("this LLVM cannot compile the kernel for this processor")
+    assert done.returncode == 0, done.stderr
 
 
 def test_tiles_look_as_bitmaps_do() -> None:
