@@ -46,7 +46,7 @@ def test_ranks_take_the_steps_of_one_process(root: Path, tmp_path: Path, size: i
     """All stages and several methods, a batch of 12, three steps in float64."""
     data = (root / "world", root / "photos")
     assert together(size, rank_work.train_everything, tmp_path, *data, root / "one") == [0] * size
-    runs = ["adv", "b-ccr", "joint", "mean-teacher", "noadv", "per-task", "semi"]
+    runs = ["adv", "b-ccr", "joint", "mean-teacher", "noadv", "per-task", "self-training", "semi"]
     assert sorted(path.name for path in tmp_path.iterdir()) == runs
     for name in runs:
         assert_close(tmp_path / name, root / "one" / name)

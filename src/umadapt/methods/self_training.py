@@ -108,8 +108,8 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     levelled = tuple(name for name, task in model.tasks.items() if config.keep_level and task.has_level)
     base = copy.deepcopy(teacher)  # M_s as it was: training moves the decoders, which the domains share
 
-    @torch.no_grad()
-    def prepare(batch: Batch) -> Batch:
+    def harder(batch: Batch) -> Batch:
+        """What the teacher says of the photos, and what the student sees of them."""
         photos, source = batch["plain"], dict(batch["source"])
         direct = teacher(photos, "target")
         taught = consensus(teacher, lambda x: teacher.encode(x, "target"), photos, votes, direct)
@@ -124,6 +124,11 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
             truths = {name: task.prepare(source[name]) for name, task in model.tasks.items()}
             hard, taught = paste(hard, taught, source["image"], truths, model.tasks, config.paste)
         return {**batch, "source": source, "hard": hide(hard, config.masked), "taught": taught, "weights": weights}
+
+    @torch.no_grad()
+    def prepare(batch: Batch) -> Batch:
+        with global_batch.shared(len(batch["ids"])):  # levels, means and draws are of the whole batch
+            return harder(batch)
 
     @torch.no_grad()
     def after(step: int) -> None:
