@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 from umadapt.config import Adapt
 from umadapt.nets.ensemble import Shares
 from umadapt.nets.model import UMAdapt
-from umadapt.training.sources import tuple_tasks
 from umadapt.training.trainer import Batch, Stage
 
 
@@ -49,8 +48,3 @@ class Method:
 def no_tasks(model: UMAdapt) -> tuple[str, ...]:
     """A method that reads the source's images alone."""
     return ()
-
-
-def of_tuples(model: UMAdapt) -> tuple[str, ...]:
-    """One that reads what transfer nets read and predict."""
-    return tuple_tasks(model)

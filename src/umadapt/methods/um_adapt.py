@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from umadapt.config import Adapt
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, content_loss, encode, target_features, trains_trunk
-from umadapt.methods.method import NOTHING, Given, Method, of_tuples
+from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.ensemble import add_taught, distance, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import excess
+from umadapt.training.sources import tuple_tasks
 from umadapt.training.trainer import Batch, Loss, Stage, Turn
 
 
@@ -200,7 +201,7 @@ METHODS = (
         contours=True,
         plain=_consensus,
         source="tuples",
-        source_tasks=of_tuples,
+        source_tasks=tuple_tasks,
         source_every=lambda options: options.critic_every,
         refuse=refuse,
     ),
