@@ -28,12 +28,12 @@ from benchmarks.measure import call, parser, report
 from umadapt import scenes
 from umadapt.config.data import Render
 from umadapt.config.options import parse_size
-from umadapt.scenes import engine, render
+from umadapt.scenes import engine, render, renderer
 
 SETTINGS = "--workers 1 --style photo --seed 7"
 SIZES = ("120x160", "240x320")
 ROOM = 4  # views, as `render` makes them
-STAGES = {  # what `render` calls -> the stage that it belongs to
+STAGES = {  # what `renderer` calls -> the stage that it belongs to
     "draw_room": "room",
     "draw_views": "cameras",
     "tracer.build": "build",
@@ -77,15 +77,15 @@ def by_stage(size: str, rooms: int, furniture: str) -> dict[str, float]:
         config = render.resolved(
             Render(Path(folder), size=parse_size(size), style="photo", furniture=furniture, views=ROOM * (1 + rooms))
         )
-        render.prepare(config, engine.choose(config.engine)[0])
-        render.render_room(config, None, 0, [0])  # compiles what every room needs
+        renderer.prepare(config, engine.choose(config.engine)[0])
+        renderer.render_room(config, None, 0, [0])  # compiles what every room needs
         for name, stage in STAGES.items():
-            module, _, function = f"render.{name}".rpartition(".")
+            module, _, function = f"renderer.{name}".rpartition(".")
             holder = operator.attrgetter(module)(scenes)
             patches.enter_context(mock.patch.object(holder, function, timed(stage, getattr(holder, function))))
         begin = time.process_time()
         for room in range(1, 1 + rooms):
-            render.render_room(config, None, room, list(range(ROOM * room, ROOM * (room + 1))))
+            renderer.render_room(config, None, room, list(range(ROOM * room, ROOM * (room + 1))))
         whole = time.process_time() - begin
     spent["rest"] = whole - sum(spent.values())
     return {stage: value / (ROOM * rooms) for stage, value in spent.items()}

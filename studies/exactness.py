@@ -15,7 +15,8 @@ import numpy as np
 from umadapt.config.data import Render
 from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.labels import cast
-from umadapt.scenes.render import furnish, open_catalogue, pinhole_of
+from umadapt.scenes.renderer import furnish, pinhole_of
+from umadapt.scenes.sweethome.catalogue import open_catalogue
 
 EACH = 4  # views of a room
 

@@ -22,7 +22,7 @@ from umadapt.config.data import Render
 from umadapt.config.options import parse_size
 from umadapt.data.folder import write_image
 from umadapt.data.viz import contact_sheet
-from umadapt.scenes import camera, denoise, engine, render
+from umadapt.scenes import camera, denoise, engine, renderer
 from umadapt.scenes.labels import cast
 
 
@@ -49,14 +49,14 @@ class View:
     """The first view of a room, with its labels."""
 
     config: Render
-    scene: render.Scene
+    scene: renderer.Scene
     number: int
     labels: tuple[np.ndarray, np.ndarray, np.ndarray]
 
     @staticmethod
     def of(config: Render, room: int) -> View:
         """Draw the room."""
-        scene, number = render.build_scene(config, room), render.views_a_room(config) * room
+        scene, number = renderer.build_scene(config, room), renderer.views_a_room(config) * room
         labels = cast(scene.triangles, scene.pose(number), scene.camera)
         return View(config, scene, number, labels)
 
@@ -64,8 +64,8 @@ class View:
         """(H, W, 3) radiance."""
         config = replace(self.config, denoiser=setting.denoiser, spp=setting.spp)
         with mock.patch.object(denoise, "OIDN_QUALITY", setting.quality):
-            rendered = render.trace(config, self.scene)[0]
-            return render.denoised(config, self.scene, rendered, *self.labels)
+            rendered = renderer.trace(config, self.scene)[0]
+            return renderer.denoised(config, self.scene, rendered, *self.labels)
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def main() -> None:
     config = Render(
         Path("unused"), size=parse_size(given.size), style="photo", seed=given.seed, views=1, rooms=given.rooms
     )
-    render.prepare(config, engine.choose("auto")[0])
+    renderer.prepare(config, engine.choose("auto")[0])
     best = Setting("oidn", given.reference, "high")
     errors: dict[Setting, list[float]] = defaultdict(list)
     cost_s: dict[Setting, list[float]] = defaultdict(list)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from studies import domain_gap
+from studies import domain_gap, label_statistics
 from torch import Tensor, nn
 
 from toys import CLASSES, write_toy_world
@@ -113,14 +113,14 @@ def test_camera_above_a_floor(height_m: float, pitch_deg: float, roll_deg: float
     noisy = depth * np.random.default_rng(0).normal(1, 0.005, depth.shape).astype(np.float32)
     rows = np.arange(len(depth))[:, None]
     noisy[(rows > 60) & floor] = 0.5  # a box that is labelled as floor
-    found = domain_gap.above_floor(noisy, floor, CAMERA)
+    found = label_statistics.above_floor(noisy, floor, CAMERA)
     assert found is not None
     assert found == (pytest.approx(height_m, abs=0.01), pytest.approx(pitch_deg, abs=0.5))
 
 
 def test_camera_is_scaled_to_the_map() -> None:
     depth = floor_depth(1.4, 12).repeat(2, 0).repeat(2, 1)
-    found = domain_gap.above_floor(depth, depth > 0, CAMERA)
+    found = label_statistics.above_floor(depth, depth > 0, CAMERA)
     assert found == (pytest.approx(1.4, abs=0.02), pytest.approx(12, abs=0.5))
 
 
@@ -128,9 +128,9 @@ def test_no_camera_without_a_floor() -> None:
     depth = floor_depth(1.4, 12)
     little = np.zeros(depth.shape, bool)
     little[-1, :90] = True  # under 2 %
-    assert domain_gap.above_floor(depth, little, CAMERA) is None
+    assert label_statistics.above_floor(depth, little, CAMERA) is None
     rough = depth * np.random.default_rng(0).uniform(0.5, 2, depth.shape).astype(np.float32)
-    assert domain_gap.above_floor(rough, depth > 0, CAMERA) is None
+    assert label_statistics.above_floor(rough, depth > 0, CAMERA) is None
 
 
 def write_floors(root: Path) -> None:
@@ -151,7 +151,7 @@ def write_floors(root: Path) -> None:
 def test_labels(tmp_path: Path) -> None:
     write_floors(tmp_path)
     folder = Folder(tmp_path)
-    found = domain_gap.read_labels(folder, folder.ids)
+    found = label_statistics.read_labels(folder, folder.ids)
     assert found.views == 2
     assert found.floors == 1
     assert found.height_m == pytest.approx([1.4] * 3, abs=0.01)
@@ -161,7 +161,7 @@ def test_labels(tmp_path: Path) -> None:
     assert sum(found.pixels.values()) == pytest.approx(1)
     assert found.images == {"wall": 1, "floor": 1, "box": 0}
     assert found.depth_m == sorted(found.depth_m)
-    cropped = domain_gap.read_labels(folder, folder.ids, (2, 2, 2, 2))
+    cropped = label_statistics.read_labels(folder, folder.ids, (2, 2, 2, 2))
     assert cropped.unlabelled == 0
     assert cropped.height_m == pytest.approx([1.4] * 3, abs=0.01)
     assert cropped.pitch_deg == pytest.approx([12] * 3, abs=0.5)

@@ -55,16 +55,18 @@ def compare_textures() -> None:
 
 def compare_kernels(folder: str) -> None:
     """Rooms with other materials, lights and cameras run the same compiled code."""
-    dr, render = (importlib.import_module(name) for name in ("drjit", "umadapt.scenes.render"))
+    dr, render, renderer = (
+        importlib.import_module(name) for name in ("drjit", "umadapt.scenes.render", "umadapt.scenes.renderer")
+    )
     config = importlib.import_module("umadapt.config.data").Render(
         Path(folder), views=6, views_per_room=2, size=(24, 32), spp=1, furniture="none", style="photo", seed=5
     )
     config = render.resolved(config)
-    render.prepare(config, engine.choose("auto")[0])
+    renderer.prepare(config, engine.choose("auto")[0])
     dr.set_flag(dr.JitFlag.KernelHistory, True)
     hashes = []
     for room in range(3):
-        render.trace(config, render.build_scene(config, room))
+        renderer.trace(config, renderer.build_scene(config, room))
         large = (kernel for kernel in dr.kernel_history() if kernel.get("operation_count", 0) > 500)
         hashes.append([kernel["hash"] for kernel in large])
     assert len(hashes[0]) == 2, hashes  # the picture and its guides

@@ -24,9 +24,11 @@ from umadapt.config.options import check_numbers
 from umadapt.data.files import sweep, write_image
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.scenes import denoise, engine, render
+from umadapt.scenes import denoise, engine, render, renderer
 from umadapt.scenes.classes import ID, NYU40
 from umadapt.scenes.interior.stock import Stock
+from umadapt.scenes.labels import cast
+from umadapt.scenes.views import nyu_camera
 
 pytest.importorskip("mitsuba")
 SIZE = (48, 64)
@@ -73,10 +75,10 @@ def test_every_room_has_a_field_of_view_of_its_own(plain: Path, tmp_path: Path) 
     focal = [camera.fx / 64 for id in folder.ids if (camera := folder.camera_of(id))]
     assert focal[0] == focal[1] != focal[2] == focal[3]
     wide, narrow = (0.5 / np.tan(np.radians(angle) / 2) for angle in (75, 50))
-    drawn = [render.pinhole_of(make(tmp_path), room).fx / 64 for room in range(200)]
+    drawn = [renderer.pinhole_of(make(tmp_path), room).fx / 64 for room in range(200)]
     assert wide < min(drawn) < 1.1 * wide
     assert narrow / 1.1 < max(drawn) < narrow
-    assert render.pinhole_of(make(tmp_path, fov=(63.0, 63.0)), 3).fx == pytest.approx(32 / np.tan(np.radians(31.5)))
+    assert renderer.pinhole_of(make(tmp_path, fov=(63.0, 63.0)), 3).fx == pytest.approx(32 / np.tan(np.radians(31.5)))
 
 
 def test_floor_agrees_with_camera_and_normals(plain: Path) -> None:
@@ -84,7 +86,7 @@ def test_floor_agrees_with_camera_and_normals(plain: Path) -> None:
     for view in range(4):
         camera = Folder(plain).camera_of(f"{view:06d}")
         assert camera is not None
-        _, poses = render.furnish(make(plain), Stock(), view // 2)
+        _, poses = renderer.furnish(make(plain), Stock(), view // 2)
         up = poses[view % 2].axes.T @ [0.0, 0.0, 1.0]  # world up in the camera frame x right, y up, z to the viewer
         depth, seg, packed = (
             np.array(Image.open(plain / task / f"{view:06d}.png")) for task in ("depth", "seg", "normals")
@@ -233,6 +235,11 @@ def test_tones_of_photos(tmp_path: Path) -> None:
     render.run(dataclasses.replace(photo, out=tmp_path / "two"))
     assert content(tmp_path / "one") == content(tmp_path / "two")
     assert np.array(Image.open(tmp_path / "one/image/000000.jpg")).mean() < 70
+    with pytest.raises(UserError, match="the tones were those of photos, now of no photos"):
+        render.run(dataclasses.replace(photo, tone_of=""))
+    write_image(photos / "3.png", np.full((48, 64, 3), 200, dtype=np.uint8))
+    with pytest.raises(UserError, match="the tones were those of photos, now of other photos"):
+        render.run(photo)
     with pytest.raises(UserError, match="it needs --style photo"):
         render.run(make(tmp_path / "plain", tone_of=str(photos)))
 
@@ -249,12 +256,12 @@ def test_shell_is_where_it_was_built(tmp_path: Path) -> None:
     """Floors and walls are planes: depth within 1e-4 m, normals within 0.1 degrees."""
     tested = 0
     for room_index in range(6):
-        pinhole = render.pinhole_of(make(tmp_path), room_index)
-        room, poses = render.furnish(make(tmp_path), Stock(), room_index)
+        pinhole = renderer.pinhole_of(make(tmp_path), room_index)
+        room, poses = renderer.furnish(make(tmp_path), Stock(), room_index)
         triangles = room.triangles()
         up = np.array([0.0, 0.0, 1.0])
         for pose in poses:
-            index, depth_m, normals = render.cast(triangles, pose, pinhole)
+            index, depth_m, normals = cast(triangles, pose, pinhole)
             corners = triangles.corners[index]
             on_floor = (triangles.label[index] == ID["floor"]) & (np.abs(corners[..., 2]) < 1e-9).all(-1)
             rays = (pinhole.rays() * [1, -1, -1] @ pose.axes.T)[on_floor]
@@ -309,14 +316,14 @@ import numpy as np
 from pathlib import Path
 from umadapt.config.data import Render
 from umadapt.config.options import check_numbers
-from umadapt.scenes import engine, render, tracer
+from umadapt.scenes import engine, renderer, tracer
 from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.views import nyu_camera
 import importlib
 chosen, _ = engine.choose(sys.argv[1])
 tracer.start(chosen)
 mi = importlib.import_module("mitsuba")
-room, poses = render.furnish(Render(Path("unused"), size=(48, 64), views_per_room=2, seed=5), Stock(), 0)
+room, poses = renderer.furnish(Render(Path("unused"), size=(48, 64), views_per_room=2, seed=5), Stock(), 0)
 scene = tracer.build(room, "synthetic", (5, 0)).scene
 centres = {"type": "stratified", "jitter": False, "sample_count": 1}
 sensor = tracer.sensor(poses[:1], nyu_camera(48, 64), centres)
@@ -333,9 +340,9 @@ def test_engine_sees_what_the_labels_say(name: str, tmp_path: Path) -> None:
         pytest.skip("no LLVM that works here")
     subprocess.run([sys.executable, "-c", _HITS, name, str(tmp_path / "hits.npy")], check=True)
     hits = np.load(tmp_path / "hits.npy")
-    room, poses = render.furnish(make(tmp_path), Stock(), 0)
+    room, poses = renderer.furnish(make(tmp_path), Stock(), 0)
     triangles = room.triangles()
-    _, depth_m, normals = render.cast(triangles, poses[0], render.nyu_camera(*SIZE))
+    _, depth_m, normals = cast(triangles, poses[0], nyu_camera(*SIZE))
     theirs = poses[0].to_camera(hits[..., :3].reshape(-1, 3))[:, 2].reshape(SIZE)
     same = np.abs(theirs - depth_m) < 1e-4 * depth_m
     assert same.mean() > 0.998  # the rest lies on edges, where single precision falls to the other side

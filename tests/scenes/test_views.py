@@ -13,7 +13,7 @@ from umadapt.scenes.interior.layout import Block, Room, overlap
 from umadapt.scenes.interior.rooms import draw_room
 from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.labels import Triangles, cast
-from umadapt.scenes.render import furnish
+from umadapt.scenes.renderer import furnish
 from umadapt.scenes.shapes import box, quad
 from umadapt.scenes.views import draw_any_pose, draw_pose, draw_views, glance, look, nyu_camera
 

@@ -7,20 +7,12 @@ means that the view is complete.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import json
-import multiprocessing
-import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,22 +20,18 @@ from tqdm import tqdm
 
 from umadapt.config.data import Render
 from umadapt.data.files import sweep
-from umadapt.data.folder import write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.folder import write_json
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.scenes import camera, denoise, engine, tone, tracer
+from umadapt.scenes import denoise, engine, tone
 from umadapt.scenes.classes import IGNORE, NYU40
-from umadapt.scenes.interior.layout import Room
-from umadapt.scenes.interior.rooms import draw_kind, draw_room
-from umadapt.scenes.interior.stock import Stock
-from umadapt.scenes.labels import Pinhole, Pose, Triangles, cast, require_embree
-from umadapt.scenes.style import LIGHTS
-from umadapt.scenes.sweethome.catalogue import Catalogue, default_folder
-from umadapt.scenes.views import camera_of, draw_views, nyu_camera
+from umadapt.scenes.labels import require_embree
+from umadapt.scenes.pool import workers
+from umadapt.scenes.renderer import MAX_DEPTH_M, image_path, pilot_room, pinhole_of, render_room, views_a_room
+from umadapt.scenes.sweethome.catalogue import Catalogue, open_catalogue
+from umadapt.scenes.views import nyu_camera
 
 GENERATOR = 6  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
-MAX_DEPTH_M = 10.0
-_ROOM_TRIES = 50
 PILOT_ROOMS, PILOT_SIZE = 32, (90, 120)  # whose tones stand for those of the set
 LEAVE_OUT = ("textures", "light", "sensor", "poses")
 
@@ -95,19 +83,6 @@ def total_views(config: Render) -> int:
     return config.rooms * config.views if config.rooms else config.views
 
 
-def views_a_room(config: Render) -> int:
-    """Images of each room; the last room may have fewer."""
-    return config.views if config.rooms else config.views_per_room
-
-
-def open_catalogue(furniture: str) -> Catalogue | None:
-    """`none`, `auto` or a folder -> the catalogue, None where there is none to use."""
-    if furniture == "none":
-        return None
-    folder = default_folder() if furniture == "auto" else Path(furniture)
-    return Catalogue.open(folder) if folder else None
-
-
 def settings(config: Render, catalogue: Catalogue | None) -> dict[str, Any]:
     """What decides the content of a view: a set may only be continued with the same."""
     return {
@@ -137,6 +112,13 @@ def _stored(config: Render) -> dict[str, Any] | None:
         raise UserError(f"{path} was not written by `umadapt render`; give another folder to write to") from error
 
 
+def _difference(name: str, stored: Any, wanted: Any) -> str:
+    if name != "tone_of":
+        return f"{name} was {stored}, now {wanted}"
+    was, now = ("no photos" if percentiles is None else "photos" for percentiles in (stored, wanted))
+    return f"the tones were those of {was}, now of {'other ' if was == now else ''}{now}"
+
+
 def _check_stored(config: Render, wanted: dict[str, Any]) -> set[str]:
     """Refuse to continue a set with other settings. Returns the engines that have rendered it so far."""
     stored = _stored(config)
@@ -144,7 +126,7 @@ def _check_stored(config: Render, wanted: dict[str, Any]) -> set[str]:
         if (config.out / "image").exists():
             raise UserError(f"{config.out} has images but no dataset.json; give another folder to write to")
         return set()
-    differences = [f"{k} was {stored.get(k)}, now {v}" for k, v in wanted.items() if stored.get(k) != v]
+    differences = [_difference(k, stored.get(k), v) for k, v in wanted.items() if stored.get(k) != v]
     if differences:
         raise UserError(
             f"{config.out} was begun with other settings: {'; '.join(differences)}\n"
@@ -163,8 +145,8 @@ def _tone(config: Render, chosen: engine.Engine, photos: tone.Percentiles | None
         return tone.ToneCurve(stored["tone_curve"]["rooms"], photos)
     small = replace(config, size=PILOT_SIZE)
     first = _rooms(replace(config, shard=(1, 1)))[:PILOT_ROOMS]
-    with _workers(small, chosen, len(first)) as pool:
-        counts = list(pool.map(partial(_pilot_room, small), *zip(*first, strict=True)))
+    with workers(small, chosen, len(first)) as pool:
+        counts = list(pool.map(partial(pilot_room, small), *zip(*first, strict=True)))
     return tone.ToneCurve(tone.percentiles(np.sum(counts, axis=0)), photos)
 
 
@@ -209,11 +191,6 @@ def versions(config: Render) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
 
 
-def image_path(config: Render, view: int) -> Path:
-    """Where the image of a view goes; labels go to the same name in their own folders."""
-    return config.out / "image" / f"{view:06d}.{'jpg' if config.style == 'photo' else 'png'}"
-
-
 def own_rooms(config: Render) -> Render:
     """With several ranks, the share of this one: a shard of the shard."""
     mine, shards = config.shard
@@ -235,30 +212,6 @@ def _jobs(config: Render) -> list[tuple[int, list[int]]]:
     return [(room, todo) for room, todo in jobs if todo]
 
 
-def _cores() -> int:
-    """Cores that this process may use; not every system can tell which those are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _workers(config: Render, chosen: engine.Engine, jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of worker processes for so many jobs."""
-    workers = min(config.workers or max(1, _cores() // process_group.local_size()), jobs)
-    context = multiprocessing.get_context("spawn")  # forked copies of Mitsuba's threads would hang
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (config, chosen, stop))
-    try:
-        yield pool
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a worker process died, perhaps for want of memory; what is finished is kept:\n"
-            "type the same command again to continue, with fewer --workers or with --engine scalar"
-        ) from error
-    finally:
-        stop.set()  # on an error or Ctrl-C the workers finish the view in hand, no more
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _render_all(
     config: Render,
     chosen: engine.Engine,
@@ -267,160 +220,9 @@ def _render_all(
     missing: int,
 ) -> None:
     progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=True if process_group.rank() else None)
-    with progress, _workers(config, chosen, len(jobs)) as pool:
+    with progress, workers(config, chosen, len(jobs)) as pool:
         waiting: set[Future[int]] = {pool.submit(render_room, config, curve, room, views) for room, views in jobs}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
                 progress.update(future.result())
-
-
-_stop: Any = None  # multiprocessing.Event of this worker process
-_stock = Stock()  # furniture of this process
-
-
-def prepare(config: Render, chosen: engine.Engine) -> None:
-    """Make this process ready for `render_room`."""
-    global _stock
-    _stock = Stock(open_catalogue(config.furniture))
-    tracer.start(chosen)
-    denoise.start()
-
-
-def _start_worker(config: Render, chosen: engine.Engine, stop: Any) -> None:
-    global _stop
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    prepare(config, chosen)
-
-
-def _end_with_parent() -> None:
-    """A killed parent stops nobody: without this its workers would wait for rooms for ever. Files are renamed whole."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def pinhole_of(config: Render, room_index: int) -> Pinhole:
-    """The camera of a room's views: its focal length is drawn between those of --fov, evenly in its logarithm."""
-    low, high = (np.log(0.5 / np.tan(np.radians(angle) / 2)) for angle in config.fov)
-    rng = np.random.default_rng((config.seed, room_index, 2 << 20))
-    return camera_of(*config.size, float(np.exp(rng.uniform(high, low))))
-
-
-def furnish(config: Render, stock: Stock, room_index: int) -> tuple[Room, list[Pose]]:
-    """The room of that index and all its camera poses; a room without enough good views is drawn anew."""
-    pinhole, count = pinhole_of(config, room_index), views_a_room(config)
-    kind = draw_kind(np.random.default_rng((config.seed, room_index)))  # a small room gives up no place to a large one
-    for attempt in range(_ROOM_TRIES):
-        rng = np.random.default_rng((config.seed, room_index, attempt))
-        room = draw_room(rng, stock, config.clutter, kind)
-        if not any(part.material in LIGHTS for part in room.parts):
-            continue
-        poses = draw_views(rng, room, pinhole, count, like_nyu="poses" not in config.without)
-        if len(poses) == count:
-            return room, poses
-    raise UserError(f"no room with {count} good views was found in {_ROOM_TRIES} tries; ask for fewer views a room")
-
-
-def render_room(config: Render, curve: tone.ToneCurve | None, room_index: int, views: list[int]) -> int:
-    """Write those views of a room, in a process that is prepared. Returns how many, fewer after a stop."""
-    with _noting(room_index, views):
-        scene = build_scene(config, room_index)
-        rendered = trace(config, scene)
-        for count, view in enumerate(views):
-            if _stop is not None and _stop.is_set():
-                return count
-            _write_view(config, curve, scene, rendered[view % len(rendered)], view)
-    return len(views)
-
-
-def _pilot_room(config: Render, room_index: int, views: range) -> np.ndarray:
-    """How often each value of each channel (3, 256) stands in the image of a room's first view."""
-    view = views[0]
-    with _noting(room_index, [view]):
-        scene = build_scene(config, room_index)
-        labels = cast(scene.triangles, scene.pose(view), scene.camera)
-        linear = denoised(config, scene, trace(config, scene)[0], *labels)
-        return tone.histogram(_develop(config, linear, view)[0])
-
-
-@contextlib.contextmanager
-def _noting(room_index: int, views: list[int]) -> Iterator[None]:
-    """Say in an error which room was being rendered."""
-    try:
-        yield
-    except Exception as error:
-        with contextlib.suppress(AttributeError):
-            error.add_note(f"while rendering room {room_index}, views {views}")
-        raise
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A room ready to be rendered."""
-
-    index: int
-    room: Room
-    camera: Pinhole
-    poses: list[Pose]
-    triangles: Triangles
-    traced: tracer.Traced
-
-    def pose(self, view: int) -> Pose:
-        """Of a view of the set."""
-        return self.poses[view % len(self.poses)]
-
-
-def build_scene(config: Render, room_index: int) -> Scene:
-    """The room of that index, in a process that is prepared."""
-    room, poses = furnish(config, _stock, room_index)
-    traced = tracer.build(room, config.style, (config.seed, room_index, 1 << 20), frozenset(config.without))
-    return Scene(room_index, room, pinhole_of(config, room_index), poses, room.triangles(), traced)
-
-
-def trace(config: Render, scene: Scene) -> list[tracer.Rendered]:
-    """All views of a room, whichever are wanted: the noise of each depends on the others."""
-    seed = int(np.random.SeedSequence((config.seed, scene.index)).generate_state(1)[0])
-    return tracer.render(scene.traced, scene.poses, scene.camera, config.spp, seed)
-
-
-def denoised(
-    config: Render,
-    scene: Scene,
-    rendered: tracer.Rendered,
-    index: np.ndarray,
-    depth_m: np.ndarray,
-    normals: np.ndarray,
-) -> np.ndarray:
-    """(H, W, 3) linear radiance of a view without its noise; the labels guide the a-trous filter."""
-    if config.denoiser == "oidn":
-        return denoise.oidn(rendered.color, rendered.albedo, rendered.normals)
-    points = scene.camera.rays() * depth_m[..., None] * [1.0, -1.0, -1.0]  # (H, W, 3), in the frame of the normals
-    shining, clear = (
-        np.array([part.material in names for part in scene.room.parts])[scene.triangles.part[index]]
-        for names in (scene.traced.shining, scene.traced.clear)
-    )
-    return denoise.atrous(rendered.color, rendered.albedo, points, normals, shining, clear)
-
-
-def _develop(config: Render, linear: np.ndarray, view: int) -> tuple[np.ndarray, int]:
-    """(H, W, 3) uint8 and the JPEG quality to store it with; the plain camera's images are stored without loss."""
-    if config.style == "photo" and "sensor" not in config.without:
-        return camera.develop_photo(linear, np.random.default_rng((config.seed, view, 2)))
-    return camera.develop_plain(linear), camera.QUALITIES[1]
-
-
-def _write_view(
-    config: Render, curve: tone.ToneCurve | None, scene: Scene, rendered: tracer.Rendered, view: int
-) -> None:
-    index, depth_m, normals = cast(scene.triangles, scene.pose(view), scene.camera)
-    image, quality = _develop(config, denoised(config, scene, rendered, index, depth_m, normals), view)
-    name = f"{view:06d}.png"
-    write_depth(config.out / "depth" / name, np.where(depth_m <= MAX_DEPTH_M, depth_m, 0.0))
-    write_normals(config.out / "normals" / name, normals)
-    label = np.where(index >= 0, scene.triangles.label[index], IGNORE)
-    write_seg(config.out / "seg" / name, label.astype(np.uint8))
-    write_image(image_path(config, view), image if curve is None else curve(image), quality)

@@ -17,7 +17,7 @@ from umadapt.scenes.interior.rooms import draw_room
 from umadapt.scenes.interior.shell import Finish, Hole, build_shell
 from umadapt.scenes.interior.stock import Stock
 from umadapt.scenes.labels import Pinhole, cast
-from umadapt.scenes.render import furnish
+from umadapt.scenes.renderer import furnish
 from umadapt.scenes.shapes import rotation
 from umadapt.scenes.style import LIGHTS
 from umadapt.scenes.views import look, nyu_camera

@@ -161,6 +161,14 @@ def default_folder() -> Path | None:
     return _DEBIAN if any(_DEBIAN.glob("*.sh3f")) else None
 
 
+def open_catalogue(furniture: str) -> Catalogue | None:
+    """`none`, `auto` or a folder -> the catalogue, None where there is none to use."""
+    if furniture == "none":
+        return None
+    folder = default_folder() if furniture == "auto" else Path(furniture)
+    return Catalogue.open(folder) if folder else None
+
+
 def _open(file: Path) -> tuple[Path, bytes, dict[str, str]]:
     """A catalogue's file, the checksums of all it holds, and its properties."""
     try:
