@@ -15,8 +15,10 @@ import torch
 from benchmarks.measure import CLASSES, interleave, make_batch, make_model, parser, report, summary
 from benchmarks.step import ours
 
+from umadapt.data.atomic import write_json
 from umadapt.data.augment import Augment
-from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.files import write_depth, write_image, write_normals, write_seg
+from umadapt.data.folder import Folder
 from umadapt.training.batches import Batches
 
 HEIGHT, WIDTH = 480, 640

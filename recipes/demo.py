@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from umadapt.cli import main
-from umadapt.data.folder import write_image
+from umadapt.data.files import write_image
 from umadapt.reports.picture_grid import grid
 from umadapt.scenes import engine
 

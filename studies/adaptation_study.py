@@ -137,16 +137,18 @@ def measure(run: Path, labelled: str, protocol: str, known: Path) -> list[dict[s
     """Errors and scores of every checkpoint of a run; errors by what is in a checkpoint are kept in a folder."""
     import torch
 
-    from umadapt.data.folder import Folder, write_json
+    from umadapt.data.atomic import write_json
+    from umadapt.data.folder import Folder
     from umadapt.evaluation.evaluate import evaluate
     from umadapt.training.candidates import candidate_path, load_candidate
-    from umadapt.training.run_folder import load_model
+    from umadapt.training.load import load_model
 
     torch.set_num_threads(1)
-    model, config = load_model(run, "cpu")
+    model, record = load_model(run, "cpu")
     folder = Folder(labelled)
     rows = []
-    for scores in config["selected"]["scores"]:
+    assert record.selected is not None, f"{run} was made with --candidates 0"
+    for scores in record.selected.scores:
         step = scores["step"]
         # the start is the same for many recipes: a checkpoint is measured once
         file = known / f"{hashlib.sha256(candidate_path(run, step).read_bytes()).hexdigest()}.json"
@@ -154,7 +156,7 @@ def measure(run: Path, labelled: str, protocol: str, known: Path) -> list[dict[s
             load_candidate(run, step, model)
             found = evaluate(model, "target", folder, protocol, normals_from_depth="normals" not in folder.tasks)
             write_json(file, {name: found[task][key] for name, (task, key, _) in ERRORS.items()})
-        kept = step == config["selected"]["step"]
+        kept = step == record.selected.step
         rows.append({"step": step, "kept": kept, **json.loads(file.read_text()), "scores": scores})
     return rows
 

@@ -12,9 +12,10 @@ import numpy as np
 
 import umadapt
 from umadapt.data import viz
-from umadapt.data.folder import Folder, write_image
+from umadapt.data.files import write_image
+from umadapt.data.folder import Folder
 from umadapt.data.viz import thumbnail, thumbnail_photo
-from umadapt.training.run_folder import read_config
+from umadapt.training.load import read_record
 
 WIDTH = 128  # of a tile, in pixels
 
@@ -42,7 +43,7 @@ def main(out: str, address: str, count: int, runs: list[str]) -> None:
             for map_ in (truth.get(task), *(f[task] for f in found)):
                 row.append(blank if map_ is None else paint(thumbnail(map_, WIDTH)))
             rows.append(row)
-    titles = ["photo", "truth", *(read_config(Path(run))["variant"] for run in runs)]
+    titles = ["photo", "truth", *(read_record(Path(run)).variant for run in runs)]
     write_image(Path(out), viz.contact_sheet(rows, titles, tile=(96, 128)), quality=85)
 
 

@@ -38,8 +38,9 @@ from studies.label_statistics import (
 from torch import Tensor, nn
 
 from umadapt.config.options import parse_size
+from umadapt.data.atomic import write_json
 from umadapt.data.augment import resize_image, to_sample
-from umadapt.data.folder import Folder, write_json
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.inference.photos import prefetch
 from umadapt.training.pretrained import package_weights

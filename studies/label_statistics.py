@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from umadapt.data.folder import Camera, Folder, hxw
+from umadapt.data.camera import Camera
+from umadapt.data.files import hxw
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.inference.photos import prefetch
 

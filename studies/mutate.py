@@ -79,7 +79,7 @@ def make_world(root: Path) -> None:
     for command in (
         ["pack", str(root / "data"), str(root / "packed")],
         train,
-        [*adapt, "--steps", "1", "--batch", "2", "--candidates", "1", "--kept-views", "0"],
+        [*adapt, "--method", "noadv", "--steps", "1", "--batch", "2", "--candidates", "1", "--kept-views", "0"],
         ["evaluate", str(root / "base"), "--data", str(root / "data")],
         ["evaluate", str(root / "run"), "--data", str(root / "data")],
     ):
@@ -95,7 +95,7 @@ def command_line(command: str, root: Path, rng: Rng) -> list[str]:
     run = str(root / str(rng.choice(["base", "run"])))
     out = ["--out", str(root / "out")]
     few = ["--steps", "1", "--batch", "2", "--kept-views", "0", "--candidates", "1"]
-    method = str(rng.choice(["noadv", "adabn", "minent"]))
+    method = str(rng.choice(["self-training", "noadv", "adabn", "minent"]))
     runs, page, pictures = [str(root / "base"), str(root / "run")], str(root / "out" / "report.html"), "0001"
     photos = str(root / str(rng.choice(["photos", "data", "packed"])))
     target = ["--target", str(root / "photos")]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from umadapt.data.folder import Folder, write_image
+from umadapt.data.files import write_image
+from umadapt.data.folder import Folder
 from umadapt.data.viz import contact_sheet, thumbnail_photo
 
 COLUMNS, WIDTH = 6, 200

@@ -20,7 +20,7 @@ import numpy as np
 
 from umadapt.config.data import Render
 from umadapt.config.options import parse_size
-from umadapt.data.folder import write_image
+from umadapt.data.files import write_image
 from umadapt.data.viz import contact_sheet
 from umadapt.scenes import camera, denoise, engine, renderer
 from umadapt.scenes.labels import cast

@@ -8,10 +8,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from umadapt.training import run_file
-from umadapt.training.run_folder import load_model, read_config, weights
+from umadapt.training.load import base_of, load_model
+from umadapt.training.weights import weights
 
 
 def main() -> None:
@@ -22,13 +24,12 @@ def main() -> None:
     parser.add_argument("--drop", default="", help="contour, and tasks whose transfer nets are left out")
     parser.add_argument("--card", nargs="*", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
-    model, config = load_model(given.run, "cpu")
-    base = config if config["domain"] == "source" else read_config(Path(config["command"]["run"]))
+    model, record = load_model(given.run, "cpu")
     card = dict(pair.split("=", 1) for pair in given.card)
     run_file.MODELS.mkdir(exist_ok=True)
     file = run_file.MODELS / f"{given.name}.safetensors"
     drop = [name for name in given.drop.split(",") if name]
-    run_file.write(file, {**config, "card": card}, base, weights(model), drop)
+    run_file.write(file, dataclasses.replace(record, card=card), base_of(record), weights(model), drop)
     print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
 

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.config import ModelSpec
+from umadapt.data.atomic import whole_file
 from umadapt.data.augment import Augment, resize_image, to_sample
-from umadapt.data.files import whole_file
 from umadapt.data.folder import Folder
 from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS

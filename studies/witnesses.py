@@ -16,7 +16,7 @@ from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.inference.photos import photo_batches, physical_maps
 from umadapt.nets.ensemble import consensus, shares_of
-from umadapt.training.run_folder import load_model
+from umadapt.training.load import base_of, load_model
 
 SETS = ((), ("mirror",), ("zoom",), ("transfer",), ("mirror", "zoom"), ("mirror", "zoom", "transfer"))
 SHOWN = (("depth", "rel"), ("depth", "log10"), ("depth", "rms"), ("normals", "mean"), ("seg", "miou"), ("seg", "pacc"))
@@ -28,15 +28,15 @@ def main() -> None:
     parser.add_argument("labelled")
     parser.add_argument("--protocol", default="raw", choices=PROTOCOLS)
     given = parser.parse_args()
-    model, config = load_model(given.run, "cpu")
-    base = config if "witnesses" in config else load_model(Path(config["command"]["run"]), "cpu")[1]
-    folder, domain = Folder(given.labelled), config["domain"]
+    model, record = load_model(given.run, "cpu")
+    measured = record.witnesses if record.witnesses is not None else base_of(record).witnesses
+    folder, domain = Folder(given.labelled), record.domain
     protocol, made = PROTOCOLS[given.protocol], "normals" not in folder.tasks
     evaluators = {votes: Evaluator(folder, protocol, tuple(model.tasks), model.spec.classes, made) for votes in SETS}
     read = evaluators[()].read
     for seen in photo_batches(folder, folder.ids, model.spec, 8, read, True):
         for votes, evaluator in evaluators.items():
-            shares = shares_of(base, model.tasks, votes)
+            shares = shares_of(measured, model.tasks, votes)
             merged = consensus(model, lambda x: model.encode(x, domain), seen.images, shares)
             physical = physical_maps(model, {task: merged[task] for task in evaluator.tasks}, seen.magnifications)
             for k, (name, truth) in enumerate(zip(seen.ids, seen.extras, strict=True)):

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from umadapt.cli import COMMANDS, main
-from umadapt.data.files import claimed
+from umadapt.data.atomic import claimed
 from umadapt.errors import UserError
 from umadapt.training.batches import refuse_huge
-from umadapt.training.run_folder import pick_device
+from umadapt.training.compute import pick_device
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

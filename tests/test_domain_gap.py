@@ -13,7 +13,10 @@ from studies import domain_gap, label_statistics
 from torch import Tensor, nn
 
 from toys import CLASSES, write_toy_world
-from umadapt.data.folder import Camera, Folder, write_depth, write_image, write_json, write_seg
+from umadapt.data.atomic import write_json
+from umadapt.data.camera import Camera
+from umadapt.data.files import write_depth, write_image, write_seg
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.training.pretrained import PACKAGES
 

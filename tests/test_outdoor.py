@@ -16,7 +16,8 @@ from originals import ORIGINALS
 from umadapt.cli import main
 from umadapt.commands import reproduce
 from umadapt.config import Reproduce
-from umadapt.data.folder import Folder, write_bytes
+from umadapt.data.atomic import write_bytes
+from umadapt.data.folder import Folder
 from umadapt.reports import ladder
 from umadapt.reports.ladder import Recipe
 from umadapt.reports.scheduler import Runner, Running, Step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,15 @@ import torch
 from toys import CLASSES, tiny_spec, write_toy_world
 from umadapt.config import Adapt, Train
 from umadapt.nets.model import UMAdapt
-from umadapt.training.run_folder import RunFolder, command_dict, digest
+from umadapt.training.run_folder import RunFolder, digest
+from umadapt.training.run_record import RunRecord, command_dict
+
+
+def toy_record(path: Path, **changes: Any) -> RunRecord:
+    """Of a run of `train` that is to begin in `path`."""
+    known: dict[str, Any] = {"variant": "source-only", "domain": "source", "model": tiny_spec(), "command": {"lr": 0.1}}
+    known |= {"source": "rooms", "target": None, "data": {}, "palette": [], "path": path}
+    return RunRecord(**known | changes)
 
 
 def make_run(
@@ -49,15 +56,11 @@ def make_run(
                     parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
         domain, command = "target", command_dict(Adapt(run=Path("base"), target=("photos",), out=path, steps=30))
         command["method"] = variant
-    config = {"variant": variant, "domain": domain, "model": dataclasses.asdict(model.spec), "command": command}
-    config |= {
-        "source": "rooms",
-        "target": None if domain == "source" else "photos",
-        "transfer_report": report,
-        "witnesses": None,  # not measured
-    }
-    run = RunFolder(path, config)
-    run.config["done"] = list(done)
+    target = None if domain == "source" else "photos"
+    known = {"variant": variant, "domain": domain, "model": model.spec, "command": command, "target": target}
+    record = toy_record(path, **known, transfer_report=report, witnesses={})
+    run = RunFolder(record)
+    run.record.done = list(done)
     run.finish("base" if domain == "source" else "adapt", model)
     lines = [{"stage": "adapt", "step": k, "seconds": k, "seg/energy": 1 / (k + 1)} for k in range(30)]
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -80,4 +83,4 @@ def write_runs(out: Path, **spec: Any) -> Path:
 
 def adapt_command(root: Path, out: Path, *more: str) -> list[str]:
     common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out), "--batch", "32"]
-    return [*common, "--steps", "1", "--candidates", "0", *more]
+    return [*common, "--method", "noadv", "--steps", "1", "--candidates", "0", *more]

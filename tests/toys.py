@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from umadapt.config import ModelSpec
-from umadapt.data.folder import write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.atomic import write_json
+from umadapt.data.files import write_depth, write_image, write_normals, write_seg
 from umadapt.nets.model import UMAdapt
 
 CLASSES = ("wall", "floor", "box", "ball")

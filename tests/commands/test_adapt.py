@@ -33,7 +33,7 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: pytest.Cap
     command = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path), "--out", str(tmp_path / "out")]
     assert main([*command, "--method", "adabn"]) == 2
     assert "convnext_atto has none" in capsys.readouterr().err
-    assert main([*command, "--adapt", "all"]) == 2
+    assert main([*command, "--method", "noadv", "--adapt", "all"]) == 2
     assert "give --candidates 0" in capsys.readouterr().err
     assert main([*command, "--adapt", "encoder", "--method", "b-fcf"]) == 2
     assert "leave --adapt res5" in capsys.readouterr().err
@@ -65,7 +65,8 @@ def test_the_steps_are_the_same_without_room_for_views(
     root: Path, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is kept on disk is what the step would have computed, also where networks compute in bfloat16."""
-    options = ["--steps", "4", "--batch", "3", "--kept-views", "2", "--candidates", "0", "--precision", precision]
+    options = ["--method", "noadv", "--steps", "4", "--batch", "3", "--kept-views", "2", "--candidates", "0"]
+    options += ["--precision", precision]
 
     def adapt(out: Path, *more: str) -> dict[str, torch.Tensor]:
         common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out), "--lr", "1e-3"]
@@ -118,7 +119,7 @@ def test_contours_fit_grids_of_any_size(toy_world: Path, tmp_path: Path, method:
 
 def test_the_decoders_can_be_trained_too(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]
-    assert main([*common, *"--adapt all --steps 2 --batch 2 --candidates 0 --lr 1e-3".split()]) == 0
+    assert main([*common, *"--method noadv --adapt all --steps 2 --batch 2 --candidates 0 --lr 1e-3".split()]) == 0
     before = safetensors.torch.load_file(root / "base" / "model.safetensors")
     after = safetensors.torch.load_file(tmp_path / "out" / "model.safetensors")
     moved = {name.split(".")[0] for name, x in before.items() if not torch.equal(after[name], x)}

@@ -16,9 +16,11 @@ from PIL import Image
 from toy_runs import make_run
 from toys import tiny_spec
 from umadapt.cli import main
+from umadapt.data.atomic import write_json
 from umadapt.data.augment import nearer, scale_crop
 from umadapt.data.camera import exif_focal
-from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals
+from umadapt.data.files import write_depth, write_image, write_normals
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate
 from umadapt.inference.photos import physical_maps
@@ -184,14 +186,14 @@ def test_predict_says_what_it_assumes(run: Path, tmp_path: Path, capsys: pytest.
 
 def test_evaluate_knows_the_cameras(run: Path, tmp_path: Path, toy_world: Path) -> None:
     """The same pictures and truth under a camera of twice the focal length: depths come out twice as large."""
-    from umadapt.training.run_folder import load_model
+    from umadapt.training.load import load_model
 
     shutil.copytree(toy_world, tmp_path / "far")
     meta = json.loads((toy_world / "dataset.json").read_text())
     write_json(tmp_path / "far" / "dataset.json", meta | {"camera": meta["camera"] | {"fx": 160.0, "fy": 160.0}})
     model, stored = load_model(run, "cpu")
     near, far = (
-        evaluate(model, stored["domain"], Folder(data), "raw", ids=Folder(data).ids[:2])
+        evaluate(model, stored.domain, Folder(data), "raw", ids=Folder(data).ids[:2])
         for data in (toy_world, tmp_path / "far")
     )
     assert near["seg"] == far["seg"]

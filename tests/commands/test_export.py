@@ -24,7 +24,8 @@ from toys import CLASSES
 from umadapt.cli import main
 from umadapt.commands.export import compare, difference, made_photo
 from umadapt.data.augment import fit_size
-from umadapt.data.folder import Folder, write_image
+from umadapt.data.files import write_image
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.inference.export_graph import FIT, pad_same
 from umadapt.inference.exported import FORMAT, KEY, load_onnx, parse_about
@@ -32,7 +33,8 @@ from umadapt.inference.portable import CLASSES as AT_ONCE
 from umadapt.inference.portable import largest_class
 from umadapt.inference.predictor import Predictor
 from umadapt.tasks.resize import resize_labels
-from umadapt.training.run_folder import load_model, weights
+from umadapt.training.load import load_model
+from umadapt.training.weights import weights
 
 WITHOUT_TORCH = """
 import sys
@@ -325,7 +327,7 @@ def test_eight_bits_cost_what_they_cost(exported, toy_world, tmp_path):
     model, stored = load_model(run, "cpu")
     from umadapt.evaluation.evaluate import evaluate
 
-    torchs = evaluate(model, stored["domain"], folder, "raw", ids=folder.ids[1::2])
+    torchs = evaluate(model, stored.domain, folder, "raw", ids=folder.ids[1::2])
     assert cost["fp32"]["depth"]["rel"] == pytest.approx(torchs["depth"]["rel"], rel=1e-4)
     assert cost["int8"]["depth"]["rel"] != cost["fp32"]["depth"]["rel"]
 

@@ -14,7 +14,7 @@ import pytest
 from toy_runs import make_run
 from umadapt.commands.report import run
 from umadapt.config import Adapt, Report
-from umadapt.data.folder import write_json
+from umadapt.data.atomic import write_json
 from umadapt.data.viz import thumbnail
 from umadapt.errors import UserError
 from umadapt.reports.figures import smooth

@@ -15,7 +15,7 @@ from umadapt.cli import main
 from umadapt.data.folder import Folder
 from umadapt.nets.ensemble import consensus, excesses, shares_of
 from umadapt.training.batches import whole_images
-from umadapt.training.run_folder import load_model, read_config
+from umadapt.training.load import load_model, read_record
 from umadapt.training.trainer import Loss, Turn, blame
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.05 --transfer-width 0.03 --batch 4".split()
@@ -82,7 +82,7 @@ def test_res5_alone_is_trained_and_a_resumed_run_ends_the_same(adapted: Path, tm
     (data / "depth" / "002.png").unlink()
     options = ["--labelled", str(data), "--steps", "4", "--lr", "1e-2", "--save-every", "2"]
     assert semi(adapted, tmp_path / "whole", *options) == 0
-    assert read_config(tmp_path / "whole")["command"]["alpha"] == 2, "as the base was trained"
+    assert read_record(tmp_path / "whole").argument("alpha") == 2, "as the base was trained"
     whole = safetensors.torch.load_file(tmp_path / "whole" / "model.safetensors")
     before = safetensors.torch.load_file(adapted / "adapted" / "model.safetensors")
     moved = {name for name in whole if not torch.equal(whole[name], before[name])}
@@ -108,7 +108,7 @@ def test_the_consensus_holds_a_task_that_has_no_labels(adapted: Path, tmp_path: 
     photos = Folder(adapted / "photos")
     images = next(iter(whole_images(photos, photos.ids, (64, 96), 6)))
     model, stored = load_model(adapted / "adapted", "cpu")
-    shares = shares_of(stored, model.tasks, ("mirror", "zoom", "transfer"))
+    shares = shares_of(stored.witnesses, model.tasks, ("mirror", "zoom", "transfer"))
     agreed = consensus(model.eval(), lambda x: model.encode(x, "target"), images, shares)
 
     far = {}

@@ -102,7 +102,7 @@ def test_adv_opens_the_source_and_noadv_does_not(
     write_toy_world(tmp_path / "photos", 4, seed=1)
     common = ["adapt", str(trained), "--target", str(tmp_path / "photos"), "--steps", "1", "--batch", "2"]
     gone = ["--source", str(tmp_path / "gone")]
-    assert main([*common, *gone, "--out", str(tmp_path / "noadv")]) == 0
+    assert main([*common, *gone, "--out", str(tmp_path / "noadv"), "--method", "noadv"]) == 0
     assert main([*common, *gone, "--out", str(tmp_path / "adv"), "--method", "adv"]) == 2
     assert "labels of the run's source" in capsys.readouterr().err
     assert not (tmp_path / "adv").exists(), "so the cure that the message names can be typed with the same --out"
@@ -160,15 +160,15 @@ def test_an_adapted_run_is_not_adapted_again(trained: Path, tmp_path: Path, caps
     assert "is adapted already" in capsys.readouterr().err
 
 
-def test_one_task_has_no_transfer_net_and_adapts_by_adabn(
+def test_one_task_has_no_transfer_net_and_trains_itself(
     toy_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
     assert train(toy_world, run, "--backbone", "test_resnet", "--weights", "none", "--tasks", "depth") == 0
     adapt = ["adapt", str(run), "--target", str(toy_world), "--out", str(tmp_path / "out")]
-    assert main(adapt) == 2
-    assert "use --method adabn" in capsys.readouterr().err
-    assert main([*adapt, "--method", "adabn"]) == 0
+    assert main([*adapt, "--method", "noadv"]) == 2
+    assert "use --method self-training" in capsys.readouterr().err
+    assert main([*adapt, "--steps", "1", "--batch", "2"]) == 0
 
 
 def test_images_without_some_labels_are_trained_where_they_have_them(tmp_path: Path) -> None:

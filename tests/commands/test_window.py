@@ -12,13 +12,15 @@ import torch
 from toy_runs import make_run
 from toys import write_toy_world
 from umadapt.cli import main
-from umadapt.data.folder import Folder, read_photo, write_image, write_json, write_seg
+from umadapt.data.atomic import write_json
+from umadapt.data.files import read_photo, write_image, write_seg
+from umadapt.data.folder import Folder
 from umadapt.evaluation.evaluate import evaluate, evaluate_predictions, evaluate_predictor
 from umadapt.evaluation.label_free import score
 from umadapt.evaluation.sparsification import trust
 from umadapt.inference.photos import predictor_of
 from umadapt.inference.predict import load
-from umadapt.training.run_folder import load_model, read_weights
+from umadapt.training.load import load_model, read_weights
 
 WINDOW = [5, 3, 91, 60]
 EDGES = ((3, 4), (5, 5))  # what is outside it, of 64x96
@@ -131,7 +133,10 @@ def test_trust_looks_at_the_errors_of_evaluate(
     assert trust(model, "target", folder, "raw")["errors"]["depth"]["mean"] == pytest.approx(figures["depth"]["rel"])
 
 
-def test_training_and_adaptation_learn_nothing_of_the_border(tmp_path: Path, worlds: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("method", ["noadv", "self-training"])
+def test_training_and_adaptation_learn_nothing_of_the_border(
+    tmp_path: Path, worlds: tuple[Path, Path], method: str
+) -> None:
     sources = worlds[0], framed(tmp_path / "blind" / "toy", (0, 255, 0), blind=True)
     runs: dict[str, list[dict[str, torch.Tensor]]] = {"base": [], "adapted": [], "few": []}
     for k, (source, target) in enumerate(zip(sources, worlds[::-1], strict=True)):
@@ -139,7 +144,7 @@ def test_training_and_adaptation_learn_nothing_of_the_border(tmp_path: Path, wor
         photos = ["--target", str(target)]
         more = ["--steps", "2", "--batch", "4", "--device", "cpu"]
         assert main(["train", "--source", str(source), "--out", str(base), *SMALL, *STEPS, "--device", "cpu"]) == 0
-        assert main(["adapt", str(base), *photos, "--out", str(adapted), *more]) == 0
+        assert main(["adapt", str(base), *photos, "--out", str(adapted), "--method", method, *more]) == 0
         assert main(["semi", str(adapted), *photos, "--labelled", str(source), "--out", str(few), *more]) == 0
         for name, run in zip(runs, (base, adapted, few), strict=True):
             runs[name].append(read_weights(run))

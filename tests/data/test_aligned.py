@@ -11,8 +11,10 @@ from PIL import Image
 
 from umadapt.cli import main
 from umadapt.data.aligned import misplaced
+from umadapt.data.atomic import write_json
 from umadapt.data.axes import EVERY, strange_axes
-from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.files import write_depth, write_image, write_normals, write_seg
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 
 FOCAL = 90.0

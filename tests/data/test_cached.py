@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from umadapt.data import cached
-from umadapt.data.folder import Camera
+from umadapt.data.camera import Camera
 from umadapt.data.normals import normals_from_depth
 
 CAMERA = Camera(60, 60, 32, 24, 64, 48)

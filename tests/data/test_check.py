@@ -9,7 +9,9 @@ from PIL import Image
 
 from umadapt.config.data import Check
 from umadapt.data import check
-from umadapt.data.folder import Folder, read_photo, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.atomic import write_json
+from umadapt.data.files import read_photo, write_depth, write_image, write_normals, write_seg
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 
 CAMERA = {"fx": 50.0, "fy": 50.0, "cx": 32.0, "cy": 24.0, "width": 64, "height": 48}

@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from umadapt.data.files import sweep, whole_file, write_bytes
+from umadapt.data.atomic import sweep, whole_file, write_bytes
 from umadapt.errors import UserError
 
 LARGE = {"a": torch.zeros(100_000)}

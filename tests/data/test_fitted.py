@@ -11,8 +11,9 @@ import pytest
 
 from toys import write_toy_world
 from umadapt.cli import main
+from umadapt.data.files import write_depth
 from umadapt.data.fitted import FittedNormals
-from umadapt.data.folder import Folder, write_depth
+from umadapt.data.folder import Folder
 from umadapt.data.normals import normals_from_depth
 from umadapt.errors import UserError
 from umadapt.training.batches import Batches

@@ -13,7 +13,7 @@ import pytest
 from umadapt.config import Adapt, ModelSpec, Semi, Train
 from umadapt.data import json_schema
 from umadapt.errors import UserError
-from umadapt.training.run_folder import COMMANDS, MODEL, command_dict
+from umadapt.training.run_record import COMMANDS, MODEL, command_dict
 
 
 @dataclass

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from umadapt.cli import main
-from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_seg
+from umadapt.data.atomic import write_json
+from umadapt.data.files import write_depth, write_image, write_seg
+from umadapt.data.folder import Folder
 from umadapt.data.listing import kind_of, list_folder, nearest_name
 from umadapt.errors import UserError
 from umadapt.inference.predict import find_photos

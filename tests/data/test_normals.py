@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umadapt.data.folder import Camera, Folder
+from umadapt.data.camera import Camera
+from umadapt.data.folder import Folder
 from umadapt.data.normals import TOLERANCES, normals_from_depth
 
 CAMERA = Camera(519, 520, 325, 253, 640, 480)

@@ -14,8 +14,8 @@ from PIL import Image
 from umadapt.data import pictures
 from umadapt.data.camera import exif_focal
 from umadapt.data.convert.base import decode
-from umadapt.data.files import read_label_bytes, read_photo
-from umadapt.data.folder import Folder, write_image
+from umadapt.data.files import read_label_bytes, read_photo, write_image
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.inference.predict import find_photos
 

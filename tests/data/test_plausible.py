@@ -11,16 +11,10 @@ import pytest
 
 from umadapt.cli import main
 from umadapt.data.aligned import misplaced
-from umadapt.data.folder import (
-    Camera,
-    Folder,
-    read_label_bytes,
-    write_depth,
-    write_image,
-    write_json,
-    write_normals,
-    write_seg,
-)
+from umadapt.data.atomic import write_json
+from umadapt.data.camera import Camera
+from umadapt.data.files import read_label_bytes, write_depth, write_image, write_normals, write_seg
+from umadapt.data.folder import Folder
 from umadapt.data.plausible import depth_factor, depth_kind, depth_units, upside_down
 from umadapt.errors import UserError
 

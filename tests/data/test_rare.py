@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from umadapt.data.folder import Folder, write_image, write_json, write_seg
+from umadapt.data.atomic import write_json
+from umadapt.data.files import write_image, write_seg
+from umadapt.data.folder import Folder
 from umadapt.training.batches import Batches
 
 SIZE = (32, 32)

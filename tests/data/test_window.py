@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from umadapt.cli import main
+from umadapt.data.atomic import write_json
 from umadapt.data.augment import Augment
 from umadapt.data.camera import Camera
-from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.files import write_depth, write_image, write_normals, write_seg
+from umadapt.data.folder import Folder
 from umadapt.data.window import Window
 from umadapt.errors import UserError
 from umadapt.tasks.resize import fill

@@ -17,7 +17,7 @@ from rank_work import together
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.config.data import Render
-from umadapt.data.folder import read_photo, write_image
+from umadapt.data.files import read_photo, write_image
 from umadapt.scenes.render import _rooms, own_rooms
 
 

@@ -12,7 +12,9 @@ import torch
 from toy_runs import make_run
 from toys import CLASSES, write_toy_world
 from umadapt.config import Evaluate
-from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.atomic import write_json
+from umadapt.data.files import write_depth, write_image, write_normals, write_seg
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate, evaluate_predictions, run
 from umadapt.evaluation.evaluator import Evaluator

@@ -12,7 +12,8 @@ import torch
 
 from originals import ORIGINALS
 from umadapt.cli import main
-from umadapt.data.folder import write_depth, write_json
+from umadapt.data.atomic import write_json
+from umadapt.data.files import write_depth
 from umadapt.evaluation.premises import Premises
 from umadapt.evaluation.protocols import PROTOCOLS
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from umadapt.cli import main
 from umadapt.config import ProtocolName
-from umadapt.data.folder import Folder, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.atomic import write_json
+from umadapt.data.files import write_depth, write_image, write_normals, write_seg
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import CITYSCAPES, PROTOCOLS, SYNTHIA_13, SYNTHIA_16, median_scale, scale_and_shift

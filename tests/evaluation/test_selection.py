@@ -32,7 +32,7 @@ def base(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def adapt(base: Path, photos: Path, out: Path, *more: str) -> dict[str, torch.Tensor]:
-    common = ["--steps", "4", "--batch", "2", "--candidates", "2", "--lr", "1e-2"]
+    common = ["--method", "noadv", "--steps", "4", "--batch", "2", "--candidates", "2", "--lr", "1e-2"]
     assert main(["adapt", str(base), "--target", str(photos), "--out", str(out), *common, *more]) == 0
     return safetensors.torch.load_file(out / "model.safetensors")
 
@@ -54,12 +54,18 @@ def test_candidates_are_spread_from_start_to_end() -> None:
 
 @pytest.mark.parametrize(
     ("options", "rate"),
-    [("", 2e-4), ("--method adv", 2e-4), ("--consensus 0", 1e-5), ("--method mean-teacher", 1e-5), ("--lr 0.5", 0.5)],
+    [
+        ("noadv", 2e-4),
+        ("adv", 2e-4),
+        ("noadv --consensus 0", 1e-5),
+        ("mean-teacher", 1e-5),
+        ("noadv --lr 0.5", 0.5),
+    ],
 )
 def test_the_consensus_teaches_at_the_rate_of_the_base(base: Path, tmp_path: Path, options: str, rate: float) -> None:
     write_toy_world(tmp_path / "photos", 2, seed=1)
-    words = ["adapt", str(base), "--target", str(tmp_path / "photos"), "--out", str(tmp_path / "run"), *options.split()]
-    assert main([*words, "--steps", "1", "--batch", "2", "--candidates", "0"]) == 0
+    words = ["adapt", str(base), "--target", str(tmp_path / "photos"), "--out", str(tmp_path / "run")]
+    assert main([*words, "--method", *options.split(), "--steps", "1", "--batch", "2", "--candidates", "0"]) == 0
     assert json.loads((tmp_path / "run" / "config.json").read_text())["command"]["lr"] == rate
 
 

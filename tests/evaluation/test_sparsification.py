@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from toy_runs import make_run
 from toys import tiny_spec
 from umadapt.config import Trust
-from umadapt.data.folder import Folder, write_image, write_seg
+from umadapt.data.files import write_image, write_seg
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate
 from umadapt.evaluation.sparsification import BOTH, FRACTIONS, association, measure, run, sparsification, trust

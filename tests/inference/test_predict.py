@@ -13,7 +13,8 @@ from PIL import Image
 from toy_runs import make_run
 from toys import CLASSES
 from umadapt.config import Predict
-from umadapt.data.folder import Folder, read_photo, write_image
+from umadapt.data.files import read_photo, write_image
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate, evaluate_predictions
 from umadapt.inference.photos import predict_photo
@@ -102,7 +103,7 @@ def test_witnesses_that_there_are_not(tmp_path, run_path):
 def test_predictions_measure_as_the_run_does(tmp_path, toy_world, run_path, witnesses):
     """`predict` and then `evaluate --predictions` says what `evaluate RUN` says, up to the rounding of the files."""
     from umadapt.inference.photos import voting
-    from umadapt.training.run_folder import load_model
+    from umadapt.training.load import load_model
 
     folder = Folder(toy_world)
     assert run(Predict(run_path, (toy_world,), tmp_path / "out", witnesses=witnesses, device="cpu")) == 0

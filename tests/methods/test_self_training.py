@@ -13,8 +13,8 @@ from umadapt.config import Adapt
 from umadapt.methods import self_training, strong_views
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS, make_tasks
-from umadapt.training.run_folder import load_weights, weights
 from umadapt.training.trainer import Stage, take
+from umadapt.training.weights import load_weights, weights
 
 
 def make(model: UMAdapt, **changes: Any) -> Stage:

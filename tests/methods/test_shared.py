@@ -18,7 +18,7 @@ from umadapt.methods import um_adapt
 from umadapt.nets.model import UMAdapt
 from umadapt.training.trainer import Stage, take
 
-CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), lr=1e-5)
+CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method="noadv", lr=1e-5)
 
 
 def make(forward: str, consensus: float = 0.0, trains: str = "res5") -> tuple[UMAdapt, Stage]:

@@ -17,7 +17,7 @@ def adapted(tiny: UMAdapt) -> UMAdapt:
 
 
 def vote(model: UMAdapt, images: torch.Tensor, *witnesses: str) -> dict[str, torch.Tensor]:
-    return consensus(model, lambda x: model.encode(x, "target"), images, shares_of({}, model.tasks, witnesses))
+    return consensus(model, lambda x: model.encode(x, "target"), images, shares_of(None, model.tasks, witnesses))
 
 
 def test_alone_it_is_the_prediction(adapted: UMAdapt) -> None:
@@ -92,6 +92,6 @@ def test_a_witness_gets_the_share_that_it_is_worth(adapted: UMAdapt, monkeypatch
 
 
 def test_shares_of_a_run_or_where_they_are_not_known(adapted: UMAdapt) -> None:
-    known = {"witnesses": {"zoom": {"depth": 0.1}}}
+    known = {"zoom": {"depth": 0.1}}
     assert shares_of(known, ("depth",), ("zoom", "mirror")) == {"zoom": {"depth": 0.1}, "mirror": {"depth": 0.5}}
     assert shares_of(known, ("depth",), ()) == {}

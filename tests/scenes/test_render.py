@@ -21,7 +21,8 @@ from PIL import Image
 
 from umadapt.config.data import Render
 from umadapt.config.options import check_numbers
-from umadapt.data.files import sweep, write_image
+from umadapt.data.atomic import sweep
+from umadapt.data.files import write_image
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.scenes import denoise, engine, render, renderer

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umadapt.data.folder import write_image
+from umadapt.data.files import write_image
 from umadapt.errors import UserError
 from umadapt.scenes import tone
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from toys import write_toy_world
 from umadapt.data.augment import Augment
-from umadapt.data.folder import Folder, write_share
+from umadapt.data.files import write_share
+from umadapt.data.folder import Folder
 from umadapt.tasks.edges import BINS, Edges, EdgesMeter, occlusion_edges
 from umadapt.training.batches import Batches
 

@@ -15,7 +15,7 @@ from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.errors import UserError
 from umadapt.training import run_file
-from umadapt.training.run_folder import load_model, read_config
+from umadapt.training.load import load_model, read_record
 
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
@@ -46,7 +46,7 @@ def test_the_file_predicts_what_the_run_does(root: Path, run: str) -> None:
 
 
 def test_a_file_names_no_folder_of_the_machine(root: Path) -> None:
-    header = json.dumps(run_file.read_header(root / "adapted.safetensors"))
+    header = json.dumps(run_file.read_record(root / "adapted.safetensors").to_json())
     assert str(root) not in header
     assert json.loads(header)["adapted"]["method"] == "self-training"
 
@@ -67,19 +67,19 @@ def test_a_model_that_ships_is_known_by_name_and_a_folder_of_that_name_wins(
     (models / "toy.safetensors").write_bytes((root / "base.safetensors").read_bytes())
     monkeypatch.setattr(run_file, "MODELS", models)
     monkeypatch.chdir(tmp_path)
-    assert load_model(Path("toy"), "cpu")[1]["model"]["size"] == [64, 96]
+    assert load_model(Path("toy"), "cpu")[1].model.size == (64, 96)
     assert main(["predict", "toy", str(root / "photos"), "--out", "out"]) == 0
     with pytest.raises(UserError, match="models that ship: toy"):
         load_model(Path("other"), "cpu")
     make_run(tmp_path / "toy", size=(32, 64))
-    assert load_model(Path("toy"), "cpu")[1]["model"]["size"] == [32, 64]
+    assert load_model(Path("toy"), "cpu")[1].model.size == (32, 64)
 
 
 def test_what_is_left_out_of_a_file_is_not_needed_to_predict(root: Path, tmp_path: Path) -> None:
     """Without contour decoder and one transfer net: it predicts, self-trains, and refuses what reads contours."""
-    config = read_config(root / "base")
+    record = read_record(root / "base")
     file = tmp_path / "small.safetensors"
-    run_file.write(file, config, config, run_file.read_tensors(root / "base.safetensors"), ("contour", "depth"))
+    run_file.write(file, record, record, run_file.read_tensors(root / "base.safetensors"), ("contour", "depth"))
     assert file.stat().st_size < (root / "base.safetensors").stat().st_size
     photo = next((root / "photos" / "image").iterdir())
     whole, small = (umadapt.load(name, "cpu").predict(photo) for name in (root / "base.safetensors", file))

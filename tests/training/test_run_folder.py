@@ -14,25 +14,22 @@ from typing import IO
 import pytest
 import torch
 
-from toy_runs import make_run
+from toy_runs import make_run, toy_record
 from umadapt.config import Train
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
-from umadapt.training.run_folder import LOCK, RunFolder, command_dict, digest, load_model, read_config
+from umadapt.training.load import load_model, read_record
+from umadapt.training.run_folder import LOCK, RunFolder, digest
+from umadapt.training.run_record import command_dict
 from umadapt.training.trainer import Stage, fit
 
 HOLD = "import fcntl, sys; f = open(sys.argv[1], 'wb'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
 
 
-def config(**changes: object) -> dict:
-    made = {"variant": "source-only", "domain": "source", "model": {"size": [64, 96], "backbone": "x"}, "data": {}}
-    return made | {"command": {"lr": 0.1}, "source": "rooms", "target": None} | changes
-
-
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    first = RunFolder(tmp_path / "run", config())
+    first = RunFolder(toy_record(tmp_path / "run"))
     (first.path / "metrics.jsonl").touch()
-    assert RunFolder(tmp_path / "run", config()).config == first.config, "this process may open its own run again"
+    assert RunFolder(toy_record(tmp_path / "run")).record == first.record, "this process may open its own run again"
     del first
     command = [sys.executable, "-c", HOLD, str(tmp_path / "run" / LOCK)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -40,19 +37,19 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(UserError, match=r"another process is at work in .*run"):
-            RunFolder(tmp_path / "run", config())
+            RunFolder(toy_record(tmp_path / "run"))
         other.kill()
-    RunFolder(tmp_path / "run", config())
+    RunFolder(toy_record(tmp_path / "run"))
 
 
 def test_a_run_without_a_step_may_be_begun_anew(tmp_path: Path) -> None:
     """The first try may have stopped at a damaged photo, which is gone now."""
-    RunFolder(tmp_path / "run", config(data={"target": "a"}))
-    begun = RunFolder(tmp_path / "run", config(data={"target": "b"}))
-    assert read_config(tmp_path / "run")["data"] == {"target": "b"}
+    RunFolder(toy_record(tmp_path / "run", data={"target": "a"}))
+    begun = RunFolder(toy_record(tmp_path / "run", data={"target": "b"}))
+    assert read_record(tmp_path / "run").data == {"target": "b"}
     (begun.path / "metrics.jsonl").touch()
     with pytest.raises(UserError, match="was begun on other data"):
-        RunFolder(tmp_path / "run", config(data={"target": "c"}))
+        RunFolder(toy_record(tmp_path / "run", data={"target": "c"}))
 
 
 def test_transfer_nets_alone_are_no_model(tmp_path: Path) -> None:
@@ -67,7 +64,7 @@ def test_transfer_nets_alone_are_no_model(tmp_path: Path) -> None:
 def test_a_damaged_config_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(UserError, match=r"config\.json is damaged"):
-        read_config(tmp_path)
+        read_record(tmp_path)
 
 
 def test_digest_of_file_names_that_are_no_text() -> None:
@@ -77,7 +74,7 @@ def test_digest_of_file_names_that_are_no_text() -> None:
 def test_a_full_disk_keeps_the_last_state_and_the_next_owner_sweeps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RunFolder(tmp_path / "run", config())
+    run = RunFolder(toy_record(tmp_path / "run"))
     run.save_state({"stage": "base", "step": 1})
 
     def fill(state: dict, file: IO[bytes]) -> None:
@@ -94,7 +91,7 @@ def test_a_full_disk_keeps_the_last_state_and_the_next_owner_sweeps(
     (run.path / "samples").mkdir()
     left = run.path / "samples" / f".tmp-{os.uname().nodename[:64]}-99999999-1"  # of a process that was killed
     left.touch()
-    again = RunFolder(tmp_path / "run", config())
+    again = RunFolder(toy_record(tmp_path / "run"))
     assert again.load_state("base") == {"stage": "base", "step": 1}
     assert not left.exists()
     assert sorted(path.name for path in run.path.iterdir()) == [LOCK, "config.json", "samples", "state.pt"]
@@ -141,7 +138,7 @@ def test_a_config_is_held_to_its_schema(tmp_path: Path, place: str, value: objec
 
 @pytest.mark.parametrize("state", [3, {}, {"stage": "base"}, {"stage": "base", "step": 1, "model": {}}])
 def test_a_damaged_state_is_named(tmp_path: Path, tiny: UMAdapt, state: object) -> None:
-    run = RunFolder(tmp_path / "run", config())
+    run = RunFolder(toy_record(tmp_path / "run"))
     torch.save(state, run.path / "state.pt")
     stage = Stage("base", [], lambda step: {}, 2)
     with pytest.raises(UserError, match=r"state\.pt is damaged .*; delete it to repeat the stage"):
@@ -150,5 +147,5 @@ def test_a_damaged_state_is_named(tmp_path: Path, tiny: UMAdapt, state: object) 
 
 def test_an_infinite_clip_is_no_change(tmp_path: Path) -> None:
     command = command_dict(Train(source="rooms", out=tmp_path, clip=math.inf))
-    RunFolder(tmp_path / "run", config(command=command)).save_state({"stage": "base"})
-    RunFolder(tmp_path / "run", config(command=command))
+    RunFolder(toy_record(tmp_path / "run", command=command)).save_state({"stage": "base"})
+    RunFolder(toy_record(tmp_path / "run", command=command))

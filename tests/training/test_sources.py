@@ -15,8 +15,8 @@ from umadapt.data.fitted import FittedNormals
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.training.batches import Batches, split_heldout
+from umadapt.training.load import load_model, read_record
 from umadapt.training.mixture import Union
-from umadapt.training.run_folder import load_model, read_config
 from umadapt.training.sources import labelled_ids, learnable_tuples, whole_tuples
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
@@ -52,7 +52,8 @@ def test_held_out_images_without_whole_tuples_leave_that_figure_out(world: Path,
         main(["train", "--source", str(world), "--out", str(tmp_path / "base"), *SMALL, *STEPS, "--holdout", "0.25"])
         == 0
     )
-    report = read_config(tmp_path / "base")["transfer_report"]
+    report = read_record(tmp_path / "base").transfer_report
+    assert report is not None
     assert {part for figures in report.values() for part in figures} == {"source"}
 
 
@@ -71,7 +72,7 @@ def test_adaptation_reads_the_source_that_training_learnt_from(world: Path, tmp_
     trained, held = split_heldout(labelled_ids(folder, model.tasks), 0.25)
     assert not {*held, "008", "009"} & {*source.ids}
     assert source.ids == (trained if method == "output-adv" else trained[1:])
-    assert read_config(base)["command"]["holdout"] == 0.25
+    assert read_record(base).argument("holdout") == 0.25
 
 
 @pytest.mark.parametrize("method", ["self-training", "b-ccr", "adv"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import re
@@ -17,14 +16,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from toy_runs import make_run
+from toy_runs import make_run, toy_record
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.training.candidates import save_candidate
+from umadapt.training.load import load_model
 from umadapt.training.metrics_log import read_metrics
-from umadapt.training.run_folder import RunFolder, load_model
+from umadapt.training.run_folder import RunFolder
 from umadapt.training.trainer import Loss, Prefetch, Turn, add_gradient, loaders, step_seed, take
 
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
@@ -181,9 +181,8 @@ def test_a_training_that_diverges_stops_and_says_so(
 
 
 def test_nothing_is_written_of_a_network_that_is_not_finite(tiny: UMAdapt, tmp_path: Path) -> None:
-    model, command = tiny, {"lr": 0.1}
-    described = {"variant": "noadv", "domain": "target", "model": dataclasses.asdict(model.spec), "command": command}
-    run = RunFolder(tmp_path / "run", described | {"source": "rooms", "target": "photos", "data": {}})
+    model = tiny
+    run = RunFolder(toy_record(tmp_path / "run", variant="noadv", domain="target", model=model.spec, target="photos"))
     run.finish("adapt", model)
     before = (run.path / "model.safetensors").read_bytes()
     model.encoder.add_target()

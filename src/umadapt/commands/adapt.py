@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,43 +18,36 @@ from umadapt.methods import METHODS, adabn, transfer_nets
 from umadapt.methods.method import Given
 from umadapt.nets.ensemble import UNKNOWN, shares_of
 from umadapt.nets.model import UMAdapt
-from umadapt.training import candidates, compute, memory
+from umadapt.training import candidates, compute
 from umadapt.training.batches import Batches, Detector, split_heldout, whole_images
 from umadapt.training.feature_cache import forget_views, keep_views, pictures
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
+from umadapt.training.load import load_model, read_record, read_weights
 from umadapt.training.mixture import Union
 from umadapt.training.replay import rendered_rooms
-from umadapt.training.run_folder import (
-    RunFolder,
-    command_dict,
-    digest,
-    load_model,
-    load_weights,
-    pick_device,
-    read_config,
-    read_weights,
-    require,
-)
+from umadapt.training.run_folder import RunFolder, digest
+from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sizes import check_training
 from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples
-from umadapt.training.trainer import Batch, Stage, fit, to_device
+from umadapt.training.stages import run_stages
+from umadapt.training.trainer import Batch, Stage, to_device
+from umadapt.training.weights import load_weights
 
 PRINTED_RATE = 1e-5  # the energy alone drifts at more
 
 
 def run(config: Adapt) -> int:
     """Re-estimate statistics, then take the method's steps."""
-    before, method = read_config(config.run), METHODS[config.method]
+    before, method = read_record(config.run), METHODS[config.method]
     if not config.target:
         raise UserError("adapt wants --target PHOTOS, a folder of photos")
     model, _ = load_model(config.run, "cpu")
     asked, config = config, dataclasses.replace(config, adapt=config.adapt or method.trains)
     refuse(config, before, model)
-    require(config.run, before, ("source", "data", "palette"), ("lr", "alpha", "holdout"))
-    config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before["command"]["lr"])))
-    device = pick_device(config.device)
+    config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before.argument("lr"))))
+    device = compute.pick_device(config.device)
     compute.check(config, device)
     if method.stage is not None:
         check_training(model, config.batch, config.micro_batch, lambda copy: trained_norms(copy, config), "target")
@@ -65,21 +57,21 @@ def run(config: Adapt) -> int:
     source = open_source(config, before, model) if method.source else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
     run_folder = RunFolder(
-        config.out,
-        {
-            "variant": variant,
-            "domain": "target",
-            "model": before["model"],
-            "backbone_weights": before.get("backbone_weights"),
-            "command": command_dict(dataclasses.replace(config, adapt=asked.adapt)),
-            "source": config.source or before["source"],
-            "target": ", ".join(config.target),
-            "transfer_report": before.get("transfer_report"),
-            "witnesses": before.get("witnesses"),
-            "alpha": before["command"]["alpha"],
-            "palette": before["palette"],
-            "data": {"target": digest(photos.known_as(photos.ids)), "base": before["data"]},
-        },
+        RunRecord(
+            variant=variant,
+            domain="target",
+            model=before.model,
+            command=command_dict(dataclasses.replace(config, adapt=asked.adapt)),
+            source=config.source or before.source,
+            target=", ".join(config.target),
+            data={"target": digest(photos.known_as(photos.ids)), "base": before.data},
+            palette=before.palette,
+            backbone_weights=before.backbone_weights,
+            transfer_report=before.transfer_report,
+            witnesses=before.witnesses,
+            alpha=before.argument("alpha"),
+            path=config.out,
+        )
     )
     if run_folder.done("select" if chooses(config) else "adapt"):
         print(f"{config.out} is done")
@@ -93,21 +85,22 @@ def run(config: Adapt) -> int:
         images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
         share = config.statistics_share if method.share is None else method.share
         adabn.reestimate(model, images, config.statistics, share)
-    if method.stage is None:
-        run_folder.finish("adapt", model)
-    elif not run_folder.done("adapt"):
+
+    def build() -> Stage | None:
+        if method.stage is None:
+            return None
         torch.manual_seed(config.seed)  # of the networks that some methods add
         target = open_target(model, config, photos, detector)
         stage = make_stage(model, config, target, source)
         if detector is not None:
             detector.prepare(target.seen(stage.steps))
         keep_views(stage, target, config, device)
-        memory.arrange(config, model, stage)
-        stage = keep_candidates(stage, model, config) if chooses(config) else stage
-        fit(stage, model, run_folder, config)
+        return keep_candidates(stage, model, config) if chooses(config) else stage
+
+    run_stages({"adapt": build}, model, run_folder, config)
     forget_views(config)
     if chooses(config):
-        step = select(run_folder, model.eval(), photos, shares_of(before, model.tasks, UNKNOWN))
+        step = select(run_folder, model.eval(), photos, shares_of(before.witnesses, model.tasks, UNKNOWN))
         run_folder.finish("select", model)
         print(f"kept the checkpoint of step {step} of {', '.join(map(str, candidates.candidates(config.out)))}")
     save_samples(model, run_folder, photos, photos.ids, "adapt")
@@ -131,23 +124,25 @@ def own_rate(config: Adapt, trained_at: float) -> float:
     return trained_at if config.consensus else PRINTED_RATE
 
 
-def refuse(config: Adapt, before: dict[str, Any], model: UMAdapt) -> None:
+def refuse(config: Adapt, before: RunRecord, model: UMAdapt) -> None:
     """Raise a UserError where the run, the method and the options do not go together."""
     method = METHODS[config.method]
     wanted = ("transfer", "base", *(("contour",) if method.contours else ()))
-    unfinished = [stage for stage in wanted if stage not in before["done"]]
+    unfinished = [stage for stage in wanted if stage not in before.done]
     reports = ("transfer_report", "witnesses") if model.graph else ("witnesses",)  # what follows the stages
-    unfinished += [name for name in reports if name not in before]
-    adapted = before["domain"] != "source"
+    unfinished += [name for name in reports if getattr(before, name) is None]
+    adapted = before.domain != "source"
     if adapted or unfinished:
         what = "is adapted already" if adapted else f"lacks {', '.join(unfinished)}"
         raise UserError(f"{config.run} {what}; give a run that `umadapt train` has finished")
     if not model.graph and method.transfers:
-        raise UserError(f"{config.run} has no transfer nets to adapt with; use --method adabn")
+        raise UserError(f"{config.run} has no transfer nets to adapt with; use --method self-training")
     reason = method.refuse(config, model)
     if reason:
         raise UserError(f"{config.run}: {reason}")
-    shares_of(before, model.tasks, {*config.witnesses, *method.votes(config)})  # refuses one that there is not
+    shares_of(
+        before.witnesses, model.tasks, {*config.witnesses, *method.votes(config)}
+    )  # refuses one that there is not
     if config.candidates and config.trains == "all" and method.selects:
         raise UserError(
             "--adapt all moves the decoders, which the source model shares, so that no checkpoint can be compared with "
@@ -206,12 +201,12 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
 
 def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage:
     """The method's stage with its data; `folder` is the labelled source, for a method that reads it."""
-    before, method = read_config(config.run), METHODS[config.method]
+    before, method = read_record(config.run), METHODS[config.method]
     assert method.stage is not None
-    given = Given(real_energy(before), shares_of(before, model.tasks, method.votes(config)))
+    given = Given(real_energy(before), shares_of(before.witnesses, model.tasks, method.votes(config)))
     if folder is None:
         return dataclasses.replace(method.stage(model, config, target, given), data=pictures(target))
-    source = open_labels(model, config, folder, float(before["command"]["holdout"]))
+    source = open_labels(model, config, folder, float(before.argument("holdout")))
     if method.source == "tuples":
         given = given._replace(real=margins(model, source, config.margin))
     every = method.source_every(config)
@@ -254,18 +249,18 @@ def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
     return real
 
 
-def open_source(config: Adapt, before: dict[str, Any], model: UMAdapt) -> Folder:
-    """The labelled source of the run with the config `before`, its normals as they were learnt from.
+def open_source(config: Adapt, before: RunRecord, model: UMAdapt) -> Folder:
+    """The labelled source of the run with the record `before`, its normals as they were learnt from.
 
     Raises:
         UserError: it moved, or has other classes.
     """
-    address, method = config.source or before["source"], METHODS[config.method]
+    address, method = config.source or before.source, METHODS[config.method]
     tasks = method.source_tasks(model)
     what = "labels" if method.source == "tuples" else "images"
     try:
         address = address or str(rendered_rooms(model.spec.classes))
-        folder = labelled_source(address, tasks, before["command"].get("normals", "exact"))
+        folder = labelled_source(address, tasks, before.command.get("normals", "exact"))
     except UserError as error:
         raise UserError(f"{config.method} reads {what} of the run's source: {error}\ngive --source DATA") from error
     if "seg" in model.tasks and folder.classes != model.spec.classes:

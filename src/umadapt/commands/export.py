@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from umadapt import config as configs
-from umadapt.data.files import write_json
+from umadapt.data.atomic import write_json
 from umadapt.data.viz import palette
 from umadapt.errors import UserError
 from umadapt.inference.exported import FORMAT, load_onnx
@@ -23,7 +23,10 @@ from umadapt.inference.photos import predictor_of
 from umadapt.inference.predictor import Predictor
 from umadapt.nets.model import UMAdapt
 from umadapt.training import run_file
-from umadapt.training.run_folder import git_commit, load_model, read_config, versions, weights
+from umadapt.training.load import base_of, load_model
+from umadapt.training.provenance import git_commit, versions
+from umadapt.training.run_record import RunRecord
+from umadapt.training.weights import weights
 
 SIZES = ((480, 640), (228, 304), (700, 1000))  # H, W of the photos that are compared, beside the network's own
 TOLERANCE = 1e-4  # relative to the value, or absolute below 1
@@ -57,9 +60,8 @@ def run(config: configs.Export) -> int:
 def as_run_file(config: configs.Export) -> int:
     """Write the run with weights in half precision."""
     model, stored = load_model(config.run, "cpu")
-    base = stored if stored["domain"] == "source" else read_config(Path(stored["command"]["run"]))
     out = default_out(config, "-half.safetensors")
-    run_file.write(out, stored, base, weights(model))
+    run_file.write(out, stored, base_of(stored), weights(model))
     size = out.stat().st_size / 1e6
     if config.json is not None:
         write_json(config.json, {"file": str(out), "format": config.format, "mb": size})
@@ -74,15 +76,13 @@ def default_out(config: configs.Export, ending: str) -> Path:
     return config.run / f"model{ending}" if config.run.is_dir() else Path(f"{config.run.stem}{ending}")
 
 
-def as_onnx(
-    config: configs.Export, model: UMAdapt, stored: Mapping[str, Any], about: dict[str, Any]
-) -> tuple[Path, str]:
+def as_onnx(config: configs.Export, model: UMAdapt, stored: RunRecord, about: dict[str, Any]) -> tuple[Path, str]:
     """Write the ONNX file; where it is, and what it is."""
     from umadapt.commands.export_int8 import quantise
     from umadapt.inference.export_graph import OPSET, to_onnx, write_onnx
 
     about["packages"]["exported"]["onnx"] = version("onnx")
-    graph = to_onnx(model, stored["domain"])
+    graph = to_onnx(model, stored.domain)
     with tempfile.TemporaryDirectory() as folder:
         plain = write_onnx(Path(folder) / "model.onnx", graph, about)
         compare_all(model, stored, load_onnx(plain, "cpu"), about)
@@ -93,14 +93,12 @@ def as_onnx(
     return write_onnx(out, graph, about), f"ONNX opset {OPSET}"
 
 
-def as_programs(
-    config: configs.Export, model: UMAdapt, stored: Mapping[str, Any], about: dict[str, Any]
-) -> tuple[Path, str]:
+def as_programs(config: configs.Export, model: UMAdapt, stored: RunRecord, about: dict[str, Any]) -> tuple[Path, str]:
     """Write the programs of torch.export; where they are, and what they are."""
     from umadapt.inference.export_programs import to_programs, write_programs
     from umadapt.inference.exported_programs import load_programs
 
-    programs = to_programs(model, stored["domain"])
+    programs = to_programs(model, stored.domain)
     with tempfile.TemporaryDirectory() as folder:
         file = write_programs(Path(folder) / "model.pt2", programs, about)
         compare_all(model, stored, load_programs(file, "cpu"), about)
@@ -110,7 +108,7 @@ def as_programs(
     return write_programs(out, programs, about), f"programs of torch {torch.__version__}"
 
 
-def compare_all(model: UMAdapt, stored: Mapping[str, Any], exported: Predictor, about: dict[str, Any]) -> None:
+def compare_all(model: UMAdapt, stored: RunRecord, exported: Predictor, about: dict[str, Any]) -> None:
     """Print how far the file is from PyTorch, and store it in `about`."""
     about["compared"] = compare(predictor_of(model, stored), exported, (*SIZES, model.spec.size))
     print(table(about["compared"]))
@@ -131,9 +129,9 @@ def refuse(config: configs.Export) -> None:
         raise UserError("--photos and --data are for --int8, which is not given")
 
 
-def describe(predictor: Predictor, stored: Mapping[str, Any]) -> dict[str, Any]:
+def describe(predictor: Predictor, stored: RunRecord) -> dict[str, Any]:
     """What the file says of itself: JSON under the key "umadapt" of its metadata."""
-    spec = configs.ModelSpec.from_json(stored["model"])
+    spec = stored.model
     kinds = {task: map_.kind for task, map_ in predictor.maps.items()}
     return {
         "format": FORMAT,
@@ -155,10 +153,10 @@ def describe(predictor: Predictor, stored: Mapping[str, Any]) -> dict[str, Any]:
             "evaluation": "no crop, no cap, every class may be predicted (protocol raw)",
         },
         "normalisation": {"mean": list(spec.mean), "std": list(spec.std)},
-        "variant": stored["variant"],
+        "variant": stored.variant,
         "backbone": spec.backbone,
-        "git": {"trained": stored["git"], "exported": git_commit()},
-        "packages": {"trained": stored["packages"], "exported": versions()},
+        "git": {"trained": stored.git, "exported": git_commit()},
+        "packages": {"trained": stored.packages, "exported": versions()},
     }
 
 

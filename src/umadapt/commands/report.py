@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from umadapt import config as configs
-from umadapt.data.folder import write_bytes, write_json
+from umadapt.data.atomic import write_bytes, write_json
 from umadapt.errors import UserError
 from umadapt.reports.figures import collect_pictures, curves
 from umadapt.reports.page import page
-from umadapt.reports.runs import RunRecord, key_of, read_runs
+from umadapt.reports.runs import ReportedRun, key_of, read_runs
 
 
-def entries(runs: Sequence[RunRecord]) -> dict[str, Any]:
+def entries(runs: Sequence[ReportedRun]) -> dict[str, Any]:
     """The --json of a report: {label: evaluation, …, "default": the method that `adapt` runs by default}.
 
     A run's evaluation where each has just one; otherwise the one common to all runs that was written last.
@@ -24,8 +24,8 @@ def entries(runs: Sequence[RunRecord]) -> dict[str, Any]:
     Raises:
         UserError: several evaluations, and none common to all.
     """
-    if all(len(record.evaluations) == 1 for record in runs):
-        chosen = {record.label: record.evaluations[0] for record in runs}
+    if all(len(run.evaluations) == 1 for run in runs):
+        chosen = {run.label: run.evaluations[0] for run in runs}
     else:
         key = common(runs)
         if key is None:
@@ -33,19 +33,19 @@ def entries(runs: Sequence[RunRecord]) -> dict[str, Any]:
                 "the runs have no evaluation in common. Evaluate all of them on the same data under one protocol: "
                 "umadapt evaluate RUN --data DATA:SPLIT --protocol P"
             )
-        chosen = {record.label: record.of(key) for record in runs}
+        chosen = {run.label: run.of(key) for run in runs}
     default = next(f.default for f in dataclasses.fields(configs.Adapt) if f.name == "method")
     return {**chosen, "default": default}
 
 
-def common(runs: Sequence[RunRecord]) -> tuple[str, str] | None:
+def common(runs: Sequence[ReportedRun]) -> tuple[str, str] | None:
     """The key (`key_of`) of the evaluation common to all runs that was written last; None when there is none."""
     when: dict[tuple[str, str], int] = {}
-    for record in runs:
-        for evaluation, time in zip(record.evaluations, record.written, strict=True):
+    for run in runs:
+        for evaluation, time in zip(run.evaluations, run.written, strict=True):
             key = key_of(evaluation)
             when[key] = max(time, when.get(key, 0))
-    shared = [key for key in when if all(record.of(key) for record in runs)]
+    shared = [key for key in when if all(run.of(key) for run in runs)]
     return max(shared, key=lambda key: when[key]) if shared else None
 
 

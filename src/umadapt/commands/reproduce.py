@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 
 from umadapt.config import Reproduce
-from umadapt.data.folder import Folder, write_bytes, write_image, write_json
+from umadapt.data.atomic import write_bytes, write_json
+from umadapt.data.files import write_image
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluations import read_evaluation
 from umadapt.evaluation.image_prior import MOST
@@ -36,7 +38,7 @@ from umadapt.reports.ladder_data import open_data, refuse_missing
 from umadapt.reports.picture_grid import grid
 from umadapt.reports.scheduler import Runner, Step
 from umadapt.tasks import TASKS
-from umadapt.training.run_folder import git_commit, versions
+from umadapt.training.provenance import git_commit, versions
 
 SHOWN = ("source-only", "adv", "semi")  # columns of Figure 4
 

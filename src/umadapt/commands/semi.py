@@ -15,36 +15,38 @@ from umadapt.errors import UserError
 from umadapt.methods import um_adapt_s
 from umadapt.nets.ensemble import shares_of
 from umadapt.nets.model import UMAdapt
-from umadapt.training import compute, memory
+from umadapt.training import compute
 from umadapt.training.batches import Batches, Detector
 from umadapt.training.feature_cache import forget_views, keep_views, pictures
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
+from umadapt.training.load import load_model, read_record
 from umadapt.training.mixture import Union
-from umadapt.training.run_folder import RunFolder, command_dict, digest, load_model, pick_device, read_config, require
+from umadapt.training.run_folder import RunFolder, digest
+from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sources import labelled_ids, labels_of
-from umadapt.training.trainer import Stage, fit
+from umadapt.training.stages import run_stages
+from umadapt.training.trainer import Stage
 
 PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
 
 
 def run(config: Semi) -> int:
     """Train with labelled and unlabelled target batches in turns."""
-    before = read_config(config.run)
-    require(config.run, before, ("source", "data", "palette"))
-    alpha = before.get("alpha", PAPER_ALPHA) if config.alpha is None else config.alpha
-    config = dataclasses.replace(config, alpha=alpha)
-    if before["domain"] != "target":
+    before = read_record(config.run)
+    known = PAPER_ALPHA if before.alpha is None else before.alpha
+    config = dataclasses.replace(config, alpha=known if config.alpha is None else config.alpha)
+    if before.domain != "target":
         raise UserError(f"{config.run} is not adapted; give a run of `umadapt adapt {config.run} --target PHOTOS …`")
-    if before["variant"] == "semi":
+    if before.variant == "semi":
         raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
-    shares = shares_of(before, model.tasks, config.witnesses)
-    selects = before["command"].get("candidates", 0) and before["command"].get("method") != "adabn"
-    if ("select" if selects else "adapt") not in before["done"]:
+    shares = shares_of(before.witnesses, model.tasks, config.witnesses)
+    selects = before.command.get("candidates", 0) and before.command.get("method") != "adabn"
+    if ("select" if selects else "adapt") not in before.done:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
-    device = pick_device(config.device)
+    device = compute.pick_device(config.device)
     compute.check(config, device)
     detector = HedContours(device) if model.spec.contours == "hed" else None
     photos = [Folder(address) for address in config.target]
@@ -55,23 +57,22 @@ def run(config: Semi) -> int:
     if not labelled or not photos:
         raise UserError("semi wants --target PHOTOS and --labelled DATA, each at least once")
     digests = {f"labelled-{i}": digest(folder.known_as(ids)) for i, (folder, ids) in enumerate(labelled)}
+    digests |= {f"target-{i}": digest(folder.known_as(folder.ids)) for i, folder in enumerate(photos)}
     run_folder = RunFolder(
-        config.out,
-        {
-            "variant": "semi",
-            "domain": "target",
-            "model": before["model"],
-            "backbone_weights": before.get("backbone_weights"),
-            "command": command_dict(config),
-            "source": before["source"],
-            "target": ", ".join(config.target),
-            "transfer_report": before.get("transfer_report"),
-            "witnesses": before.get("witnesses"),
-            "palette": before["palette"],
-            "data": {f"target-{i}": digest(folder.known_as(folder.ids)) for i, folder in enumerate(photos)}
-            | digests
-            | {"adapted": before["data"]},
-        },
+        RunRecord(
+            variant="semi",
+            domain="target",
+            model=before.model,
+            command=command_dict(config),
+            source=before.source,
+            target=", ".join(config.target),
+            data=digests | {"adapted": before.data},
+            palette=before.palette,
+            backbone_weights=before.backbone_weights,
+            transfer_report=before.transfer_report,
+            witnesses=before.witnesses,
+            path=config.out,
+        )
     )
     if run_folder.done("semi"):
         forget_views(config)  # where it was killed before it could
@@ -79,19 +80,18 @@ def run(config: Semi) -> int:
         return 0
     model.freeze(model)
     lay_out(model, device)
-    known = batches(model, labelled, config, tuple(model.tasks), config.seed + 1)
-    others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed, detector)
-    if detector is not None:
-        detector.prepare(others.seen(config.steps))
 
-    def build(model: UMAdapt) -> Stage:
+    def build() -> Stage:
+        known = batches(model, labelled, config, tuple(model.tasks), config.seed + 1)
+        others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed, detector)
+        if detector is not None:
+            detector.prepare(others.seen(config.steps))
         stage = um_adapt_s.stage(model, config, known, others, shares)
-        return dataclasses.replace(stage, data=(*pictures(known), *pictures(others)))
+        stage = dataclasses.replace(stage, data=(*pictures(known), *pictures(others)))
+        keep_views(stage, others, config, device)
+        return stage
 
-    stage = build(model)
-    keep_views(stage, others, config, device)
-    memory.arrange(config, model, stage)
-    fit(stage, model, run_folder, config)
+    run_stages({"semi": build}, model, run_folder, config)
     forget_views(config)
     save_samples(model, run_folder, photos[0], photos[0].ids, "semi")
     count = sum(len(ids) for _, ids in labelled)

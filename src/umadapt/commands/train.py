@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,20 +22,14 @@ from umadapt.methods import base_model, contour, transfer_nets
 from umadapt.nets.ensemble import weigh
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS
-from umadapt.training import compute, memory
+from umadapt.training import compute
 from umadapt.training.batches import Batches, Detector, canonical_focal, class_frequencies, split_heldout
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
+from umadapt.training.load import read_record, read_weights
 from umadapt.training.pretrained import Weights
-from umadapt.training.run_folder import (
-    RunFolder,
-    command_dict,
-    digest,
-    load_weights,
-    pick_device,
-    read_config,
-    read_weights,
-)
+from umadapt.training.run_folder import RunFolder, digest
+from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sizes import check_training
 from umadapt.training.sources import (
@@ -44,7 +40,9 @@ from umadapt.training.sources import (
     tuple_tasks,
     whole_tuples,
 )
-from umadapt.training.trainer import Stage, fit, to_device
+from umadapt.training.stages import run_stages
+from umadapt.training.trainer import Stage, to_device
+from umadapt.training.weights import load_weights
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
@@ -58,7 +56,7 @@ PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
 
 def run(config: Train) -> int:
     """Train the stages that are asked for and not yet done."""
-    device = pick_device(config.device)
+    device = compute.pick_device(config.device)
     compute.check(config, device)
     folder = labelled_source(config.source, config.tasks, config.normals)
     ids = source_ids(folder, config)
@@ -67,9 +65,8 @@ def run(config: Train) -> int:
     torch.manual_seed(config.seed)
     try:
         weights = Weights(config.backbone, config.weights)
-        stored = read_config(config.out)["model"] if begun else None
-        spec = ModelSpec.from_json(stored) if stored else make_spec(config, weights, folder, train_ids)
-        spec = spec if stored or config.init is None else spec_from(config.init, spec)
+        spec = read_record(config.out).model if begun else make_spec(config, weights, folder, train_ids)
+        spec = spec if begun or config.init is None else spec_from(config.init, spec)
         model = UMAdapt(spec)
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -83,50 +80,44 @@ def run(config: Train) -> int:
         else:
             load_weights(model, read_weights(config.init))
     run_folder = RunFolder(
-        config.out,
-        {
-            "variant": "source-only",
-            "domain": "source",
-            "model": dataclasses.asdict(spec),
-            "backbone_weights": weights.about() if config.init is None else origin_of(config.init),
-            "palette": viz.palette(len(spec.classes)).tolist(),
-            "command": command_dict(config),
-            "source": config.source,
-            "target": None,
-            "data": {"source": digest(folder.known_as(ids))},
-        },
+        RunRecord(
+            variant="source-only",
+            domain="source",
+            model=spec,
+            command=command_dict(config),
+            source=config.source,
+            target=None,
+            data={"source": digest(folder.known_as(ids))},
+            palette=viz.palette(len(spec.classes)).tolist(),
+            backbone_weights=weights.about() if config.init is None else origin_of(config.init),
+            path=config.out,
+        )
     )
     if trained:
         load_weights(model, read_weights(config.out))
     lay_out(model, device)
-    for name in STAGES if config.stage == "all" else (config.stage,):
-        if run_folder.done(name):
-            print(f"stage {name} is done")
-            continue
+
+    def build(name: str) -> Stage | None:
         earlier = [before for before in STAGES[: STAGES.index(name)] if not run_folder.done(before)]
         if earlier:
             raise UserError(f"stage {name} needs {', '.join(earlier)} first: run with --stage {earlier[0]} or all")
         if name == "transfer" and not model.graph:
-            run_folder.finish(name, model)  # tasks that nothing transfers to: there is no net to train
-            continue
-
+            return None  # tasks that nothing transfers to: there is no net to train
         stage = make_stage(name, model, config, folder, train_ids, detector)
         if detector is not None and name == "contour":
             detector.prepare(stage.data[0].seen(stage.steps))
-        memory.arrange(config, model, stage)
-        fit(stage, model, run_folder, config)
-    if (
-        run_folder.done("transfer")
-        and model.graph
-        and "transfer_report" not in run_folder.config
-        and not process_group.rank()
-    ):
+        return stage
+
+    asked = STAGES if config.stage == "all" else (config.stage,)
+    run_stages({name: partial(build, name) for name in asked}, model, run_folder, config)
+    record = run_folder.record
+    if run_folder.done("transfer") and model.graph and record.transfer_report is None and not process_group.rank():
         report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)
-    if run_folder.done("base") and "witnesses" not in run_folder.config and not process_group.rank():
+    if run_folder.done("base") and record.witnesses is None and not process_group.rank():
         report_witnesses(model, run_folder, folder, heldout_ids or train_ids, config)
     if run_folder.done("base") and not (config.out / "samples" / "base.png").exists():
         save_samples(model, run_folder, folder, heldout_ids or train_ids, "base")
-    print(f"{config.out}: {', '.join(run_folder.config['done'])} done")
+    print(f"{config.out}: {', '.join(record.done)} done")
     return 0
 
 
@@ -136,10 +127,10 @@ def spec_from(run: Path, spec: ModelSpec) -> ModelSpec:
     Raises:
         UserError: it is no such run, or its network is another.
     """
-    stored = read_config(run)
-    if stored["domain"] != "source" or "base" not in stored["done"]:
+    stored = read_record(run)
+    if stored.domain != "source" or "base" not in stored.done:
         raise UserError(f"--init {run} is no run whose base `umadapt train` has finished")
-    theirs = ModelSpec.from_json(stored["model"])
+    theirs = stored.model
     differing = [name for name in SAME if getattr(theirs, name) != getattr(spec, name)]
     if differing:
         shown = "; ".join(f"{name} {getattr(theirs, name)!r}, here {getattr(spec, name)!r}" for name in differing)
@@ -148,9 +139,9 @@ def spec_from(run: Path, spec: ModelSpec) -> ModelSpec:
     return dataclasses.replace(spec, focal=focal)
 
 
-def origin_of(run: Path) -> dict[str, str]:
+def origin_of(run: Path) -> dict[str, Any]:
     """Where the backbone of a run began, and that it went on from there."""
-    return {**(read_config(run).get("backbone_weights") or {}), "trained_on_in": str(run)}
+    return {**(read_record(run).backbone_weights or {}), "trained_on_in": str(run)}
 
 
 def trained_parts(model: UMAdapt, stage: str) -> list[nn.Module]:
@@ -264,8 +255,8 @@ def report_witnesses(model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[
     count = -(-2 * len(chosen) // size)  # each image twice
     model.eval()
     shares = weigh(model, lambda k: to_device(make(k), model.mean.device), count)
-    run.config["witnesses"] = shares
-    run.write_config()
+    run.record.witnesses = shares
+    run.write_record()
     for witness, tasks in shares.items():
         print(f"share of {witness} in the consensus: " + ", ".join(f"{t} {share:.2f}" for t, share in tasks.items()))
 
@@ -292,5 +283,5 @@ def report_transfers(
             report[task][part] = figures
             shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
             print(f"transfer {task}<-{','.join(model.graph[task])} on {count * size} real tuples ({part}): {shown}")
-    run.config["transfer_report"] = report
-    run.write_config()
+    run.record.transfer_report = report
+    run.write_record()

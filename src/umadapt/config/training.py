@@ -78,14 +78,14 @@ class Adapt:
     target: UseAppendAction[tuple[str, ...]]  # a folder of photos, or DATA:SPLIT; may be given several times
     out: Path  # run folder to write (an unfinished one is continued)
     mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
-    method: MethodName = "noadv"  # what to minimise
+    method: MethodName = "self-training"  # self-training by a teacher; the paper's terms; or a peer
     source: str | None = None  # labelled data for self-training, adv, b-*, output-adv; default: the one of RUN
     adapt: Literal["res5", "encoder", "all"] | None = None  # weights to train; default: res5, of self-training all
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn, self-training: 1
     bn: Literal["frozen", "train"] = "frozen"  # whether BatchNorm statistics of --adapt's weights move while adapting
-    steps: int = 400  # updates of the weights
-    batch: int = 16  # images a step
+    steps: int = 200  # updates of the weights
+    batch: int = 8  # images a step
     kept_views: int = 4  # views of each photo; what frozen networks make of them is computed once and kept; 0 = all new
     shared_views: Path | None = None  # a folder to keep that in for other runs too; default: in OUT, until the end
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from umadapt.data.files import Stored, cache_folder, read_stored, write_bytes
-from umadapt.data.folder import Camera
+from umadapt.data.atomic import cache_folder, write_bytes
+from umadapt.data.camera import Camera
+from umadapt.data.files import Stored, read_stored
 from umadapt.data.normals import METHOD, normals_from_depth
 from umadapt.data.pictures import decode_picture
 from umadapt.errors import UserError

@@ -16,9 +16,11 @@ from tqdm import tqdm
 from umadapt.config.data import Check
 from umadapt.data import viz
 from umadapt.data.aligned import misplaced
+from umadapt.data.atomic import write_json
 from umadapt.data.axes import strange_axes
 from umadapt.data.border import common_border
-from umadapt.data.folder import TASKS, Folder, hxw, other_size, read_label_bytes, write_image, write_json
+from umadapt.data.files import hxw, other_size, read_label_bytes, write_image
+from umadapt.data.folder import TASKS, Folder
 from umadapt.data.plausible import Ends, depth_factor, depth_kind, depth_units, ends_of, spikes, upside_down
 from umadapt.errors import UserError
 

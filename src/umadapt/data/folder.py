@@ -20,45 +20,30 @@ from typing import Any
 import numpy as np
 
 from umadapt.data.camera import Camera, exif_focal, read_camera, read_cameras
+from umadapt.data.dataset_json import check_meta
+from umadapt.data.depth_units import MOST_STEPS, refuse_no_scene
 from umadapt.data.files import (
     PHOTO_SUFFIXES,
     Stored,
     decode_normals,
-    hxw,
+    other_size,
     read_label_bytes,
     read_photo,
-    write_bytes,
-    write_depth,
-    write_image,
-    write_json,
-    write_normals,
-    write_seg,
-    write_share,
 )
-from umadapt.data.listing import Listing, beside, entries, kind_of, list_folder, nearest_name, told
+from umadapt.data.listing import (
+    Listing,
+    beside,
+    entries,
+    list_folder,
+    match_labels,
+    nothing_found,
+    refuse_photos_elsewhere,
+    told,
+)
 from umadapt.data.packed.remote import split_address
 from umadapt.data.packed.shards import Packed, open_packed
-from umadapt.data.schema import check_meta
 from umadapt.data.window import Window, read_window
 from umadapt.errors import UserError
-
-__all__ = [
-    "TASKS",
-    "Camera",
-    "Folder",
-    "decode_normals",
-    "hxw",
-    "read_label_bytes",
-    "read_photo",
-    "split_address",
-    "write_bytes",
-    "write_depth",
-    "write_image",
-    "write_json",
-    "write_normals",
-    "write_seg",
-    "write_share",
-]
 
 TASKS = ("depth", "normals", "seg")  # those with labels of the format; others are made from these, or predictions
 
@@ -66,30 +51,7 @@ TASKS = ("depth", "normals", "seg")  # those with labels of the format; others a
 # What else lies in data sets and folders of predictions: written by our commands, or read by its name alone.
 OTHERS = ("dataset.json", "splits", "check.png", "shards", "index.npz", "pack.json", "trust", "view", "npy")
 
-MOST_STEPS = 65534  # 65535 stands for "none" or "too far" wherever it is met
-SCENE_M = (0.02, 1000.0)  # OURS: where the median depth of a picture may lie; wrong units are off by more
-FACTORS = {1.0: "1", 0.01: "0.01", 0.001: "0.001", 1 / 256: "0.00390625 (1/256)", 1 / 5000: "0.0002 (1/5000)"}
-
 _told: set[str] = set()  # lines on files that are not read: once in a process is enough
-
-
-def other_size(found: tuple[int, ...], expected: tuple[int, ...]) -> str:
-    """How a size (H, W, …) differs from that of the picture, which is upright."""
-    turned = found[0] == expected[1] and found[1] == expected[0]
-    hint = " (on its side: transposed, or not turned as the photo's EXIF entry turns the photo)" if turned else ""
-    return f"found {found[0]}x{found[1]}{hint}, expected {expected[0]}x{expected[1]}"
-
-
-def factor_hint(median_steps: float) -> str:
-    """Which scale_m would make rooms or streets of depth files with this median."""
-    rooms = [name for factor, name in FACTORS.items() if 1 <= median_steps * factor < 6]
-    streets = [name for factor, name in FACTORS.items() if 6 <= median_steps * factor <= 40]
-    made = [
-        f"{what} with scale_m = {' or '.join(names)}"
-        for what, names in (("rooms", rooms), ("streets", streets))
-        if names
-    ]
-    return f"it would be {' and '.join(made)}" if made else "no usual scale_m makes a room or a street of it"
 
 
 class Folder:
@@ -123,7 +85,7 @@ class Folder:
             self._images = self.packed.files("image")
         known = sorted(self._images) or sorted(set().union(*self._labels.values()))
         if not known:
-            raise UserError(self._nothing_found())
+            raise UserError(nothing_found(self.root, self.unread))
         if tell:
             self._tell_unread()
         self.ids: tuple[str, ...] = tuple(known) if self.split is None else self._read_split(set(known))
@@ -161,7 +123,7 @@ class Folder:
             place = self.root / "image" if inside else self.root
             photos = list_folder(place, PHOTO_SUFFIXES, photos_alone=self.photos_in_root)
         for task, listed in labels.items():
-            self._match(task, listed, photos)
+            match_labels(self.root / task, listed, photos)
         self._labels = {task: listed.files for task, listed in labels.items()}
         self._images = photos.files
         for listed in (photos, *labels.values()):
@@ -170,41 +132,7 @@ class Folder:
             own = {"image", *TASKS, *OTHERS, *(self.meta.get("tasks") or ())}
             self.unread += beside(self.root, own)
             if not inside:
-                self._refuse_photos_elsewhere(own)
-
-    def _match(self, task: str, labels: Listing, photos: Listing) -> None:
-        """Count labels without a photo as not read. Raises UserError when labels are there and none can be read."""
-        folder = self.root / task
-        strays = [id for id in labels.files if id not in photos.files] if photos.files else []
-        if strays and len(strays) == len(labels.files):
-            near = nearest_name(strays[0], photos.files)
-            cure = f"call {strays[0]}.png {near}.png" if near else "a label has the name of its photo"
-            example = photos.files[near or next(iter(photos.files))].relative_to(self.root)
-            raise UserError(
-                f"{folder}: none of its {len(strays)} files has the name of a photo, such as {example}; {cure}"
-            )
-        if strays:
-            labels.unread[f"{task} without a photo of that name ({strays[0]}.png)"] += len(strays)
-        if labels.unread and not labels.files:
-            what = {"depth": "16-bit grey, ", "normals": "8-bit RGB, ", "seg": "8-bit grey or palette, "}[task]
-            raise UserError(
-                f"{folder}: none of its files is read ({told(labels.unread)}); expected ID.png in {what}"
-                "named as the photo ID"
-            )
-
-    def _refuse_photos_elsewhere(self, own: Collection[str]) -> None:
-        """Raise a UserError when photos lie beside the labels, where nothing reads them."""
-        ids = set().union(*self._labels.values())
-        for entry in entries(self.root):
-            path = Path(entry.name)
-            if entry.name in own:
-                continue
-            if entry.is_dir() and kind_of(entry.name) == "image":
-                raise UserError(f"{self.root}: found labels, but no image/; rename {entry.name}/ to image/")
-            if entry.is_file() and path.stem in ids and path.suffix.lower() in PHOTO_SUFFIXES:
-                raise UserError(
-                    f"{self.root}: photos such as {entry.name} lie beside the folders of labels; move them into image/"
-                )
+                refuse_photos_elsewhere(self.root, own, set().union(*self._labels.values()))
 
     def _tell_unread(self) -> None:
         for line in (self.unread_line(), self.strange_line()):
@@ -235,16 +163,6 @@ class Folder:
         kept = {id: path for id in self.ids if id in ids and (path := self.label_path(task, id)) is not None}
         self._labels[task] = kept
         self.tasks = tuple(t for t in TASKS if any(i in self._labels[t] for i in self.ids))
-
-    def _nothing_found(self) -> str:
-        place = self.root / "image" if (self.root / "image").is_dir() else self.root
-        hint = ""
-        if place != self.root:  # an empty image/ beside what was meant
-            named = [e.name for e in entries(self.root) if e.is_dir() and e.name != "image"]
-            meant = [name for name in named if kind_of(name) == "image"]
-            hint = f". Is it {meant[0]}/ that should be called image/?" if meant else ""
-        expected = " ".join(PHOTO_SUFFIXES)
-        return f"{place}: found no photos ({told(self.unread) or 'no files'}); expected {expected}{hint}"
 
     def _read_meta(self) -> None:
         path = self.root / "dataset.json"
@@ -376,20 +294,8 @@ class Folder:
         """What `read_depth` gives, of the stored numbers (H, W) uint16 of this file."""
         if truth:
             steps = np.where(steps > self.most_steps, np.uint16(0), steps)
-            self._refuse_no_scene(steps, path)
+            refuse_no_scene(steps, self.depth_scale_m, path)
         return steps * np.float32(self.depth_scale_m)
-
-    def _refuse_no_scene(self, steps: np.ndarray, path: Stored) -> None:
-        few = steps[::8, ::8]  # the median is only asked for its order of magnitude
-        few = few[few > 0]
-        if len(few) == 0:
-            return
-        median, (low, high) = float(np.median(few)), SCENE_M
-        if not low <= median * self.depth_scale_m <= high:
-            raise UserError(
-                f"{path}: half of it is {'nearer' if median * self.depth_scale_m < low else 'farther'} than "
-                f"{median * self.depth_scale_m:.2g} m, which cannot be a scene; {factor_hint(median)}"
-            )
 
     def read_normals(self, id: str) -> np.ndarray | None:
         """(H, W, 3) float32 unit normals, x right, y up, z towards the viewer, 0 = missing. None when absent."""

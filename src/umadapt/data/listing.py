@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from umadapt.data.files import PHOTO_SUFFIXES
 from umadapt.data.pictures import HEAD, kind_of_content
 from umadapt.errors import UserError
 
@@ -158,3 +159,52 @@ def told(unread: Counter[str]) -> str:
     parts = [f"{n} {reason}" for reason, n in unread.most_common(SHOWN)]
     more = len(unread) - SHOWN
     return ", ".join(parts) + (f" and {more} more kinds" if more > 0 else "")
+
+
+def match_labels(folder: Path, labels: Listing, photos: Listing) -> None:
+    """Count labels of a folder without a photo as not read.
+
+    Raises:
+        UserError: labels are there, and none can be read.
+    """
+    strays = [id for id in labels.files if id not in photos.files] if photos.files else []
+    if strays and len(strays) == len(labels.files):
+        near = nearest_name(strays[0], photos.files)
+        cure = f"call {strays[0]}.png {near}.png" if near else "a label has the name of its photo"
+        example = photos.files[near or next(iter(photos.files))].relative_to(folder.parent)
+        raise UserError(f"{folder}: none of its {len(strays)} files has the name of a photo, such as {example}; {cure}")
+    if strays:
+        labels.unread[f"{folder.name} without a photo of that name ({strays[0]}.png)"] += len(strays)
+    if labels.unread and not labels.files:
+        what = {"depth": "16-bit grey, ", "normals": "8-bit RGB, ", "seg": "8-bit grey or palette, "}[folder.name]
+        raise UserError(
+            f"{folder}: none of its files is read ({told(labels.unread)}); expected ID.png in {what}"
+            "named as the photo ID"
+        )
+
+
+def refuse_photos_elsewhere(root: Path, own: Collection[str], ids: Collection[str]) -> None:
+    """Raise a UserError when photos of the labels `ids` lie beside these, where nothing reads them; `own` is what does
+    belong there."""
+    for entry in entries(root):
+        path = Path(entry.name)
+        if entry.name in own:
+            continue
+        if entry.is_dir() and kind_of(entry.name) == "image":
+            raise UserError(f"{root}: found labels, but no image/; rename {entry.name}/ to image/")
+        if entry.is_file() and path.stem in ids and path.suffix.lower() in PHOTO_SUFFIXES:
+            raise UserError(
+                f"{root}: photos such as {entry.name} lie beside the folders of labels; move them into image/"
+            )
+
+
+def nothing_found(root: Path, unread: Counter[str]) -> str:
+    """What to say of a folder without a photo or label."""
+    place = root / "image" if (root / "image").is_dir() else root
+    hint = ""
+    if place != root:  # an empty image/ beside what was meant
+        named = [e.name for e in entries(root) if e.is_dir() and e.name != "image"]
+        meant = [name for name in named if kind_of(name) == "image"]
+        hint = f". Is it {meant[0]}/ that should be called image/?" if meant else ""
+    expected = " ".join(PHOTO_SUFFIXES)
+    return f"{place}: found no photos ({told(unread) or 'no files'}); expected {expected}{hint}"

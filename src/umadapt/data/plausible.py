@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from umadapt.data.folder import FACTORS, MOST_STEPS, Camera, Folder, factor_hint
+from umadapt.data.camera import Camera
+from umadapt.data.depth_units import FACTORS, MOST_STEPS, factor_hint
+from umadapt.data.folder import Folder
 
 PER_VIEW = 4000  # triples of pixels that one view gives
 SURFACE = 0.05  # three depths whose second difference is above this share of the middle one lie on different surfaces

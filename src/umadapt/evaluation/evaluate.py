@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from umadapt import config as configs
-from umadapt.data.folder import Folder, write_json
+from umadapt.data.atomic import write_json
+from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluations import ALIGNED, read_evaluation
@@ -25,7 +26,7 @@ from umadapt.nets.ensemble import Shares
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS
 from umadapt.tasks.resize import to_tensor
-from umadapt.training.run_folder import load_model
+from umadapt.training.load import load_model
 
 
 @torch.inference_mode()
@@ -174,8 +175,8 @@ def run(config: configs.Evaluate) -> int:
     if config.run is not None:
         model, stored = load_model(config.run, config.device)
         options |= {"batch": config.batch, "shares": voting(model, stored, config.witnesses)}
-        result = evaluate(model, stored["domain"], folder, config.protocol, **options, progress=True)
-        result |= {"variant": stored["variant"], "data": address}
+        result = evaluate(model, stored.domain, folder, config.protocol, **options, progress=True)
+        result |= {"variant": stored.variant, "data": address}
         result |= {"witnesses": options["shares"]} if config.witnesses else {}
         suffix = "-normals-from-depth" if "normals_from" in result else ""
         suffix += f"-align-{config.align}" if "align" in result else ""
@@ -183,7 +184,7 @@ def run(config: configs.Evaluate) -> int:
         name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
         if not process_group.rank() and config.run.is_dir():
             write_json(own_file(config.run / "evaluations" / f"{name}.json", address), result)
-        what = f"{config.run} ({stored['variant']})"
+        what = f"{config.run} ({stored.variant})"
     elif config.prior is not None:
         prior = Folder(config.prior)
         result = evaluate_prior(prior, folder, config.protocol, **options, progress=True)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from umadapt.config import ModelSpec
 from umadapt.data.augment import resize_seg
+from umadapt.data.files import hxw, other_size
 from umadapt.data.fitted import FittedNormals
-from umadapt.data.folder import Folder, hxw, other_size
+from umadapt.data.folder import Folder
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
 from umadapt.errors import UserError

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from umadapt import config as configs
-from umadapt.data.folder import Folder, write_json
+from umadapt.data.atomic import write_json
+from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.selection import badness, choose
@@ -22,7 +23,10 @@ from umadapt.nets.encoder import shares_trunk
 from umadapt.nets.ensemble import UNKNOWN, Shares, consensus, excesses, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.training.candidates import candidates, load_candidate
-from umadapt.training.run_folder import RunFolder, load_model, source_key
+from umadapt.training.load import load_model
+from umadapt.training.run_folder import RunFolder
+from umadapt.training.run_record import RunRecord, Selected
+from umadapt.training.weights import source_key
 
 SAMPLE = 96  # photos that the checkpoints of a run are compared on, spread evenly over all
 
@@ -105,7 +109,7 @@ def sample(
 
 def refer(model: UMAdapt, images: Tensor, shares: Shares | None = None) -> Reference:
     """The source model and its consensus on a batch."""
-    shares = shares_of({}, model.tasks, UNKNOWN) if shares is None else shares
+    shares = shares_of(None, model.tasks, UNKNOWN) if shares is None else shares
     source = model(images, "source")
     entropy = {t: task.energy_map(source[t], source[t]) for t, task in model.tasks.items()}
     return Reference(source, entropy, consensus(model, lambda x: model.encode(x, "source"), images, shares, source))
@@ -184,8 +188,8 @@ def run(config: configs.Score) -> int:
         model, stored = load_model(path, config.device)
         if not model.graph:
             raise UserError(f"{path} has no transfer nets, so there is no cross-task energy to score")
-        trained = stored["command"].get("adapt") or ("all" if stored["variant"] == "self-training" else "res5")
-        if stored["command"].get("train_decoders") or trained == "all":
+        trained = stored.command.get("adapt") or ("all" if stored.variant == "self-training" else "res5")
+        if stored.command.get("train_decoders") or trained == "all":
             raise UserError(
                 f"{path} has trained its decoders, which serve both domains: its source model is not there any more. "
                 "Leave it out, or measure it by `umadapt evaluate` on labelled photos"
@@ -197,12 +201,12 @@ def run(config: configs.Score) -> int:
                 f"{path} and {config.runs[0]} have different source models or transfer nets, so their distances and "
                 "energies do not compare. Score runs that were adapted from the same base run"
             )
-        shares = shares or shares_of(stored, model.tasks, UNKNOWN)  # one base run, one consensus
+        shares = shares or shares_of(stored.witnesses, model.tasks, UNKNOWN)  # one base run, one consensus
         if config.checkpoints and candidates(path):
             measured = score_candidates(path, model, photos, shares, photos.ids, config.batch, progress=True)
         else:
-            measured = [score(model, stored["domain"], photos, shares=shares, batch=config.batch, progress=True)]
-        about = {"run": str(path), "variant": stored["variant"], "real": real_energy(stored)}
+            measured = [score(model, stored.domain, photos, shares=shares, batch=config.batch, progress=True)]
+        about = {"run": str(path), "variant": stored.variant, "real": real_energy(stored)}
         rows += [about | {"score": badness(found)} | found for found in measured]
     rows.sort(key=lambda row: row["score"])
     print(f"{len(photos.ids)} photos of {config.photos}; best score first\n")
@@ -243,13 +247,13 @@ def select(run: RunFolder, model: UMAdapt, photos: Folder, shares: Shares) -> in
     rows = score_candidates(run.path, model, photos, shares, ids, batch=8)
     best = rows[choose(rows)]["step"]
     load_candidate(run.path, best, model)
-    run.config["selected"] = {"step": best, "scores": rows}
+    run.record.selected = Selected(best, rows)
     return best
 
 
-def real_energy(stored: Mapping[str, Any]) -> dict[str, float]:
+def real_energy(record: RunRecord) -> dict[str, float]:
     """Energy of real tuples as a run's transfer stage measured it, by task: held-out source where there is one."""
-    report: Mapping[str, Mapping[str, Any]] = stored.get("transfer_report") or {}
+    report = record.transfer_report or {}
     parts = {task: by_part.get("heldout") or by_part.get("source") or {} for task, by_part in report.items()}
     return {task: float(figures["energy"]) for task, figures in parts.items() if figures.get("energy") is not None}
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from umadapt import config as configs
-from umadapt.data.files import whole_file
-from umadapt.data.folder import Folder, write_json
+from umadapt.data.atomic import whole_file, write_json
+from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluator import Evaluator
@@ -26,7 +26,7 @@ from umadapt.evaluation.protocols import PROTOCOLS, Protocol
 from umadapt.inference.photos import photo_batches, physical_maps, run_model
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks.resize import fill, resize_map
-from umadapt.training.run_folder import load_model
+from umadapt.training.load import load_model
 
 FRACTIONS = np.arange(100) / 100  # of the pixels removed: 0 to 0.99
 PIXELS = 12_000  # OURS: of a photo, drawn at random, because neighbours say the same and 654 photos must fit in memory
@@ -218,11 +218,11 @@ def run(config: configs.Trust) -> int:
     folder = Folder(config.data)
     model, stored = load_model(config.run, config.device)
     batch, seed = config.batch, config.seed
-    result = trust(model, stored["domain"], folder, config.protocol, batch=batch, seed=seed, progress=True)
-    result |= {"run": str(config.run), "variant": stored["variant"], "data": config.data}
+    result = trust(model, stored.domain, folder, config.protocol, batch=batch, seed=seed, progress=True)
+    result |= {"run": str(config.run), "variant": stored.variant, "data": config.data}
     if config.json is not None and not process_group.rank():
         write_json(config.json, result)
-    print(f"{config.run} ({stored['variant']}) on {config.data}")
+    print(f"{config.run} ({stored.variant}) on {config.data}")
     print(table(result))
     if config.plot is not None and not process_group.rank():
         plot(result, config.plot)

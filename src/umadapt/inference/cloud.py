@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from umadapt.data.files import whole_file
+from umadapt.data.atomic import whole_file
 from umadapt.errors import UserError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from umadapt.data.files import whole_file
+from umadapt.data.atomic import whole_file
 from umadapt.errors import UserError
 from umadapt.inference.export_shapes import TRANSLATIONS, put_operators
 from umadapt.inference.exported import GRID, KEY

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from umadapt.data.files import whole_file
+from umadapt.data.atomic import whole_file
 from umadapt.errors import UserError
 from umadapt.inference.exported_programs import ABOUT, ANY, OWN
 from umadapt.inference.portable import Portable, slim

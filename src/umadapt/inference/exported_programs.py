@@ -19,7 +19,7 @@ from umadapt.errors import UserError
 from umadapt.inference.enlarge import reduced
 from umadapt.inference.exported import GRID, LARGE, Exported, grids_of, parse_about, result_of, size_of
 from umadapt.inference.predictor import Predictor
-from umadapt.training.run_folder import pick_device
+from umadapt.training.compute import pick_device
 
 ABOUT = "umadapt.json"
 ANY = "any.pt2"  # (photo, focal, rows, columns): the network sees the photo at (32 rows, 32 columns)

@@ -22,6 +22,7 @@ from umadapt.inference.enlarge import Enlarged, finite
 from umadapt.inference.predictor import Predictor
 from umadapt.nets.ensemble import Shares, consensus, shares_of
 from umadapt.nets.model import Maps, UMAdapt
+from umadapt.training.run_record import RunRecord
 
 T = TypeVar("T")
 WORKERS = 2  # threads that decode while the network runs
@@ -58,9 +59,9 @@ def magnification(spec: ModelSpec, image: Tensor, rgb: np.ndarray, focal: float 
     return spec.magnification(None if focal is None else focal * w / rgb.shape[1], (h, w))
 
 
-def voting(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[str]) -> Shares | None:
+def voting(model: UMAdapt, record: RunRecord, witnesses: Sequence[str]) -> Shares | None:
     """The shares of these witnesses (`shares_of`) as `run_model` takes them: None where there are none."""
-    return shares_of(config, model.tasks, witnesses) if witnesses else None
+    return shares_of(record.witnesses, model.tasks, witnesses) if witnesses else None
 
 
 def own_photos(ids: Sequence[str], batch: int) -> Sequence[str]:
@@ -126,12 +127,12 @@ def enlarged(name: str, grid: Tensor, kind: str, size: tuple[int, int]) -> Enlar
     return Enlarged(finite(name, grid.float().cpu().numpy()), kind, size)
 
 
-def predictor_of(model: UMAdapt, config: Mapping[str, Any], witnesses: Sequence[str] = ()) -> Predictor:
-    """A model, in eval mode, and its RUN/config.json as a predictor, by itself or merged with witnesses."""
-    shares = voting(model, config, witnesses)
+def predictor_of(model: UMAdapt, record: RunRecord, witnesses: Sequence[str] = ()) -> Predictor:
+    """A model, in eval mode, and its record as a predictor, by itself or merged with witnesses."""
+    shares = voting(model, record, witnesses)
     trust = {task: model.tasks[task].trust for task in model.graph}
     white = {task: {"white": shown.white, "unit": shown.unit} for task, shown in trust.items()}
-    infer = functools.partial(look_at, model, config["domain"], shares=shares)
+    infer = functools.partial(look_at, model, record.domain, shares=shares)
     return Predictor(model.tasks, white, infer, model.spec.fov)
 
 

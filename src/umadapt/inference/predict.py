@@ -28,20 +28,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from umadapt.data import json_schema, viz
+from umadapt.data.atomic import claimed, sweep, whole_file, write_bytes, write_json
 from umadapt.data.camera import Camera, exif_focal
-from umadapt.data.files import (
-    LABEL_MODES,
-    Stored,
-    claimed,
-    is_upright_jpeg,
-    read_photo,
-    sweep,
-    whole_file,
-    write_bytes,
-    write_image,
-    write_json,
-    write_pixels,
-)
+from umadapt.data.files import LABEL_MODES, Stored, is_upright_jpeg, read_photo, write_image, write_pixels
 from umadapt.data.ids import check_id
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
@@ -90,7 +79,7 @@ def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ())
             f"{path} is a file; expected a run folder, or FILE.onnx, FILE.pt2 or FILE.safetensors of umadapt export"
         )
     from umadapt.inference.photos import predictor_of
-    from umadapt.training.run_folder import load_model
+    from umadapt.training.load import load_model
 
     return predictor_of(*load_model(path, device), witnesses)
 

@@ -18,7 +18,7 @@ from umadapt.inference.inputs import open_photo
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network, ready for photos: `umadapt.load("runs/noadv").predict("photo.jpg")`."""
+    """A network, ready for photos: `umadapt.load("runs/adapted").predict("photo.jpg")`."""
 
     maps: Mapping[str, Map]  # how the map of each task is written and shown
     trust: Mapping[str, Mapping[str, Any]]  # {task: {"white", "unit"}}, of the tasks with a trust map

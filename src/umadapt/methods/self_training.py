@@ -97,7 +97,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         batches: photos as "plain" and, in other colours, "image"; "source": labelled images.
         given: votes are the shares of the teacher's looks beside the direct one.
     """
-    votes = shares_of({}, model.tasks, config.looks) if given.votes is None else given.votes
+    votes = shares_of(None, model.tasks, config.looks) if given.votes is None else given.votes
     parameters = model.adaptable(config.bn, config.trains)
     for norm in model.target(config.trains).modules():
         if isinstance(norm, BatchNorm):

@@ -133,7 +133,7 @@ def stage(
         given: the energy of real tuples of each task is the unit of `--margin`; votes are those of the consensus.
     """
     parameters = model.adaptable(config.bn, config.trains)
-    votes = shares_of({}, model.tasks, config.witnesses) if given.votes is None else given.votes
+    votes = shares_of(None, model.tasks, config.witnesses) if given.votes is None else given.votes
     graph = [task for task in model.graph if config.method != "noadv-1" or task == "seg"]
     nets, extra = model.transfers, {}
     if config.method == "adv":

@@ -68,7 +68,7 @@ def stage(
 
     turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
     teacher = copy.deepcopy(model).requires_grad_(False).eval() if config.consensus else model
-    votes = shares_of({}, model.tasks, config.witnesses) if shares is None else shares
+    votes = shares_of(None, model.tasks, config.witnesses) if shares is None else shares
 
     @torch.no_grad()
     def frozen(batch: Batch) -> Batch:

@@ -32,8 +32,8 @@ UNKNOWN = {"mirror": 0.5, "zoom": 0.3, "transfer": 0.2}  # shares of witnesses t
 LEAST = 1e-6  # a distance below this has no gradient
 
 
-def shares_of(config: Mapping[str, Any], tasks: Collection[str], witnesses: Collection[str]) -> Shares:
-    """The shares of these witnesses, as training has measured them for a run.
+def shares_of(measured: Shares | None, tasks: Collection[str], witnesses: Collection[str]) -> Shares:
+    """The shares of these witnesses, as training has `measured` them for a run.
 
     Raises:
         UserError: there is no such witness.
@@ -41,7 +41,7 @@ def shares_of(config: Mapping[str, Any], tasks: Collection[str], witnesses: Coll
     for witness in witnesses:
         if witness not in UNKNOWN:
             raise UserError(f"--witnesses: no witness {witness!r}; there are {', '.join(UNKNOWN)}")
-    known = config.get("witnesses") or {}
+    known = measured or {}
     return {witness: known.get(witness) or dict.fromkeys(tasks, UNKNOWN[witness]) for witness in witnesses}
 
 

@@ -17,9 +17,9 @@ from umadapt.data.folder import Folder
 from umadapt.data.viz import thumbnail, thumbnail_photo
 from umadapt.evaluation.evaluator import read_truth
 from umadapt.inference.photos import predictor_of
-from umadapt.reports.runs import RunRecord
+from umadapt.reports.runs import ReportedRun
 from umadapt.tasks import Task
-from umadapt.training.run_folder import load_model
+from umadapt.training.load import load_model
 
 WIDTH = 288  # of a thumbnail in pixels
 POINTS = 200  # of a curve: more cannot be seen
@@ -31,12 +31,12 @@ META = ("stage", "step", "seconds", "time")  # keys of a metrics line that are n
 # Curves
 
 
-def curves(runs: Sequence[RunRecord]) -> dict[str, dict[str, str]]:
+def curves(runs: Sequence[ReportedRun]) -> dict[str, dict[str, str]]:
     """{stage: {figure: data URL of a small SVG with one smoothed line a run}}, in the order of the runs' logs."""
     series: dict[str, dict[str, list[tuple[int, np.ndarray, np.ndarray]]]] = {}
-    for i, record in enumerate(runs):
+    for i, run in enumerate(runs):
         values: dict[tuple[str, str], list[tuple[int, float]]] = {}
-        for line in record.metrics:
+        for line in run.metrics:
             for name, value in line.items():
                 if name not in META and isinstance(value, int | float):
                     values.setdefault((str(line["stage"]), name), []).append((int(line["step"]), float(value)))
@@ -114,7 +114,7 @@ class Pictures:
     trust: dict[str, str]  # task with a trust map -> what its colours end at, as text
 
 
-def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device: str) -> Pictures:
+def collect_pictures(runs: Sequence[ReportedRun], address: str, count: int, device: str) -> Pictures:
     """Predict `count` photos spread over a split with every run, as the paper's Figure 4 shows them.
 
     All depth maps of a photo have one colour scale. One model is in memory at a time.
@@ -130,15 +130,15 @@ def collect_pictures(runs: Sequence[RunRecord], address: str, count: int, device
     ends: dict[str, str] = {}
     tasks: dict[str, Task] = {}
     classes: tuple[str, ...] = folder.classes
-    for record in runs:
-        model, stored = load_model(record.path, device)
+    for run in runs:
+        model, stored = load_model(run.path, device)
         tasks |= {name: task for name, task in model.tasks.items() if name not in tasks}
         classes = classes or model.spec.classes
         predictor = predictor_of(model, stored)
-        for id in tqdm(ids, desc=record.label, unit="photo", file=sys.stderr, leave=False):
+        for id in tqdm(ids, desc=run.label, unit="photo", file=sys.stderr, leave=False):
             found = predictor.predict(*folder.photo(id))
-            maps[id][record.label] = {task: thumbnail(found[task], WIDTH) for task in model.tasks}
-            trust[id][record.label] = {
+            maps[id][run.label] = {task: thumbnail(found[task], WIDTH) for task in model.tasks}
+            trust[id][run.label] = {
                 name: (jpeg(viz.trust_to_rgb(thumbnail(doubt, WIDTH) / tasks[name].trust.white)), f"{doubt.mean():.2f}")
                 for name, doubt in found["trust"].items()
             }

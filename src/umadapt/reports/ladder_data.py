@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from umadapt.config import Reproduce
+from umadapt.data.atomic import write_bytes
 from umadapt.data.fitted import fits_normals
-from umadapt.data.folder import Folder, write_bytes
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.reports.ladder import Data, Exam, asks_for

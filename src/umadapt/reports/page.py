@@ -9,16 +9,15 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from umadapt.config import ModelSpec
 from umadapt.reports.figures import Pictures
-from umadapt.reports.runs import RunRecord
+from umadapt.reports.runs import ReportedRun
 from umadapt.reports.style import STYLE
 from umadapt.reports.tables import ladders, short, swatch, table, transfer_report
 from umadapt.tasks import TASKS
-from umadapt.training.run_folder import command_of
+from umadapt.training.run_record import command_of
 
 
-def page(runs: Sequence[RunRecord], curves: Mapping[str, Mapping[str, str]], pictures: Pictures | None) -> str:
+def page(runs: Sequence[ReportedRun], curves: Mapping[str, Mapping[str, str]], pictures: Pictures | None) -> str:
     """The whole page as text."""
     parts = [
         _intro(runs),
@@ -36,8 +35,8 @@ def page(runs: Sequence[RunRecord], curves: Mapping[str, Mapping[str, str]], pic
     )
 
 
-def _intro(runs: Sequence[RunRecord]) -> str:
-    spec = ModelSpec.from_json(runs[0].config["model"])
+def _intro(runs: Sequence[ReportedRun]) -> str:
+    spec = runs[0].record.model
     names = [TASKS[task].title.lower() for task in spec.tasks if task in TASKS]
     what = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
     about = (
@@ -46,11 +45,11 @@ def _intro(runs: Sequence[RunRecord]) -> str:
         "the same network after another kind of adaptation, or none.</p>"
     )
     rows = []
-    for i, record in enumerate(runs):
-        target = record.config.get("target")
+    for i, run in enumerate(runs):
+        target = run.record.target
         rows.append(
-            f'<tr><th scope="row">{swatch(i)}{escape(record.label)}</th><td>{escape(record.name)}</td>'
-            f"<td>{escape(short(str(record.config.get('source') or '–')))}</td>"
+            f'<tr><th scope="row">{swatch(i)}{escape(run.label)}</th><td>{escape(run.name)}</td>'
+            f"<td>{escape(short(str(run.record.source or '–')))}</td>"
             f"<td>{escape(short(str(target))) if target else '–'}</td></tr>"
         )
     h, w = spec.size
@@ -64,7 +63,7 @@ def _intro(runs: Sequence[RunRecord]) -> str:
 # Figures
 
 
-def _curves(curves: Mapping[str, Mapping[str, str]], runs: Sequence[RunRecord]) -> str:
+def _curves(curves: Mapping[str, Mapping[str, str]], runs: Sequence[ReportedRun]) -> str:
     blocks = []
     for stage, figures in curves.items():
         cells = "".join(
@@ -83,11 +82,11 @@ def _curves(curves: Mapping[str, Mapping[str, str]], runs: Sequence[RunRecord]) 
     )
 
 
-def _run_key(runs: Sequence[RunRecord]) -> str:
+def _run_key(runs: Sequence[ReportedRun]) -> str:
     return f'<p class="key">{"".join(f"<span>{swatch(i)}{escape(r.label)}</span>" for i, r in enumerate(runs))}</p>'
 
 
-def _pictures(pictures: Pictures, runs: Sequence[RunRecord]) -> str:
+def _pictures(pictures: Pictures, runs: Sequence[ReportedRun]) -> str:
     blocks = []
     for row in pictures.rows:
         name = escape(row.id)
@@ -96,10 +95,10 @@ def _pictures(pictures: Pictures, runs: Sequence[RunRecord]) -> str:
         ]
         cells += _map_cells(row.truth, pictures.tasks, "truth") if row.truth else ['<span class="rest"></span>']
         cells += ["<span></span>"] * len(pictures.trust) if row.truth else []
-        for i, record in enumerate(runs):
-            cells.append(f'<p class="who">{swatch(i)}{escape(record.label)}</p>')
-            cells += _map_cells(row.predictions[record.label], pictures.tasks, record.label)
-            cells += _trust_cells(row.trust[record.label], pictures.trust, record.label)
+        for i, run in enumerate(runs):
+            cells.append(f'<p class="who">{swatch(i)}{escape(run.label)}</p>')
+            cells += _map_cells(row.predictions[run.label], pictures.tasks, run.label)
+            cells += _trust_cells(row.trust[run.label], pictures.trust, run.label)
         columns = len(pictures.tasks) + len(pictures.trust)
         blocks.append(f'<div class="compare" style="--tasks:{columns}">{"".join(cells)}</div>')
     legend = "".join(
@@ -175,23 +174,23 @@ def command_line(command: Mapping[str, Any]) -> str:
     return shlex.join(words + options)
 
 
-def _reproduce(runs: Sequence[RunRecord]) -> str:
+def _reproduce(runs: Sequence[ReportedRun]) -> str:
     blocks = []
-    for i, record in enumerate(runs):
-        lines = [command_line(record.config["command"])] if record.config.get("command") else []
-        for evaluation in record.evaluations:
-            words = ["umadapt", "evaluate", str(record.path), "--data", str(evaluation.get("data", "DATA"))]
+    for i, run in enumerate(runs):
+        lines = [command_line(run.record.command)] if run.record.command else []
+        for evaluation in run.evaluations:
+            words = ["umadapt", "evaluate", str(run.path), "--data", str(evaluation.get("data", "DATA"))]
             words += ["--protocol", evaluation["protocol"]]
             words += ["--normals-from-depth"] if "normals_from" in evaluation else []
             words += ["--align", evaluation["align"]] if "align" in evaluation else []
             words += ["--witnesses", ",".join(evaluation["witnesses"])] if "witnesses" in evaluation else []
             lines.append(shlex.join(words))
-        packages = dict(record.config.get("packages") or {})
-        if record.config.get("git"):
-            packages["commit"] = record.config["git"]
+        packages = dict(run.record.packages)
+        if run.record.git:
+            packages["commit"] = run.record.git
         versions = " · ".join(f"{name} {version}" for name, version in packages.items())
         blocks.append(
-            f"<h3>{swatch(i)}{escape(record.label)}</h3><pre>{escape(chr(10).join(lines))}</pre>"
+            f"<h3>{swatch(i)}{escape(run.label)}</h3><pre>{escape(chr(10).join(lines))}</pre>"
             f'<p class="facts">{escape(versions)}</p>'
         )
     return f"<section><h2>How to repeat it</h2>{''.join(blocks)}</section>"

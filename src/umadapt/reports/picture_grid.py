@@ -15,7 +15,7 @@ from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.inference.photos import predictor_of
 from umadapt.tasks import Task
 from umadapt.tasks.resize import to_map
-from umadapt.training.run_folder import load_model
+from umadapt.training.load import load_model
 
 TILE = (150, 200)  # height, width of a picture
 

@@ -10,17 +10,18 @@ from typing import Any
 
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluations import Evaluation, read_evaluation
+from umadapt.training.load import read_record
 from umadapt.training.metrics_log import read_metrics
-from umadapt.training.run_folder import read_config
+from umadapt.training.run_record import RunRecord
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class ReportedRun:
     """What the page knows of a run."""
 
     path: Path
     label: str  # the variant; with the run's name where two runs share it
-    config: dict[str, Any]
+    record: RunRecord
     evaluations: tuple[Evaluation, ...]  # oldest first
     written: tuple[int, ...]  # when, in nanoseconds
     metrics: tuple[dict[str, Any], ...]  # lines of metrics.jsonl
@@ -42,7 +43,7 @@ def key_of(evaluation: Evaluation) -> tuple[str, str]:
     return str(evaluation.get("data", "")), ", ".join([str(evaluation["protocol"]), *beside])
 
 
-def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
+def read_runs(paths: Sequence[Path]) -> list[ReportedRun]:
     """Read run folders.
 
     Raises:
@@ -50,24 +51,24 @@ def read_runs(paths: Sequence[Path]) -> list[RunRecord]:
     """
     if not paths:
         raise UserError("no runs given; expected for example: umadapt report RUN1 RUN2 --out report.html")
-    found: list[RunRecord] = []
+    found: list[ReportedRun] = []
     for path in paths:
-        config = read_config(path)
+        record = read_record(path)
         files = sorted((path / "evaluations").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
         if not files:
             raise UserError(f"{path} was not evaluated yet; type: umadapt evaluate {path} --data DATA:SPLIT")
         evaluations = tuple(read_evaluation(file) for file in files)
         written = tuple(file.stat().st_mtime_ns for file in files)
-        found.append(RunRecord(path, config["variant"], config, evaluations, written, tuple(read_metrics(path))))
+        found.append(ReportedRun(path, record.variant, record, evaluations, written, tuple(read_metrics(path))))
     taken: set[str] = set()
-    for i, record in enumerate(found):
-        label = record.label
+    for i, run in enumerate(found):
+        label = run.label
         if label in taken:
-            label = f"{record.label} ({record.name})"
+            label = f"{run.label} ({run.name})"
         if label in taken:
-            label = f"{record.label} ({record.path})"
+            label = f"{run.label} ({run.path})"
         if label in taken:
-            raise UserError(f"{record.path} is given twice")
+            raise UserError(f"{run.path} is given twice")
         taken.add(label)
-        found[i] = dataclasses.replace(record, label=label)
+        found[i] = dataclasses.replace(run, label=label)
     return found

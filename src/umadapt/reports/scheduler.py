@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from umadapt.data import json_schema
-from umadapt.data.folder import write_json
+from umadapt.data.atomic import write_json
 from umadapt.errors import UserError
 from umadapt.training.trainer import stop_signals
 

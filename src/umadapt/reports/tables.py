@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from umadapt.config import ModelSpec
 from umadapt.evaluation.evaluate import conditions
 from umadapt.reports.figures import COLOURS
-from umadapt.reports.runs import RunRecord, key_of
+from umadapt.reports.runs import ReportedRun, key_of
 from umadapt.tasks import TASKS
 from umadapt.tasks.base import Column
 
@@ -58,13 +57,13 @@ def table(headings: Sequence[str], rows: Iterable[str], left: bool = False) -> s
     return f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def ladders(runs: Sequence[RunRecord]) -> Iterable[str]:
+def ladders(runs: Sequence[ReportedRun]) -> Iterable[str]:
     keys = list(dict.fromkeys(key_of(e) for r in runs for e in r.evaluations))
     for k, (data, protocol) in enumerate(keys):
         found = [
-            (i, record, evaluation)
-            for i, record in enumerate(runs)
-            for evaluation in record.evaluations
+            (i, run, evaluation)
+            for i, run in enumerate(runs)
+            for evaluation in run.evaluations
             if key_of(evaluation) == (data, protocol)
         ]
         n = found[0][2]["n"]
@@ -72,28 +71,28 @@ def ladders(runs: Sequence[RunRecord]) -> Iterable[str]:
         told = {name: text for _, _, evaluation in reversed(found) for name, text in conditions(evaluation).items()}
         blocks.append(f"<p>{'; '.join(f'{name}: {escape(text)}' for name, text in told.items())}</p>")
         for task, kind in TASKS.items():
-            rows = [(i, record, e[task]) for i, record, e in found if task in e]
+            rows = [(i, run, e[task]) for i, run, e in found if task in e]
             if rows:
                 made = {e.get("normals_from") for _, _, e in found} - {None} if task == "normals" else set()
                 note = " <small>ground truth made from depth</small>" if made else ""
                 blocks.append(f"<h3>{kind.title}{note}</h3>" + _ladder(kind.columns, rows) + _paper(task, k == 0))
-        blocks.append(_class_table([(record, e["seg"]["iou"]) for _, record, e in found if "seg" in e]))
+        blocks.append(_class_table([(run, e["seg"]["iou"]) for _, run, e in found if "seg" in e]))
         yield f"<section>{''.join(blocks)}</section>"
 
 
-def _ladder(columns: Sequence[Column], rows: Sequence[tuple[int, RunRecord, Mapping[str, float]]]) -> str:
+def _ladder(columns: Sequence[Column], rows: Sequence[tuple[int, ReportedRun, Mapping[str, float]]]) -> str:
     best = {}
     for key, _, more in columns:
         shown = [f"{figures[key]:.3f}" for _, _, figures in rows if figures.get(key) is not None]
         # compared as they are shown: two rows that read the same are both best
         best[key] = (max if more else min)(shown, key=float) if len(rows) > 1 and shown else None
     lines = []
-    for i, record, figures in rows:
+    for i, run, figures in rows:
         cells = []
         for key, _, _ in columns:
             text = f"{figures[key]:.3f}" if figures.get(key) is not None else "–"
             cells.append(f"<td><b>{text}</b></td>" if text == best[key] else f"<td>{text}</td>")
-        lines.append(f'<tr><th scope="row">{swatch(i)}{escape(record.label)}</th>{"".join(cells)}</tr>')
+        lines.append(f'<tr><th scope="row">{swatch(i)}{escape(run.label)}</th>{"".join(cells)}</tr>')
     return table(["", *_headings(columns)], lines)
 
 
@@ -118,7 +117,7 @@ def _paper(task: str, unfolded: bool) -> str:
     )
 
 
-def _class_table(rows: Sequence[tuple[RunRecord, Mapping[str, float]]]) -> str:
+def _class_table(rows: Sequence[tuple[ReportedRun, Mapping[str, float]]]) -> str:
     if not rows:
         return ""
     classes = list(dict.fromkeys(name for _, iou in rows for name in iou))
@@ -126,22 +125,22 @@ def _class_table(rows: Sequence[tuple[RunRecord, Mapping[str, float]]]) -> str:
     for name in classes:
         cells = "".join(f"<td>{iou[name]:.3f}</td>" if name in iou else "<td>–</td>" for _, iou in rows)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    inner = table(["", *(escape(record.label) for record, _ in rows)], lines)
+    inner = table(["", *(escape(run.label) for run, _ in rows)], lines)
     return f"<details><summary>IoU of each class</summary>{inner}</details>"
 
 
-def transfer_report(runs: Sequence[RunRecord]) -> str:
+def transfer_report(runs: Sequence[ReportedRun]) -> str:
     """Energy and accuracy of the transfer nets on real tuples, once for each set of nets."""
     blocks: list[str] = []
     seen: list[Any] = []
-    for record in runs:
-        report = record.config.get("transfer_report")
+    for run in runs:
+        report = run.record.transfer_report
         if not report or report in seen:
             continue
         seen.append(report)
         cells: dict[str, dict[str, float]] = {}
         for task, parts in report.items():
-            reads = ", ".join(ModelSpec.from_json(record.config["model"]).graph.get(task, ()))
+            reads = ", ".join(run.record.model.graph.get(task, ()))
             for part, figures in parts.items():
                 cells[f"{task} ← {reads} · {'held out' if part == 'heldout' else part}"] = figures
         names = list(dict.fromkeys(name for figures in cells.values() for name in figures))

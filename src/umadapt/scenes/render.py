@@ -19,8 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from umadapt.config.data import Render
-from umadapt.data.files import sweep
-from umadapt.data.folder import write_json
+from umadapt.data.atomic import sweep, write_json
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.scenes import denoise, engine, tone

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from umadapt.config.data import Render
-from umadapt.data.folder import write_depth, write_image, write_normals, write_seg
+from umadapt.data.files import write_depth, write_image, write_normals, write_seg
 from umadapt.errors import UserError
 from umadapt.scenes import camera, denoise, engine, tone, tracer
 from umadapt.scenes.classes import IGNORE

@@ -7,12 +7,12 @@ from pathlib import Path
 import safetensors.torch
 from torch import nn
 
-from umadapt.data.folder import write_bytes
+from umadapt.data.atomic import write_bytes
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.nets.encoder import shares_trunk
 from umadapt.nets.model import UMAdapt
-from umadapt.training.run_folder import refuse_diverged
+from umadapt.training.weights import refuse_diverged
 
 
 def candidate_steps(steps: int, count: int) -> tuple[int, ...]:

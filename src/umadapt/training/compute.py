@@ -1,4 +1,4 @@
-"""`--precision` and `--compile`: how the networks of a stage compute. Neither changes what a run folder holds."""
+"""`--device`, `--precision`, `--compile`: where and how networks compute. None changes what a run folder holds."""
 
 from __future__ import annotations
 
@@ -52,6 +52,29 @@ def try_compiler(device: torch.device) -> None:
             f"--compile finds nothing to compile with here ({reason.strip()})\n"
             "install a C++ compiler such as g++ (or name one in the variable CXX), or leave out --compile"
         ) from error
+
+
+def pick_device(name: str) -> torch.device:
+    """ "auto" is the GPU where there is one; of several processes on a machine each has its own.
+
+    Raises:
+        UserError: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and process_group.size() > 1:
+        if process_group.local_size() > torch.cuda.device_count():
+            found = f"{process_group.local_size()} processes on a machine with {torch.cuda.device_count()} GPUs"
+            raise UserError(f"{found}; start one for each, torchrun --nproc-per-node gpu, or give --device cpu")
+        torch.cuda.set_device(process_group.local_rank())
+        name = f"cuda:{process_group.local_rank()}"
+    try:
+        device = torch.device(name)
+        torch.ones(1, device=device).item()  # "meta" makes tensors without numbers
+    except Exception as error:  # every backend raises kinds of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"--device {name!r} is not to be had here ({reason}); try --device cpu") from error
+    return device
 
 
 def in_precision(run: Callable[[In], Out], precision: str, device: torch.device) -> Callable[[In], Out]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from umadapt.data import json_schema
-from umadapt.data.files import alone, write_json
+from umadapt.data.atomic import alone, write_json
 from umadapt.errors import UserError
 from umadapt.training.batches import Batches
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from umadapt.data.files import cache_folder, write_json
+from umadapt.data.atomic import cache_folder, write_json
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.nets.encoder import create_backbone

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from umadapt.data import json_schema
-from umadapt.data.files import why_unwritten, write_bytes
+from umadapt.data.atomic import why_unwritten, write_bytes
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 

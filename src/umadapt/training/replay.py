@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from umadapt.config.data import Render
-from umadapt.data.files import cache_folder
+from umadapt.data.atomic import cache_folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.scenes.classes import NYU40

@@ -3,10 +3,10 @@ reads a run takes such a file in its place; those in `models/`, which ship with 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from umadapt.data import json_schema
-from umadapt.data.files import whole_file
+from umadapt.data.atomic import whole_file
 from umadapt.errors import UserError
+from umadapt.training.run_record import SCHEMA, RunRecord
 
 KEY = "umadapt"  # of the file's header
 MODELS = Path(__file__).parents[1] / "models"
-# What is kept of config.json and of the command in it: nothing that names folders of the machine that trained.
-KEPT = ("format", "model", "palette", "backbone_weights", "witnesses", "transfer_report", "git", "packages", "card")
+# What is kept of the command: nothing that names folders of the machine that trained.
 ARGUMENTS = ("alpha", "lr", "holdout", "normals", "batch", "seed", "base_steps", "depth_loss", "decoder", "size")
 
 
@@ -37,11 +37,11 @@ def find(run: Path) -> Path:
     return run if run.exists() else shipped().get(str(run), run)
 
 
-def read_header(path: Path, schema: json_schema.Schema = json_schema.anything) -> dict[str, Any]:
-    """The config of a run that was written as a file.
+def read_record(path: Path) -> RunRecord:
+    """The record of a run that was written as a file.
 
     Raises:
-        UserError: it is damaged, no such file, or not what the schema says.
+        UserError: it is damaged, no such file, or of a newer format.
     """
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
@@ -51,11 +51,11 @@ def read_header(path: Path, schema: json_schema.Schema = json_schema.anything) -
     except Exception as error:  # of many kinds, by what is wrong with it
         raise UserError(f"{path} is no sound safetensors file: {error}") from error
     try:
-        config = json_schema.parse(text)
-        schema(config, "")
+        stored = json_schema.parse(text)
+        SCHEMA(stored, "")
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}; export it again") from error
-    return config
+    return RunRecord.from_json(stored, path)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -68,40 +68,37 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write(
-    path: Path,
-    config: Mapping[str, Any],
-    base: Mapping[str, Any],
-    tensors: Mapping[str, Tensor],
-    drop: Collection[str] = (),
+    path: Path, record: RunRecord, base: RunRecord, tensors: Mapping[str, Tensor], drop: Collection[str] = ()
 ) -> None:
     """Write a run as one file.
 
     Of an adapted run the encoder of the photos becomes the only one, and the run one that may be adapted again.
 
     Args:
-        config: of the run.
-        base: of the run of `train` that it began with; of such a run itself the same.
-        tensors: as `run_folder.weights` gives them.
+        base: the run of `train` that it began with; of such a run itself the same.
+        tensors: as `weights` gives them.
         drop: what to leave out: "contour", the contour decoder; names of tasks, the transfer nets to them.
     """
-    about = {key: config[key] for key in KEPT if key in config}
-    about |= {"variant": config["variant"], "domain": "source", "source": None, "target": None, "data": base["data"]}
-    about |= {
-        "done": base["done"],
-        "command": {key: base["command"][key] for key in ARGUMENTS if key in base["command"]},
-    }
-    if config["domain"] != "source":
-        about["adapted"] = {key: config["command"][key] for key in ("method", "steps", "batch", "lr", "seed")}
+    about = dataclasses.replace(
+        record,
+        domain="source",
+        source=None,
+        target=None,
+        data=base.data,
+        done=[stage for stage in base.done if stage not in drop],
+        command={key: base.command[key] for key in ARGUMENTS if key in base.command},
+        selected=None,
+        alpha=None,
+    )
+    if record.domain != "source":
+        about.adapted = {key: record.argument(key) for key in ("method", "steps", "batch", "lr", "seed")}
         tensors = only_target(tensors)
-    if drop:
-        graph = {task: inputs for task, inputs in config["model"]["graph"].items() if task not in drop}
-        about["model"] = {**config["model"], "graph": graph}
-        about["done"] = [stage for stage in base["done"] if stage not in drop]
-        gone = tuple("contour." if name == "contour" else f"transfers.{name}." for name in drop)
-        tensors = {name: x for name, x in tensors.items() if not name.startswith(gone)}
-    half = {name: halved(name, x) for name, x in tensors.items()}
+    graph = {task: inputs for task, inputs in record.model.graph.items() if task not in drop}
+    about.model = dataclasses.replace(record.model, graph=graph)
+    gone = tuple("contour." if name == "contour" else f"transfers.{name}." for name in drop)
+    half = {name: halved(name, x) for name, x in tensors.items() if not name.startswith(gone)}
     with whole_file(path) as file:
-        safetensors.torch.save_file(half, file, {KEY: json.dumps(about)})
+        safetensors.torch.save_file(half, file, {KEY: json.dumps(about.to_json())})
 
 
 def only_target(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

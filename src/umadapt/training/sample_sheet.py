@@ -7,7 +7,8 @@ import torch
 
 from umadapt.data import viz
 from umadapt.data.augment import resize_image, to_sample
-from umadapt.data.folder import Folder, write_image
+from umadapt.data.files import write_image
+from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks.resize import to_map
@@ -22,7 +23,7 @@ def save_samples(
     if process_group.rank():
         return
     model.eval()
-    domain = run.config["domain"]
+    domain = run.record.domain
     rows = []
     for chosen in [ids[round(i * (len(ids) - 1) / max(1, count - 1))] for i in range(min(count, len(ids)))]:
         image = resize_image(to_sample({"image": folder.read_window(chosen)})["image"], model.spec.size)

@@ -28,8 +28,9 @@ from umadapt.errors import Terminated, UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.training.compute import compiled, in_precision
 from umadapt.training.metrics_log import Track
-from umadapt.training.run_folder import RunFolder, load_weights, refuse_diverged, weights
+from umadapt.training.run_folder import RunFolder
 from umadapt.training.schedule import Schedule
+from umadapt.training.weights import load_weights, refuse_diverged, weights
 
 Batch = dict[str, Any]  # "image", tasks, "contour": tensors with the sample first; "ids": list of names
 CPU = torch.device("cpu")

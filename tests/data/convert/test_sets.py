@@ -15,9 +15,10 @@ import pytest
 
 from originals import ORIGINALS, PBRS_AXES, pbrs
 from umadapt.cli import main
+from umadapt.data.camera import Camera
 from umadapt.data.convert import digests, nyudv2, synthia, vkitti2
 from umadapt.data.convert.hypersim import CAMERA
-from umadapt.data.folder import Camera, Folder
+from umadapt.data.folder import Folder
 from umadapt.data.normals import normals_from_depth
 
 NAMES = list(ORIGINALS)

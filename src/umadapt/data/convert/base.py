@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from umadapt.config.data import Convert
+from umadapt.data.camera import Camera
 from umadapt.data.convert.source import Source
-from umadapt.data.folder import Camera
 from umadapt.data.pictures import decode_picture, stored_numbers
 from umadapt.errors import UserError
 

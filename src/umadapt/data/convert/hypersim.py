@@ -8,10 +8,10 @@ import io
 import numpy as np
 
 from umadapt.config.data import Convert
+from umadapt.data.camera import Camera
 from umadapt.data.convert.base import DataSet, Plan, Record, label_map, photo
 from umadapt.data.convert.nyudv2 import open_hdf5
 from umadapt.data.convert.source import Source
-from umadapt.data.folder import Camera
 from umadapt.errors import UserError
 
 CAMERA = Camera(886.81, 886.81, 512.0, 384.0, 1024, 768)  # 60 degrees wide, as most scenes have it

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import resources
 
 from umadapt.config.data import Convert
+from umadapt.data.camera import Camera
 from umadapt.data.convert.base import DataSet, Plan, Record, decode, photo
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.laser import Calibration, project, read_calibration, read_scan
 from umadapt.data.convert.source import Source
-from umadapt.data.folder import Camera
 from umadapt.errors import UserError
 
 DRIVE = r"(\d{4}_\d\d_\d\d_drive_\d{4}_sync)"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from umadapt.config.data import Convert
+from umadapt.data.camera import Camera
 from umadapt.data.convert.base import DataSet, Plan, Record, folder_files, label_map, nothing
 from umadapt.data.convert.source import Source
 from umadapt.data.files import decode_normals, read_label_bytes
-from umadapt.data.folder import Camera
 from umadapt.data.normals import normals_from_depth
 from umadapt.errors import UserError
 

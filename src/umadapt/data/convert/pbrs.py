@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from umadapt.config.data import Convert
+from umadapt.data.camera import Camera
 from umadapt.data.convert.base import DataSet, Plan, Record, decode, label_map, photo
 from umadapt.data.convert.source import Source
-from umadapt.data.folder import Camera
 from umadapt.data.normals import normals_from_depth
 from umadapt.errors import UserError
 

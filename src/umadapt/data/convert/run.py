@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from umadapt.config.data import Convert
+from umadapt.data.atomic import sweep, write_bytes, write_json
 from umadapt.data.convert import SETS
 from umadapt.data.convert.base import NONE, DataSet, Plan, Record
 from umadapt.data.convert.digests import verify
 from umadapt.data.convert.source import Source
-from umadapt.data.files import sweep
-from umadapt.data.folder import hxw, write_bytes, write_depth, write_image, write_json, write_normals, write_seg
+from umadapt.data.files import hxw, write_depth, write_image, write_normals, write_seg
 from umadapt.data.pictures import decode_picture
 from umadapt.errors import UserError
 

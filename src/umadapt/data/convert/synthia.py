@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from umadapt.config.data import Convert
+from umadapt.data.camera import Camera
 from umadapt.data.convert.base import DataSet, Plan, Record, decode_16bit, label_map, photo, stems
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.source import Source
-from umadapt.data.folder import Camera
 
 CAMERA = Camera(532.740352, 532.740352, 640.0, 380.0, 1280, 760)  # the set's README
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from umadapt.config.data import Convert
+from umadapt.data.camera import Camera
 from umadapt.data.convert.base import NONE, DataSet, Plan, Record, decode, label_map, photo, rows
 from umadapt.data.convert.gta5 import STREET_MAX_M, STREET_STEP_M
 from umadapt.data.convert.source import Source
-from umadapt.data.folder import Camera
 from umadapt.errors import UserError
 
 CAMERA = Camera(725.0087, 725.0087, 621.0, 187.5, 1242, 375)  # intrinsic.txt, whose pixel (0, 0) has its centre at 0

@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from umadapt.config.data import Pack
 from umadapt.data import json_schema
-from umadapt.data.files import LOCK, claimed, sweep, whole_file, write_bytes, write_json
-from umadapt.data.folder import Folder, hxw
+from umadapt.data.atomic import LOCK, claimed, sweep, whole_file, write_bytes, write_json
+from umadapt.data.files import hxw
+from umadapt.data.folder import Folder
 from umadapt.data.packed.shards import INDEX, KINDS, PROGRESS, SHARDS, Index, member_name
 from umadapt.errors import UserError
 

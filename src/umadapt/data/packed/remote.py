@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path, PosixPath
 
-from umadapt.data.files import alone, sweep, whole_file
+from umadapt.data.atomic import alone, sweep, whole_file
 from umadapt.errors import UserError
 
 CACHE_LIMIT = "UMADAPT_SHARD_CACHE_GB"  # environment variable: how much is kept of remote shards

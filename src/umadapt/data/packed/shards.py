@@ -18,7 +18,8 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from umadapt.data.files import PHOTO_FORMATS, Stored, cache_folder
+from umadapt.data.atomic import cache_folder
+from umadapt.data.files import PHOTO_FORMATS, Stored
 from umadapt.data.ids import check_id
 from umadapt.data.packed.remote import CACHE_LIMIT, ShardCache, Url
 from umadapt.errors import UserError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umadapt.data.files import cache_folder, write_bytes
+from umadapt.data.atomic import cache_folder, write_bytes
 from umadapt.errors import UserError
 from umadapt.scenes.sweethome.model import Packed
 

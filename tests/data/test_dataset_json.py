@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from umadapt.cli import main
-from umadapt.data.folder import Folder, write_image, write_json
+from umadapt.data.atomic import write_json
+from umadapt.data.files import write_image
+from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 
 CAMERA = {"fx": 20.0, "fy": 20.0, "cx": 8.0, "cy": 6.0, "width": 16, "height": 12}

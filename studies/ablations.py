@@ -1,0 +1,135 @@
+"""What a choice of the recipe is worth: the same small training with one thing changed at a time, measured on photos.
+
+    python studies/ablations.py train OUT --source ROOMS --eval nyudv2:val-a [--seeds 0,1,2] [--only NAME,NAME]
+    python studies/ablations.py adapt OUT --run BASE --target nyudv2:target --eval nyudv2:val-a
+
+`train` changes the recipe of the models that ship (recipes/indoor.sh) at 120x160 for --steps steps of 12; `adapt` the
+self-training of BASE, for --steps steps of 8, with the paper's terms and the peers beside it. OUT gets a run a line and
+seed, and table.md, written anew after each. Run again, it goes on where it stopped. Cost: .4 CPU seconds a step of
+`train`, one of `adapt` at 120x160.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+BASE = "--preset small --alpha 0 --holdout 0.03 --precision bf16 --transfer-steps {transfer} --contour-steps 20"
+FULL = "--depth-loss log --normals plane-fit --rare 0.5 --zoom 0.8-1.4"
+TRAIN = {  # line -> arguments; of an option that is given twice the later holds
+    "the recipe": FULL,
+    "depth: BerHu in place of logarithms": f"{FULL} --depth-loss berhu",
+    "normals: exact in place of plane fits": f"{FULL} --normals exact",
+    "no sampling of rare classes": f"{FULL} --rare 0",
+    "zoom 1-1.4: in only": f"{FULL} --zoom 1-1.4",
+    "no colours, blur, noise": f"{FULL} --augment 0",
+    "moving average of weights, .998": f"{FULL} --ema 0.998",
+    "one Adam a task (Algorithm 1)": f"{FULL} --optimiser per-task",
+    "distillation, alpha 1": f"{FULL} --alpha 1",
+    "decoders without skips (fcrn)": f"{FULL} --decoder fcrn",
+}
+SELF = "--method self-training"
+ADAPT = {
+    "source-only": "",
+    "AdaBN": "--method adabn",
+    "self-training": SELF,
+    "depth's level as the teacher says": f"{SELF} --no-keep-level",
+    "no mirror in the teacher": f"{SELF} --looks ''",
+    "a larger copy in the teacher too": f"{SELF} --looks mirror,zoom",
+    "patches hidden, .5": f"{SELF} --masked 0.5",
+    "objects pasted by depth, .5": f"{SELF} --paste 0.5",
+    "rooms in the photos' colours": f"{SELF} --recolour",
+    "trust: spread of the looks": f"{SELF} --trust spread",
+    "trust: transfer nets, the paper's energy": f"{SELF} --trust transfer",
+    "encoder alone": f"{SELF} --adapt encoder",
+    "UM-Adapt (noAdv), all weights": "--method noadv --adapt all --candidates 0 --lr 1e-4",
+    "UM-Adapt (Adv), all weights": "--method adv --adapt all --candidates 0 --lr 1e-4",
+    "UM-Adapt-B (CCR), all weights": "--method b-ccr --adapt all --candidates 0",
+    "mean teacher, all weights": "--method mean-teacher --adapt all --candidates 0 --lr 1e-4",
+    "entropy minimisation, all weights": "--method minent --adapt all --candidates 0",
+    "output adversary, all weights": "--method output-adv --adapt all --candidates 0",
+}
+FIGURES = (
+    *(("depth", "rel"), ("depth", "log10"), ("depth", "rms"), ("normals", "mean")),
+    *(("seg", "miou"), ("seg", "pacc")),
+)
+
+
+def umadapt(words: list[str], log: Path) -> None:
+    """One command; ends the study with the log's name when it fails."""
+    with log.open("a") as file:
+        if subprocess.run([sys.executable, "-m", "umadapt", *words], stdout=file, stderr=file).returncode:
+            sys.exit(f"umadapt {' '.join(words)}\nfailed; see {log}")
+
+
+def measure(given: argparse.Namespace, name: str, options: list[str], seed: int) -> dict:
+    """Train or adapt one line, and evaluate it."""
+    run = given.out / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
+    result, log = run.with_suffix(".json"), run.with_suffix(".log")
+    if not result.exists():
+        where = ["--out", str(run), "--seed", str(seed)]
+        if given.kind == "train":
+            steps = ["--base-steps", str(given.steps), *BASE.format(transfer=given.transfer).split()]
+            umadapt(["train", "--source", given.source, *where, *steps, *options], log)
+        elif options:
+            steps = [] if "adabn" in options else ["--steps", str(given.steps)]
+            umadapt(
+                ["adapt", given.run, "--target", given.target, *where, *steps, "--precision", "bf16", *options], log
+            )
+        measured = str(run) if given.kind == "train" or options else given.run
+        judge = ["--protocol", "nyud", "--normals-from-depth", "--json", str(result)]
+        umadapt(["evaluate", measured, "--data", given.eval, *judge], log)
+    return json.loads(result.read_text())
+
+
+def table(results: dict[str, list[dict]]) -> str:
+    """Markdown: the mean over seeds of each line, with the spread where there are several."""
+    lines = ["| | " + " | ".join(f"{task} {key}" for task, key in FIGURES) + " |", "|---" * (len(FIGURES) + 1) + "|"]
+    for name, found in results.items():
+        cells = []
+        for task, key in FIGURES:
+            values, digits = [result[task][key] for result in found], 1 if task == "normals" else 3
+            spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.{digits}f}{spread}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Seed by seed, so that a table of all lines is there first."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("train", "adapt"))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--source", help="train: rendered rooms")
+    parser.add_argument("--run", help="adapt: run of train")
+    parser.add_argument("--target", help="adapt: photos")
+    parser.add_argument("--eval", required=True, help="labelled photos")
+    parser.add_argument("--steps", type=int, help="default: 2500 of train, 200 of adapt")
+    parser.add_argument("--transfer", type=int, default=1, help="train: steps of the transfer nets")
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--only", default="", help="names of lines, or beginnings of them")
+    given = parser.parse_args()
+    given.steps = given.steps or {"train": 2500, "adapt": 200}[given.kind]
+    if (given.kind == "train" and not given.source) or (given.kind == "adapt" and not (given.run and given.target)):
+        parser.error("train needs --source, adapt --run and --target")
+    lines = {"train": TRAIN, "adapt": ADAPT}[given.kind]
+    wanted = [name for name in given.only.split(",") if name]
+    chosen = {n: o for n, o in lines.items() if not wanted or n.startswith(tuple(wanted))}
+    given.out.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    results: dict[str, list[dict]] = {}
+    for seed in map(int, given.seeds.split(",")):
+        for name, options in chosen.items():
+            words = [word.strip("'") for word in options.split()]
+            results.setdefault(name, []).append(measure(given, name, words, seed))
+            (given.out / "table.md").write_text(table(results))
+    print(table(results), end="")
+
+
+if __name__ == "__main__":
+    main()
