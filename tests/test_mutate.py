@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studies.mutate import SHARES, campaign, change_value, listing, make_world, plan, run_case, table, wrong
+from studies.mutate import SHARES, campaign, listing, make_world, plan, run_case, table, wrong
+from studies.mutations import change_value
 
 CHEAP = ("check", "pack", "report", "evaluate", "predict", "score", "train")
 

@@ -58,7 +58,7 @@ def make_run(
         command["method"] = variant
     target = None if domain == "source" else "photos"
     known = {"variant": variant, "domain": domain, "model": model.spec, "command": command, "target": target}
-    record = toy_record(path, **known, transfer_report=report, witnesses={})
+    record = toy_record(path, **known, transfer_report=report or {}, witnesses={})
     run = RunFolder(record)
     run.record.done = list(done)
     run.finish("base" if domain == "source" else "adapt", model)
