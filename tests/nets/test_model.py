@@ -35,6 +35,21 @@ def test_gradient_reaches_every_parameter(decoder: str) -> None:
         assert torch.isfinite(parameter.grad).all(), name
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_dropout_acts_in_training_alone_and_keeps_the_mean(decoder: str) -> None:
+    torch.manual_seed(0)
+    width = 0.03 if decoder == "fcrn" else 0.2
+    model = UMAdapt(tiny_spec(decoder=decoder, width=width, graph={}, dropout=0.5))
+    images = torch.rand(2, 3, 64, 96)
+    model.eval()
+    whole = model(images)["depth"]
+    assert torch.equal(model(images)["depth"], whole)
+    model.decoders["depth"].dropout.train()
+    dropped = torch.stack([model(images)["depth"] for _ in range(60)])
+    assert dropped.std(0).mean() > 0
+    assert (dropped.mean(0) - whole).abs().mean() < 0.3 * dropped.std(0).mean()
+
+
 @pytest.mark.parametrize("size", [(64, 96), (72, 104), (57, 61)])
 def test_decoders_with_skips_give_half_the_size(size: tuple[int, int]) -> None:
     """Also where the sides are no multiples of 32, or odd; the transfer nets too."""

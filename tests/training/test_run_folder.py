@@ -145,6 +145,15 @@ def test_a_damaged_state_is_named(tmp_path: Path, tiny: UMAdapt, state: object) 
         fit(stage, tiny, run, Train(source="rooms", out=run.path))
 
 
+def test_an_argument_that_is_new_since_is_taken_as_its_default(tmp_path: Path) -> None:
+    command = command_dict(Train(source="rooms", out=tmp_path))
+    older = {name: value for name, value in command.items() if name != "dropout"}
+    RunFolder(toy_record(tmp_path / "run", command=older)).save_state({"stage": "base"})
+    RunFolder(toy_record(tmp_path / "run", command=command))
+    with pytest.raises(UserError, match=r"dropout was 0.0, now 0.5"):
+        RunFolder(toy_record(tmp_path / "run", command=command | {"dropout": 0.5}))
+
+
 def test_an_infinite_clip_is_no_change(tmp_path: Path) -> None:
     command = command_dict(Train(source="rooms", out=tmp_path, clip=math.inf))
     RunFolder(toy_record(tmp_path / "run", command=command)).save_state({"stage": "base"})

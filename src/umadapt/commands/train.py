@@ -237,6 +237,7 @@ def make_spec(config: Train, weights: Weights, folder: Folder, train_ids: tuple[
         focal=canonical_focal(folder, train_ids, config.size),
         decoder=config.decoder,
         width=config.width,
+        dropout=config.dropout,
         transfer_width=config.transfer_width,
         contours=config.contours,
         pseudo_softmax=config.pseudo_softmax,

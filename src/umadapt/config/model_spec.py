@@ -31,6 +31,7 @@ class ModelSpec:
     focal: float | None = None  # focal length in pixels at `size` of the canonical camera; None = there is none
     decoder: Literal["fcrn", "skip"] = "fcrn"
     width: float = 1.0
+    dropout: float = 0.0  # share of the features before a decoder's last convolution, in training
     transfer_width: float = 1.0
     contours: Literal["gradient", "hed"] = "gradient"  # what the contour decoder predicts
     pseudo_softmax: float = 0.5  # share of real tuples whose label maps look like softmax outputs

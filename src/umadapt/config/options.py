@@ -75,7 +75,7 @@ AT_MOST = {"batch": 65_536, "micro_batch": 65_536, "workers": 4096, "jobs": 4096
 MOST = 10**9  # of every other whole number
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, of Linux
 POSITIVE = ("encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")
-SHARES = ("rare", "masked", "paste", "holdout", "decay", "teacher_decay", "confidence", "ema")
+SHARES = ("rare", "dropout", "masked", "paste", "holdout", "decay", "teacher_decay", "confidence", "ema")
 
 
 def check_numbers(arguments: Any) -> None:

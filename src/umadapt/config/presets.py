@@ -16,6 +16,7 @@ def indoor() -> Train:
         out=tyro.MISSING,
         preset="indoor",
         backbone="resnet50",
+        dropout=0.5,
         size=(228, 304),
         tasks=("depth", "normals", "seg"),
         transfer=(),  # the paper's graph among the tasks
@@ -31,6 +32,7 @@ def outdoor() -> Train:
         out=tyro.MISSING,
         preset="outdoor",
         backbone="resnet50",
+        dropout=0.5,
         size=(256, 512),
         tasks=("depth", "seg"),
         transfer=(),  # the paper's graph among the tasks: seg<-depth, depth<-seg

@@ -30,6 +30,7 @@ class Train:
     init: Path | None = None  # a run of the same network, perhaps of another --size, whose weights to start from
     decoder: Literal["fcrn", "skip"] = "fcrn"  # the paper's; or one that joins features of strides 4 to 32
     width: float = 1.0  # width factor of the decoders; 1 = the paper's, or skip's own
+    dropout: float = 0.0  # share of the features before a decoder's last convolution; FCRN has 0.5
     transfer_width: float = 1.0  # width factor of the transfer nets; 1 = the paper's
     depth_scale_m: float = 10.0  # metres of one network unit of depth (10 indoors, 80 outdoors)
     depth_head: Literal["softplus", "relu"] = "softplus"  # last non-linearity of depth

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from umadapt.nets.activation_checkpointing import SPEND, forward
+from umadapt.nets.activation_checkpointing import SPEND, chain, forward
 from umadapt.nets.blocks import ResizeAs, UpProjection, initialise, scaled, wide
 from umadapt.nets.encoder import ALL, COARSE, Features
 
 
 class FCRN(nn.Module):
-    """The paper's, as FCRN (Laina et al., 3DV 2016): 1x1 convolution + BN, four up-projections, 3x3 convolution.
+    """The paper's, as FCRN (Laina et al., 3DV 2016): 1x1 convolution + BN, four up-projections, dropout, 3x3
+    convolution.
 
     Reads "res5" (B, cin, h, w) alone; gives (B, cout, 16h, 16w).
     """
@@ -23,11 +24,12 @@ class FCRN(nn.Module):
     reads = COARSE
     economy = SPEND
 
-    def __init__(self, channels: Mapping[str, int], cout: int, width: float = 1.0):
+    def __init__(self, channels: Mapping[str, int], cout: int, width: float = 1.0, dropout: float = 0.0):
         super().__init__()
         c = [scaled(n, width) for n in (1024, 512, 256, 128, 64)]
         self.reduce = nn.Sequential(nn.Conv2d(channels["res5"], c[0], 1, bias=False), nn.BatchNorm2d(c[0]))
         self.ups = nn.Sequential(*(UpProjection(a, b) for a, b in itertools.pairwise(c)))
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Conv2d(c[-1], cout, 3, padding=1)
         initialise(self)
         nn.init.normal_(self.head.weight, std=0.01)  # OURS: start near the activation's middle, whatever the width
@@ -39,7 +41,7 @@ class FCRN(nn.Module):
         return 16 * h, 16 * w
 
     def forward(self, features: Features) -> Tensor:
-        return wide(forward(self, [self.reduce, *self.ups, self.head], features["res5"]))
+        return wide(forward(self, [self.reduce, *self.ups, chain([self.dropout, self.head])], features["res5"]))
 
 
 class Skip(nn.Module):
@@ -52,7 +54,7 @@ class Skip(nn.Module):
     reads = ALL
     economy = SPEND
 
-    def __init__(self, channels: Mapping[str, int], cout: int, width: float = 1.0):
+    def __init__(self, channels: Mapping[str, int], cout: int, width: float = 1.0, dropout: float = 0.0):
         super().__init__()
         c = [scaled(n, width) for n in (128, 96, 64, 48)]
         finer = list(zip([channels[name] for name in ("res4", "res3", "res2")], itertools.pairwise(c), strict=True))
@@ -60,6 +62,7 @@ class Skip(nn.Module):
         self.skips = nn.ModuleList(_block(cin, after // 2, 1) for cin, (_, after) in finer)
         self.joins = nn.ModuleList(_block(before + after // 2, after, 3) for _, (before, after) in finer)
         self.resize = ResizeAs()
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Conv2d(c[-1], cout, 3, padding=1)
         initialise(self)
         nn.init.normal_(self.head.weight, std=0.01)
@@ -79,7 +82,7 @@ class Skip(nn.Module):
         for skip, join, features in zip(self.skips, self.joins, finer, strict=True):
             beside = skip(features)
             x = join(torch.cat([self.resize(x, beside), beside], 1))
-        return F.interpolate(self.head(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return F.interpolate(self.head(self.dropout(x)), scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 def _block(cin: int, cout: int, kernel: int) -> nn.Sequential:

@@ -45,7 +45,9 @@ class UMAdapt(nn.Module):
         decoder = DECODERS[spec.decoder]
         self.encoder = Encoder(spec.backbone, spec.backbone_kwargs, decoder.reads)
         c = self.encoder.channels
-        self.decoders = nn.ModuleDict({n: decoder(c, t.channels, spec.width) for n, t in self.tasks.items()})
+        self.decoders = nn.ModuleDict(
+            {n: decoder(c, t.channels, spec.width, spec.dropout) for n, t in self.tasks.items()}
+        )
         specialise(self.decoders)
         self.contour = ContourDecoder(c["res5"], spec.width)
         self.transfers = nn.ModuleDict(

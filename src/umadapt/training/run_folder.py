@@ -20,7 +20,7 @@ from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.training.load import read_record
 from umadapt.training.provenance import git_commit, versions
-from umadapt.training.run_record import RunRecord
+from umadapt.training.run_record import RunRecord, command_of, defaults
 from umadapt.training.weights import refuse_diverged, weights
 
 PARTS = ("checkpoints", "evaluations", "samples")  # folders of a run with files that are written whole
@@ -153,6 +153,7 @@ class RunFolder:
 def refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise a UserError that shows which arguments differ from those that a run was begun with."""
     old = {k: v for k, v in old.items() if k in new or v != GONE.get(k, ...)}
+    old = {k: v for k, v in defaults(command_of(new)).items() if k in new} | old  # of arguments that are new since
     changed = [k for k in sorted({*old, *new} - FREE) if old.get(k) != new.get(k)]
     if changed:
         shown = "; ".join(f"{k} was {old.get(k)!r}, now {new.get(k)!r}" for k in changed)

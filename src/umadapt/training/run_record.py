@@ -28,6 +28,7 @@ MODEL = json_schema.fields(
     focal=json_schema.maybe(json_schema.number(above=0)),
     width=WIDTH,
     transfer_width=WIDTH,
+    dropout=json_schema.number(0, 1),
     pseudo_softmax=json_schema.number(0, 1),
 )
 _LOOSE = {
@@ -46,6 +47,12 @@ def command_of(command: Mapping[str, Any]) -> type[Train | Adapt | Semi]:
 def command_dict(options: Train | Adapt | Semi) -> dict[str, Any]:
     """A command's arguments as JSON, which has no word for infinity: null."""
     return json.loads(json.dumps(dataclasses.asdict(options), default=str), parse_constant=lambda name: None)
+
+
+def defaults(kind: type[Train | Adapt | Semi]) -> dict[str, Any]:
+    """The arguments of a command that may be left out, as `command_dict` gives them."""
+    known = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
+    return json.loads(json.dumps(known, default=str), parse_constant=lambda name: None)
 
 
 def _command(value: Any, where: str) -> None:
