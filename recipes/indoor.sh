@@ -3,10 +3,10 @@
 #
 #   recipes/indoor.sh [OUT]
 #
-# Cost: two hours and a half on two AVX-512 cores with other work beside it (CPU minutes: rendering 70, training 95, adapting
-# 16), 9 GB of memory, 2 GB of disk. Every line goes on where it was stopped. Sets itself up by `make setup`. Needs NYUDv2 in the folder format with
-# splits target, val-a and val-b (NYUD; docs/data.md), its photos without their border ("window" in dataset.json), and for
-# the committed figures Debian's sweethome3d-furniture (FURNITURE=none does without).
+# Cost: four hours on two AVX-512 cores with other work beside it (CPU minutes: rendering 70, training 165, adapting 18),
+# 9 GB of memory, 2 GB of disk. Every line goes on where it was stopped. Sets itself up by `make setup`. Needs NYUDv2 in
+# the folder format with splits target, val-a and val-b (NYUD; docs/data.md), its photos without their border ("window"
+# in dataset.json), and for the committed figures Debian's sweethome3d-furniture (FURNITURE=none does without).
 # Expected: docs/results.md, "The models that ship".
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,7 +26,9 @@ NET="--source $OUT/rooms --preset small --alpha 0 --holdout 0.03 --precision bf1
 # shellcheck disable=SC2086
 $UMADAPT train $NET --out "$OUT/base-120" --transfer-steps 200
 # shellcheck disable=SC2086
-$UMADAPT train $NET --out "$OUT/base" --init "$OUT/base-120" --size 192x256 --transfer-steps 150 --base-steps 1500 --lr 6e-4
+$UMADAPT train $NET --out "$OUT/base-192" --init "$OUT/base-120" --size 192x256 --transfer-steps 1 --base-steps 1500 --lr 6e-4
+# shellcheck disable=SC2086
+$UMADAPT train $NET --out "$OUT/base" --init "$OUT/base-192" --size 240x320 --transfer-steps 150 --base-steps 2000 --lr 6e-4
 
 measure() { # RUN SPLIT [ARGUMENTS]
     $UMADAPT evaluate "$1" --data "$NYUD:$2" --protocol nyud --normals-from-depth "${@:3}"
