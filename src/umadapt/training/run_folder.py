@@ -18,7 +18,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from umadapt.config import Adapt, ModelSpec, Semi, Train
 from umadapt.data import json_schema
@@ -103,6 +103,8 @@ CONFIG = json_schema.record(  # of config.json
 class RunFolder:
     """One run on disk. All ranks read it, rank 0 alone writes it.
 
+    A folder of another kind, with steps taken by the same loop, says in `FILE`, `read` and `readme` what it holds.
+
     Args:
         path: the folder; made when it is missing.
         config: what the run is: "variant", "domain", "model", "command", "source", "target", "data" (digests of
@@ -113,10 +115,12 @@ class RunFolder:
             process is at work in it.
     """
 
+    FILE = "config.json"
+
     def __init__(self, path: Path, config: dict[str, Any]):
         self.path = path
         with process_group.first():
-            there = (path / "config.json").exists()
+            there = (path / self.FILE).exists()
             if there:
                 self._lock()
             self.config = self._open(json.loads(json.dumps(config, default=str)))
@@ -128,9 +132,9 @@ class RunFolder:
     def _open(self, config: dict[str, Any]) -> dict[str, Any]:
         """The config of what is there, or of what is begun."""
         path = self.path
-        if (path / "config.json").exists():
-            stored = read_config(path)
-            untouched = {file.name for file in path.iterdir()} <= {"config.json", LOCK}
+        if (path / self.FILE).exists():
+            stored = self.read()
+            untouched = {file.name for file in path.iterdir()} <= {self.FILE, LOCK}
             if untouched and not process_group.rank():  # stopped before its first step
                 return self._begin(config)
             refuse_changes(path, stored["command"], config["command"])
@@ -148,8 +152,16 @@ class RunFolder:
 
     def _begin(self, config: dict[str, Any]) -> dict[str, Any]:
         begun = {"format": FORMAT, **config, "git": git_commit(), "packages": versions(), "done": []}
-        write_json(self.path / "config.json", begun)
+        write_json(self.path / self.FILE, begun)
         return begun
+
+    def read(self) -> dict[str, Any]:
+        """What the folder says of itself. Raises UserError where that is damaged."""
+        return read_config(self.path)
+
+    def readme(self) -> str:
+        """What README.md says of it to people."""
+        return run_readme(self.config)
 
     def _lock(self) -> None:
         """Keep other processes out while this object lives. The kernel lets go of it whatever way the process ends."""
@@ -176,12 +188,12 @@ class RunFolder:
 
     def write_config(self) -> None:
         if not process_group.rank():
-            write_json(self.path / "config.json", self.config)
+            write_json(self.path / self.FILE, self.config)
 
     def done(self, stage: str) -> bool:
         return stage in self.config["done"]
 
-    def finish(self, stage: str, model: UMAdapt) -> None:
+    def finish(self, stage: str, model: nn.Module) -> None:
         """Write the weights and note that a stage is complete. Weights first: a kill between repeats the last step.
 
         Raises:
@@ -193,10 +205,10 @@ class RunFolder:
         if not process_group.rank():
             self.save_model(model)
             self.write_config()
-            write_bytes(self.path / "README.md", run_readme(self.config).encode(errors="replace"))
+            write_bytes(self.path / "README.md", self.readme().encode(errors="replace"))
         process_group.barrier()  # what is done can be read
 
-    def save_model(self, model: UMAdapt) -> None:
+    def save_model(self, model: nn.Module) -> None:
         # one entry only: safetensors writes several in random order, and equal weights shall be equal files
         with whole_file(self.path / "model.safetensors") as path:
             safetensors.torch.save_file(weights(model), path, {"format": "pt"})
@@ -220,13 +232,15 @@ class RunFolder:
         return state if name == stage else None
 
 
-def weights(model: UMAdapt) -> dict[str, Tensor]:
+def weights(model: nn.Module) -> dict[str, Tensor]:
     """What is stored of a model, on the CPU."""
     return {name: tensor.cpu().contiguous() for name, tensor in own_tensors(model).items()}
 
 
-def own_tensors(model: UMAdapt) -> dict[str, Tensor]:
+def own_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The state dict without what the domains share: of a shared trunk the target keeps its BatchNorm statistics."""
+    if not isinstance(model, UMAdapt):
+        return {k: v.detach() for k, v in model.state_dict().items()}
     source, prefix = dict(model.encoder.trunks["source"].named_parameters()), "encoder.trunks.target."
     target = model.encoder.trunks["target"].named_parameters() if "target" in model.encoder.trunks else ()
     shared = {prefix + name for name, parameter in target if parameter is source[name]}
@@ -243,13 +257,14 @@ def refuse_diverged(tensors: Mapping[str, Tensor], where: str, cure: str = CALM)
         )
 
 
-def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor], fill: bool = True) -> None:
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], fill: bool = True) -> None:
     """Fill a model, or only look whether the weights are its own; adds its target domain when they have one.
 
     Raises:
         UserError: names or shapes differ.
     """
-    if "target" not in model.encoder.branches and any(k.startswith("encoder.branches.target.") for k in tensors):
+    adapted = any(k.startswith("encoder.branches.target.") for k in tensors)
+    if isinstance(model, UMAdapt) and adapted and "target" not in model.encoder.branches:
         name = next(iter(dict(model.encoder.trunks["source"].named_parameters())))
         model.encoder.add_target(share=f"encoder.trunks.target.{name}" not in tensors)
     have = own_tensors(model)
