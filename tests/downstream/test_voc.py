@@ -66,11 +66,11 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     write_toy_voc(tmp_path)
     with pytest.raises(UserError, match="has no folder VOC2012; give --voc VOCdevkit"):
         open_split(tmp_path, 2012, "test")
-    with pytest.raises(UserError, match="val.txt cannot be read; expected VOC2007 with annotations of val"):
+    with pytest.raises(UserError, match=r"val\.txt cannot be read; expected VOC2007 with annotations of val"):
         open_split(tmp_path, 2007, "val")
     write_list(tmp_path / "VOC2007", "test")
     with pytest.raises(UserError, match="names no image"):
         open_split(tmp_path, 2007, "test", NAMES)
     write_list(tmp_path / "VOC2007", "test", "000000", "999999")
-    with pytest.raises(UserError, match="999999.xml: no such file"):
+    with pytest.raises(UserError, match=r"999999\.xml: no such file"):
         open_split(tmp_path, 2007, "test", NAMES)
