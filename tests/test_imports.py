@@ -20,6 +20,7 @@ ORDER = (  # of the package's first level: each imports from itself and from wha
     "methods",
     "inference",
     "evaluation",
+    "downstream",
     "reports",
     "commands",
     "cli",

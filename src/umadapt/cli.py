@@ -29,11 +29,14 @@ COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "trust": (config.Trust, "umadapt.evaluation.sparsification"),
     "predict": (config.Predict, "umadapt.inference.predict"),
     "export": (config.Export, "umadapt.commands.export"),
+    "transfer": (config.Transfer, "umadapt.commands.transfer"),
     "report": (config.Report, "umadapt.commands.report"),
     "reproduce": (config.Reproduce, "umadapt.commands.reproduce"),
 }
 SPINS = "10000"  # rounds that an OpenMP thread waits awake, tens of microseconds; GNU's default is 300,000
-SHARED = ("render", "train", "adapt", "semi", "evaluate", "score", "trust", "predict")  # what several processes share
+SHARED = (  # what several processes share
+    *("render", "train", "adapt", "semi", "evaluate", "score", "trust", "predict", "transfer"),
+)
 
 
 def usage() -> str:

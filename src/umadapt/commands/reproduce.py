@@ -31,7 +31,7 @@ from umadapt.evaluation.evaluations import read_evaluation
 from umadapt.evaluation.image_prior import MOST
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.reports import ladder_tables as layout
-from umadapt.reports import paper
+from umadapt.reports import paper, transfer_table
 from umadapt.reports.figures import png
 from umadapt.reports.ladder import PRIOR, VIEWS, Data, Exam, Rung, chosen, evaluation_name, ladder, recipe, renders
 from umadapt.reports.ladder_data import open_data, refuse_missing
@@ -61,7 +61,7 @@ def run(config: Reproduce) -> int:
         raise UserError(f"--rungs: {config.rungs[0]} is left out, because {left_out[config.rungs[0]]}")
     for why in dict.fromkeys(left_out.values()):
         print(f"left out ({why}): {', '.join(name for name in left_out if left_out[name] == why)}")
-    steps = ladder(config, data, rungs)
+    steps = [*ladder(config, data, rungs), *transfer_table.steps(config, rungs)]
     runner = Runner(out, config.jobs, max(1, cores // config.jobs))
     try:
         runner.run(steps)
@@ -135,6 +135,7 @@ def write(
         sheet = np.concatenate(sheets)
         write_image(config.out / "grid.png", sheet)
         url = png(sheet)
+    transferred = transfer_table.collect(config)
     result = {
         "suite": config.suite,
         "budget": config.budget,
@@ -143,15 +144,18 @@ def write(
         "data": dataclasses.asdict(data),
         "rungs": layout.summary(tables, evaluations, rungs, counts),
         "left_out": left_out,
+        "transfer": transferred,
         "commands": [{"name": s.name, "command": s.command, "seconds": seconds[s.name]} for s in steps],
         "facts": known,
         "versions": versions() | {"commit": git_commit()},
     }
     for path in filter(None, (config.out / "ladder.json", config.json)):
         write_json(path, result)
-    write_bytes(config.out / "ladder.md", layout.markdown(rows, known, commands).encode())
+    page = layout.markdown(rows, known, commands) + transfer_table.markdown(config, transferred)
+    write_bytes(config.out / "ladder.md", page.encode())
     write_bytes(config.out / "ladder.html", layout.html(rows, known, commands, url).encode())
-    return "\n".join([*map(measured, data.exams), "", layout.text(rows)])
+    last = transfer_table.text(config, transferred)
+    return "\n".join([*map(measured, data.exams), "", layout.text(rows), "", last])
 
 
 def facts(

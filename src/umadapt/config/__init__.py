@@ -2,12 +2,14 @@
 
 from umadapt.config.model_spec import ModelSpec
 from umadapt.config.training import Adapt, MethodName, NormalsKind, Semi, Train, Training
+from umadapt.config.transfer import Looped, Transfer
 from umadapt.config.use import Evaluate, Export, Predict, ProtocolName, Report, Reproduce, Score, Trust
 
 __all__ = [
     "Adapt",
     "Evaluate",
     "Export",
+    "Looped",
     "MethodName",
     "ModelSpec",
     "NormalsKind",
@@ -19,5 +21,6 @@ __all__ = [
     "Semi",
     "Train",
     "Training",
+    "Transfer",
     "Trust",
 ]

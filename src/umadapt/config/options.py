@@ -74,7 +74,7 @@ AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
 AT_MOST = {"batch": 65_536, "micro_batch": 65_536, "workers": 4096, "jobs": 4096, "candidates": 1000, "seeds": 1000}
 MOST = 10**9  # of every other whole number
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, of Linux
-POSITIVE = ("encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")
+POSITIVE = ("epochs", "encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")
 SHARES = ("rare", "dropout", "masked", "paste", "holdout", "decay", "teacher_decay", "confidence", "ema")
 
 

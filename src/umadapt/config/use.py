@@ -120,6 +120,8 @@ class Reproduce:
     target: UseAppendAction[tuple[str, ...]] = ()  # photos to adapt to, may be given several times; default: rendered
     eval: UseAppendAction[tuple[str, ...]] = ()  # labelled photos to measure on, as --target; default: rendered
     labelled: UseAppendAction[tuple[str, ...]] = ()  # labelled photos of the target: UM-Adapt-S, oracle, prior
+    imagenet: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None  # rung transfer: train/CLASS, val/CLASS
+    voc: Annotated[Path | None, tyro.conf.arg(metavar="VOCDEVKIT")] = None  # rung transfer: with VOC2007 in it
     mix: Literal["union", "alternate"] = "union"  # several targets: shuffled together, or a batch of each in turn
     depth_labels: int = 0  # UM-Adapt-S: use the depth of that many labelled photos; 0 = of all
     protocol: Literal["auto", ProtocolName] = "auto"  # of evaluate; auto = by the data

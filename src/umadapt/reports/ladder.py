@@ -54,7 +54,8 @@ RUNGS = (
     Rung("semi", "UM-Adapt-S"),
     Rung("oracle", "oracle: trained on target labels"),
 )
-NEEDED = {"semi": ("adv",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
+TRANSFER = "transfer"  # a rung of other tables: `umadapt.reports.transfer_table`
+NEEDED = {"semi": ("adv",), TRANSFER: ("source-only",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
 FIRST = ("source-only", "no-distil", "oracle", "adv", "semi")  # long or in a chain: side by side all end together
 LABELLED = (PRIOR, "semi", "oracle")  # rungs that read labels of the target
 
@@ -141,9 +142,9 @@ def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tup
         UserError: --rungs names one that there is not, or lacks one that another goes on from.
     """
     names = [rung.name for rung in RUNGS]
-    unknown = [name for name in config.rungs if name not in names]
+    unknown = [name for name in config.rungs if name not in (*names, TRANSFER)]
     if unknown:
-        raise UserError(f"--rungs: no rung {unknown[0]!r}; there are {', '.join(names)}")
+        raise UserError(f"--rungs: no rung {unknown[0]!r}; there are {', '.join((*names, TRANSFER))}")
     wanted = set(config.rungs or names)
     for name in list(wanted):
         lacking = [need for need in NEEDED.get(name, ()) if need not in wanted]

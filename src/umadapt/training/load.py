@@ -10,12 +10,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from umadapt.data import json_schema
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.training import run_file
 from umadapt.training.compute import pick_device
-from umadapt.training.run_record import SCHEMA, RunRecord
+from umadapt.training.run_record import RunRecord
 from umadapt.training.weights import CALM, load_weights, refuse_diverged
 
 
@@ -29,8 +28,7 @@ def read_record(run: Path) -> RunRecord:
     if found.is_file():
         return run_file.read_record(found)
     if (run / "config.json").exists():
-        cure = "copy the run anew, or repeat it with another --out"
-        return RunRecord.from_json(json_schema.read(run / "config.json", SCHEMA, cure), run)
+        return RunRecord.read(run)
     models = f"; models that ship: {', '.join(run_file.shipped())}" if run_file.shipped() else ""
     raise UserError(f"{run} is no run folder (it has no config.json); `umadapt train --out {run}` makes one{models}")
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import hashlib
 import os
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import safetensors.torch
 import torch
+from torch import nn
 
 from umadapt.data.atomic import LOCK, sweep, whole_file, write_bytes
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.nets.model import UMAdapt
-from umadapt.training.load import read_record
 from umadapt.training.provenance import git_commit, versions
-from umadapt.training.run_record import RunRecord, command_of, defaults
+from umadapt.training.run_record import command_of, defaults
 from umadapt.training.weights import refuse_diverged, weights
 
 PARTS = ("checkpoints", "evaluations", "samples")  # folders of a run with files that are written whole
@@ -31,7 +29,33 @@ GONE = {"pull": "loss", "energy_floor": 0.0, "route": "both", "sharpen": 0.0, "p
 GONE |= {"average": 0.0, "memory_budget": 0.0}
 
 
-class RunFolder:
+class Record(Protocol):
+    """What a folder says of itself, in one JSON file."""
+
+    FILE: ClassVar[str]
+    path: Path  # the folder
+    command: dict[str, Any]
+    data: dict[str, Any]
+    done: list[str]
+    git: str | None
+    packages: dict[str, str]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Of a folder. Raises UserError where it is damaged."""
+        ...
+
+    def write(self) -> None: ...
+
+    def readme(self) -> str:
+        """The folder's README.md."""
+        ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+class RunFolder(Generic[R]):
     """One run on disk. All ranks read it, rank 0 alone writes it.
 
     Args:
@@ -43,24 +67,24 @@ class RunFolder:
             process is at work in it.
     """
 
-    def __init__(self, wanted: RunRecord):
-        self.path = wanted.path
+    def __init__(self, wanted: R):
+        self.path, self.file = wanted.path, wanted.path / wanted.FILE
         with process_group.first():
-            there = (self.path / "config.json").exists()
+            there = self.file.exists()
             if there:
                 self._lock()
-            self.record = self._open(wanted)
+            self.record: R = self._open(wanted)
             if not there:
                 self._lock()
             self._sweep()
         process_group.barrier()  # nothing is rewritten before all have read it
 
-    def _open(self, wanted: RunRecord) -> RunRecord:
+    def _open(self, wanted: R) -> R:
         """The record of what is there, or of what is begun."""
         path = self.path
-        if (path / "config.json").exists():
-            stored = read_record(path)
-            untouched = {file.name for file in path.iterdir()} <= {"config.json", LOCK}
+        if self.file.exists():
+            stored = wanted.read(path)
+            untouched = {file.name for file in path.iterdir()} <= {self.file.name, LOCK}
             if untouched and not process_group.rank():  # stopped before its first step
                 return self._begin(wanted)
             refuse_changes(path, stored.command, wanted.command)
@@ -76,10 +100,10 @@ class RunFolder:
             raise UserError(f"{path} exists and is no run folder; give --out a new or an empty folder")
         return self._begin(wanted)
 
-    def _begin(self, wanted: RunRecord) -> RunRecord:
-        begun = dataclasses.replace(wanted, git=git_commit(), packages=versions(), done=[])
-        begun.write()
-        return begun
+    def _begin(self, wanted: R) -> R:
+        wanted.git, wanted.packages, wanted.done = git_commit(), versions(), []
+        wanted.write()
+        return wanted
 
     def _lock(self) -> None:
         """Keep other processes out while this object lives. The kernel lets go of it whatever way the process ends."""
@@ -111,7 +135,7 @@ class RunFolder:
     def done(self, stage: str) -> bool:
         return stage in self.record.done
 
-    def finish(self, stage: str, model: UMAdapt) -> None:
+    def finish(self, stage: str, model: nn.Module) -> None:
         """Write the weights and note that a stage is complete. Weights first: a kill between repeats the last step.
 
         Raises:
@@ -123,10 +147,10 @@ class RunFolder:
         if not process_group.rank():
             self.save_model(model)
             self.write_record()
-            write_bytes(self.path / "README.md", run_readme(self.record).encode(errors="replace"))
+            write_bytes(self.path / "README.md", self.record.readme().encode(errors="replace"))
         process_group.barrier()  # what is done can be read
 
-    def save_model(self, model: UMAdapt) -> None:
+    def save_model(self, model: nn.Module) -> None:
         # one entry only: safetensors writes several in random order, and equal weights shall be equal files
         with whole_file(self.path / "model.safetensors") as path:
             safetensors.torch.save_file(weights(model), path, {"format": "pt"})
@@ -163,17 +187,3 @@ def refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None
 def digest(ids: Sequence[str]) -> str:
     """Which images a run reads, in short; of `Folder.known_as`."""
     return hashlib.sha256("\n".join(ids).encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-def run_readme(record: RunRecord) -> str:
-    spec = record.model
-    h, w = spec.size
-    return (
-        f"# umadapt run: {record.variant}\n\n"
-        f"{spec.backbone} at {h}x{w}; tasks {', '.join(spec.tasks)}; {len(spec.classes)} classes.\n"
-        f"Stages done: {', '.join(record.done)}. Source: {record.source}. Target: {record.target}.\n\n"
-        "```\numadapt predict THIS_FOLDER PHOTO --out OUT\n"
-        "umadapt evaluate THIS_FOLDER --data DATA:SPLIT\n```\n"
-        f"Made with umadapt {record.packages.get('umadapt')}, torch {record.packages.get('torch')}"
-        f"{', commit ' + record.git if record.git else ''}.\n"
-    )

@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from umadapt.config import Adapt, ModelSpec, Semi, Train
+from umadapt.config import Adapt, ModelSpec, Semi, Train, Transfer
 from umadapt.data import json_schema
 from umadapt.data.atomic import write_json
 from umadapt.errors import UserError
@@ -44,7 +44,7 @@ def command_of(command: Mapping[str, Any]) -> type[Train | Adapt | Semi]:
     return Adapt if "method" in command else Semi if "labelled" in command else Train
 
 
-def command_dict(options: Train | Adapt | Semi) -> dict[str, Any]:
+def command_dict(options: Train | Adapt | Semi | Transfer) -> dict[str, Any]:
     """A command's arguments as JSON, which has no word for infinity: null."""
     return json.loads(json.dumps(dataclasses.asdict(options), default=str), parse_constant=lambda name: None)
 
@@ -103,6 +103,8 @@ class Selected:
 class RunRecord:
     """What a run is and what made it. What may be None was not measured, or is no part of such a run."""
 
+    FILE: ClassVar[str] = "config.json"
+
     variant: str  # "source-only", the method that adapted it, or "semi"
     domain: Literal["source", "target"]  # whose encoder predicts
     model: ModelSpec
@@ -146,12 +148,37 @@ class RunRecord:
         stored = {name: value for name, value in dataclasses.asdict(self).items() if name != "path"}
         return {name: value for name, value in stored.items() if value is not None or name in needed}
 
+    @classmethod
+    def read(cls, path: Path) -> RunRecord:
+        """Of a run folder.
+
+        Raises:
+            UserError: it is damaged, or of a newer format.
+            FileNotFoundError: there is none.
+        """
+        cure = "copy the run anew, or repeat it with another --out"
+        return cls.from_json(json_schema.read(path / cls.FILE, SCHEMA, cure), path)
+
     def write(self) -> None:
         """Write RUN/config.json."""
-        write_json(self.path / "config.json", self.to_json())
+        write_json(self.path / self.FILE, self.to_json())
+
+    def readme(self) -> str:
+        """The run's README.md."""
+        spec = self.model
+        h, w = spec.size
+        return (
+            f"# umadapt run: {self.variant}\n\n"
+            f"{spec.backbone} at {h}x{w}; tasks {', '.join(spec.tasks)}; {len(spec.classes)} classes.\n"
+            f"Stages done: {', '.join(self.done)}. Source: {self.source}. Target: {self.target}.\n\n"
+            "```\numadapt predict THIS_FOLDER PHOTO --out OUT\n"
+            "umadapt evaluate THIS_FOLDER --data DATA:SPLIT\n```\n"
+            f"Made with umadapt {self.packages.get('umadapt')}, torch {self.packages.get('torch')}"
+            f"{', commit ' + self.git if self.git else ''}.\n"
+        )
 
     def argument(self, name: str) -> Any:
         """One that the run was begun with. Raises UserError where the record lacks it."""
         if name not in self.command:
-            raise UserError(f"{self.path / 'config.json'} is damaged: it lacks command.{name}; copy the run anew")
+            raise UserError(f"{self.path / self.FILE} is damaged: it lacks command.{name}; copy the run anew")
         return self.command[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from umadapt.config import Train, Training
+from umadapt.config import Looped, Train
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Schedule:
     weight_decay: float = 0.0
 
     @classmethod
-    def of(cls, config: Training, steps: int, warm_up: int = 0) -> Schedule:
+    def of(cls, config: Looped, steps: int, warm_up: int = 0) -> Schedule:
         """As a command asks for it; `warm_up` is for those that do not say."""
         if not isinstance(config, Train):
             return cls(steps, config.decay, warm_up)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from umadapt.config import Training
 from umadapt.nets.model import UMAdapt
@@ -13,7 +14,7 @@ from umadapt.training.trainer import Stage, fit
 Build = Callable[[], Stage | None]  # None = there is nothing to train in it
 
 
-def run_stages(builds: Mapping[str, Build], model: UMAdapt, run: RunFolder, options: Training) -> None:
+def run_stages(builds: Mapping[str, Build], model: UMAdapt, run: RunFolder[Any], options: Training) -> None:
     """Run each stage, by name, that the run has not finished.
 
     Raises:

@@ -21,11 +21,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from umadapt.config import Training
+from umadapt.config import Looped
 from umadapt.data.prefetch import data_pool
 from umadapt.distributed import global_batch, process_group
 from umadapt.errors import Terminated, UserError
-from umadapt.nets.model import UMAdapt
 from umadapt.training.compute import compiled, in_precision
 from umadapt.training.metrics_log import Track
 from umadapt.training.run_folder import RunFolder
@@ -45,6 +44,13 @@ class Loss(NamedTuple):
     watch: dict[str, Tensor] = {}  # noqa: RUF012
 
 
+class SGD(NamedTuple):
+    """Stochastic gradient descent, in the place of AdamW."""
+
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+
+
 @dataclass
 class Turn:
     """One optimiser and its loss. The turns of a stage are taken one after the other, each with a fresh forward."""
@@ -55,6 +61,7 @@ class Turn:
     lr: float
     every: int = 1  # taken only after each so many steps
     betas: tuple[float, float] = (0.9, 0.999)  # of Adam
+    sgd: SGD | None = None  # None = AdamW
     slow: tuple[Sequence[nn.Parameter], float] = (
         (),
         1.0,
@@ -67,6 +74,13 @@ class Turn:
         theirs = {id(p) for p in slow}
         groups = [([p for p in self.parameters if id(p) not in theirs], 1.0), (list(slow), share)]
         return [{"params": parameters, "share": share} for parameters, share in groups if parameters]
+
+    def optimiser(self, weight_decay: float) -> torch.optim.Optimizer:
+        """A fresh one; `weight_decay` is AdamW's."""
+        if self.sgd is not None:
+            return torch.optim.SGD(self.groups(), self.lr, self.sgd.momentum, weight_decay=self.sgd.weight_decay)
+        # fused: on two cores a step of 12 million parameters takes 0.007 s instead of 0.017 s
+        return torch.optim.AdamW(self.groups(), lr=self.lr, betas=self.betas, weight_decay=weight_decay, fused=True)
 
 
 @dataclass
@@ -85,7 +99,7 @@ class Stage:
     data: tuple[Any, ...] = ()  # the `Batches` behind `batch`, which keep decoded samples in memory
 
 
-def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
+def fit(stage: Stage, model: nn.Module, run: RunFolder, config: Looped) -> None:
     """Run a stage to its end, from its last checkpoint when there is one.
 
     Args:
@@ -100,13 +114,7 @@ def fit(stage: Stage, model: UMAdapt, run: RunFolder, config: Training) -> None:
     stage = computed(stage, config.precision, device)
     nets = (model, *stage.extra.values())
     schedule = Schedule.of(config, stage.steps, stage.warm_up)
-    # fused: on two cores a step of 12 million parameters takes 0.007 s instead of 0.017 s
-    optimisers = {
-        turn.name: torch.optim.AdamW(
-            turn.groups(), lr=turn.lr, betas=turn.betas, weight_decay=schedule.weight_decay, fused=True
-        )
-        for turn in stage.turns
-    }
+    optimisers = {turn.name: turn.optimiser(schedule.weight_decay) for turn in stage.turns}
     state = run.load_state(stage.name)
     try:
         first = restore(state, model, stage, optimisers) if state else 0
@@ -270,7 +278,9 @@ def names(sample: Batch) -> str:
     return sample["ids"][0] + (f" with {' and '.join(others)}" if others else "")
 
 
-def restore(state: Mapping[str, Any], model: UMAdapt, stage: Stage, optimisers: dict[str, torch.optim.AdamW]) -> int:
+def restore(
+    state: Mapping[str, Any], model: nn.Module, stage: Stage, optimisers: dict[str, torch.optim.Optimizer]
+) -> int:
     """Fill model, extra modules and optimisers from a checkpoint; returns its step."""
     load_weights(model, state["model"])
     for name, module in stage.extra.items():

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
@@ -15,13 +15,15 @@ LEFT_OUT = "contour."  # weights that a file may lack, which only some methods o
 CALM = "give a lower --lr, and another --out"  # what helps a training that diverges
 
 
-def weights(model: UMAdapt) -> dict[str, Tensor]:
+def weights(model: nn.Module) -> dict[str, Tensor]:
     """What is stored of a model, on the CPU."""
     return {name: tensor.cpu().contiguous() for name, tensor in own_tensors(model).items()}
 
 
-def own_tensors(model: UMAdapt) -> dict[str, Tensor]:
+def own_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The state dict without what the domains share: of a shared trunk the target keeps its BatchNorm statistics."""
+    if not isinstance(model, UMAdapt):
+        return {k: v.detach() for k, v in model.state_dict().items()}
     source, prefix = dict(model.encoder.trunks["source"].named_parameters()), "encoder.trunks.target."
     target = model.encoder.trunks["target"].named_parameters() if "target" in model.encoder.trunks else ()
     shared = {prefix + name for name, parameter in target if parameter is source[name]}
@@ -38,13 +40,14 @@ def refuse_diverged(tensors: Mapping[str, Tensor], where: str, cure: str = CALM)
         )
 
 
-def load_weights(model: UMAdapt, tensors: Mapping[str, Tensor], fill: bool = True) -> None:
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], fill: bool = True) -> None:
     """Fill a model, or only look whether the weights are its own; adds its target domain when they have one.
 
     Raises:
         UserError: names or shapes differ.
     """
-    if "target" not in model.encoder.branches and any(k.startswith("encoder.branches.target.") for k in tensors):
+    adapted = any(k.startswith("encoder.branches.target.") for k in tensors)
+    if isinstance(model, UMAdapt) and adapted and "target" not in model.encoder.branches:
         name = next(iter(dict(model.encoder.trunks["source"].named_parameters())))
         model.encoder.add_target(share=f"encoder.trunks.target.{name}" not in tensors)
     have = own_tensors(model)

@@ -92,6 +92,7 @@ class Room:
     blocks: list[Block] = field(default_factory=list)  # what is filled
     reserved: list[Block] = field(default_factory=list)  # what stays free: in front of doors, drawers, …
     things: list[list[Block]] = field(default_factory=list)  # the blocks of each thing that was placed
+    spans: list[range] = field(default_factory=list)  # which of the parts are its own
     _filled: Bounds = field(default_factory=Bounds, repr=False)
     _kept: Bounds = field(default_factory=Bounds, repr=False)
 
@@ -142,6 +143,7 @@ class Room:
             return False
         self.blocks += blocks
         self.things.append(blocks)
+        self.spans.append(range(len(self.parts), len(self.parts) + len(item.parts)))
         self.parts += move(item.parts, angle_deg, (*centre, z))
         if item.front:
             ahead = np.array(centre) + rotation(angle_deg)[:2, 1] * (d / 2 + item.front / 2)
