@@ -11,6 +11,7 @@ from torch import nn
 
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -20,7 +21,7 @@ from umadapt.methods.method import Given
 from umadapt.nets.ensemble import UNKNOWN, shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training import candidates, compute, memory
-from umadapt.training.batches import Batches, Detector, split_heldout, whole_images
+from umadapt.training.batches import Batches, Detector
 from umadapt.training.feature_cache import forget_views, keep_views, pictures
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
@@ -39,8 +40,10 @@ from umadapt.training.run_folder import (
 )
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sizes import check_training
-from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples
-from umadapt.training.trainer import Batch, Stage, fit, to_device
+from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, split_heldout
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import fit
+from umadapt.training.whole_sets import whole_images
 
 PRINTED_RATE = 1e-5  # the energy alone drifts at more
 
@@ -160,7 +163,7 @@ def chooses(config: Adapt) -> bool:
     return config.candidates > 0 and METHODS[config.method].selects
 
 
-def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
+def keep_candidates(stage: Stage[Any], model: UMAdapt, config: Adapt) -> Stage[Any]:
     """The same stage, which stores what it trains at the start and at a few steps on the way."""
     steps = candidates.candidate_steps(stage.steps, config.candidates)
     if not steps:
@@ -204,7 +207,7 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
     return Union(parts, "alternate", config.seed)
 
 
-def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage:
+def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage[Any]:
     """The method's stage with its data; `folder` is the labelled source, for a method that reads it."""
     before, method = read_config(config.run), METHODS[config.method]
     assert method.stage is not None
@@ -218,7 +221,7 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
 
     def both(step: int) -> Batch:
         out = target(step)
-        return {**out, "source": source(step // every)} if (step + 1) % every == 0 else out
+        return dataclasses.replace(out, source=source(step // every)) if (step + 1) % every == 0 else out
 
     return dataclasses.replace(method.stage(model, config, both, given), data=(*pictures(target), source))
 
@@ -248,7 +251,7 @@ def open_labels(model: UMAdapt, config: Adapt, folder: Folder, holdout: float) -
 def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
     """Energy of real tuples of each task, the unit of the hinge margins, which are printed."""
     device = model.mean.device
-    measured = transfer_nets.measure(model, (to_device(source(k), device) for k in range(8)), shared=True)
+    measured = transfer_nets.measure(model, (source(k).to(device) for k in range(8)), shared=True)
     real = {task: figures["energy"] for task, figures in measured.items()}
     print("hinge margins: " + ", ".join(f"{task} {factor * energy:.3f}" for task, energy in real.items()))
     return real

@@ -9,6 +9,7 @@ import numpy as np
 
 from umadapt.config import Semi
 from umadapt.data.augment import Augment
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -24,7 +25,8 @@ from umadapt.training.mixture import Union
 from umadapt.training.run_folder import RunFolder, command_dict, digest, load_model, pick_device, read_config, require
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sources import labelled_ids, labels_of
-from umadapt.training.trainer import Stage, fit
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import fit
 
 PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
 
@@ -84,7 +86,7 @@ def run(config: Semi) -> int:
     if detector is not None:
         detector.prepare(others.seen(config.steps))
 
-    def build(model: UMAdapt) -> Stage:
+    def build(model: UMAdapt) -> Stage[Batch]:
         stage = um_adapt_s.stage(model, config, known, others, shares)
         return dataclasses.replace(stage, data=(*pictures(known), *pictures(others)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +22,7 @@ from umadapt.nets.ensemble import weigh
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS
 from umadapt.training import compute, memory
-from umadapt.training.batches import Batches, Detector, canonical_focal, class_frequencies, split_heldout
+from umadapt.training.batches import Batches, Detector
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
 from umadapt.training.pretrained import Weights
@@ -41,10 +42,13 @@ from umadapt.training.sources import (
     labelled_source,
     labels_of,
     learnable_tuples,
+    split_heldout,
     tuple_tasks,
     whole_tuples,
 )
-from umadapt.training.trainer import Stage, fit, to_device
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import fit
+from umadapt.training.whole_sets import canonical_focal, class_frequencies
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
@@ -192,7 +196,7 @@ def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:
 
 def make_stage(
     name: str, model: UMAdapt, config: Train, folder: Folder, ids: tuple[str, ...], detector: Detector | None
-) -> Stage:
+) -> Stage[Any]:
     """A stage with its data."""
     spec = model.spec
     tasks = {"transfer": tuple_tasks(model), "base": spec.tasks, "contour": ()}[name]
@@ -263,7 +267,7 @@ def report_witnesses(model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[
     )
     count = -(-2 * len(chosen) // size)  # each image twice
     model.eval()
-    shares = weigh(model, lambda k: to_device(make(k), model.mean.device), count)
+    shares = weigh(model, lambda k: make(k).to(model.mean.device), count)
     run.config["witnesses"] = shares
     run.write_config()
     for witness, tasks in shares.items():
@@ -287,7 +291,7 @@ def report_transfers(
         make = Batches(
             folder, chosen, model.spec.size, grid, tasks=tasks, focal=model.spec.focal, batch=size, images=False
         )
-        measured = transfer_nets.measure(model, (to_device(make(k), model.mean.device) for k in range(count)))
+        measured = transfer_nets.measure(model, (make(k).to(model.mean.device) for k in range(count)))
         for task, figures in measured.items():
             report[task][part] = figures
             shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
