@@ -23,7 +23,7 @@ from umadapt.config.options import Graph
 from umadapt.data.folder import Folder
 from umadapt.evaluation.evaluate import evaluate
 from umadapt.nets.model import UMAdapt
-from umadapt.training.batches import class_frequencies
+from umadapt.training.whole_sets import class_frequencies
 
 TASKS = ("seg", "depth", "normals", "edges")
 IMAGES = (4, 8, 16, 32)

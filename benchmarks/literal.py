@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from umadapt.data.batch import Batch
 from umadapt.nets.blocks import UpProjection
 from umadapt.nets.gradient_mask import keep_probability
 from umadapt.nets.model import UMAdapt
 
-Batch = dict[str, Any]
 Maps = dict[str, Tensor]
 
 
@@ -158,10 +158,10 @@ def mask_gradient(seg: Tensor, frequencies: tuple[float, ...]) -> Tensor:
 
 def base_loss(model: LiteralModel, batch: Batch, task: str, alpha: float) -> Tensor:
     """Algorithm 1, lines 3 and 4."""
-    maps, _ = model(batch["image"], "source")
+    maps, _ = model(batch.images, "source")
     weights = getattr(model.kinds[task], "weights", None)  # of the classes
     weights = None if weights is None else weights.to(maps[task])
-    truth = model.kinds[task].prepare(batch[task])
+    truth = model.kinds[task].prepare(batch.truths[task])
     loss = supervised(task, maps[task], truth, weights)
     if task in model.graph:
         loss = loss + alpha * supervised(task, model.transfer(task, read(maps)), truth, weights)
@@ -170,24 +170,25 @@ def base_loss(model: LiteralModel, batch: Batch, task: str, alpha: float) -> Ten
 
 def generator_loss(model: LiteralModel, batch: Batch, task: str, ccr: float) -> Tensor:
     """Algorithm 2, lines 4 and 5."""
-    maps, contour = model(batch["image"], "target")
+    maps, contour = model(batch.images, "target")
     encoded = read(maps)
     encoded["seg"] = mask_gradient(encoded["seg"], model.frequencies)
     energy = disagreement(task, model.transfer(task, encoded), maps[task])
-    return energy + ccr * F.mse_loss(contour, batch["contour"])
+    return energy + ccr * F.mse_loss(contour, batch.contours)
 
 
 def critic_loss(
     model: LiteralModel, batch: Batch, task: str, margin: float, real_tuples: Literal["truth", "pred"]
 ) -> Tensor:
     """Algorithm 2, lines 7 and 8, with the hinge of EBGAN; `real_tuples="pred"` is the printed hat over Y_s."""
-    source = batch["source"]
-    truth = {name: model.kinds[name].prepare(source[name]) for name in model.kinds if name in source}
+    source = batch.source
+    assert source is not None
+    truth = {name: kind.prepare(source.truths[name]) for name, kind in model.kinds.items()}
     if real_tuples == "pred":
-        tuples = read(model(source["image"], "source")[0])
+        tuples = read(model(source.images, "source")[0])
     else:
         tuples = {name: model.kinds[name].encode_truth(truth[name]) for name in model.graph[task]}
-    maps, _ = model(batch["image"], "target")
+    maps, _ = model(batch.images, "target")
     real = supervised(task, model.transfer(task, tuples), truth[task], None)
     fake = disagreement(task, model.transfer(task, read(maps)), maps[task])
     fake = fake - disagreement(task, maps[task], maps[task])  # the entropy, which real tuples have not

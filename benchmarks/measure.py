@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from umadapt.config import ModelSpec
+from umadapt.data.batch import Batch
 from umadapt.nets.model import UMAdapt
 
 Times = dict[str, list[tuple[float, float]]]  # name -> (wall, CPU) seconds of each repeat
@@ -106,18 +107,18 @@ def make_model(name: str, seed: int = 0) -> UMAdapt:
     return model
 
 
-def make_batch(model: UMAdapt, batch: int, seed: int = 0) -> dict[str, Any]:
+def make_batch(model: UMAdapt, batch: int, seed: int = 0) -> Batch:
     """Random images and labels."""
     g = torch.Generator().manual_seed(seed)
     h, w = model.grid(model.spec.size)
-    return {
-        "ids": [str(i) for i in range(batch)],
-        "image": torch.rand(batch, 3, *model.spec.size, generator=g),
+    images = torch.rand(batch, 3, *model.spec.size, generator=g)
+    truths = {
         "depth": torch.rand(batch, 1, h, w, generator=g) * 5 + 0.5,
         "normals": torch.nn.functional.normalize(torch.randn(batch, 3, h, w, generator=g), dim=1),
         "seg": torch.randint(0, CLASSES, (batch, h, w), generator=g),
-        "contour": torch.rand(batch, 1, h, w, generator=g),
     }
+    contours = torch.rand(batch, 1, h, w, generator=g)
+    return Batch([str(i) for i in range(batch)], images, contours=contours, truths=truths)
 
 
 def machine() -> dict[str, Any]:

@@ -25,7 +25,7 @@ WAITS = {"libgomp": {}, "umadapt": {"GOMP_SPINCOUNT": SPINS}}
 def steps(size: str, batch: int, count: int) -> float:
     """Median seconds of a forward and backward pass of all tasks."""
     model = make_model(size).train().to(memory_format=torch.channels_last)
-    images = make_batch(model, batch)["image"]
+    images = make_batch(model, batch).images
     spent = []
     for _ in range(count + 1):
         start = time.perf_counter()

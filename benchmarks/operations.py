@@ -6,6 +6,7 @@ over the rate of a plain matrix product, which is measured beside them; one that
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from umadapt.data.batch import Batch
 from umadapt.nets.model import UMAdapt
 
 DEVICE = "meta"
@@ -64,7 +66,7 @@ def predictions(model: UMAdapt, plain: LiteralModel, images: Tensor) -> dict[str
         }
 
 
-def our_step(kind: str, way: str, size: str, batch: dict[str, Any]) -> Callable[[], None]:
+def our_step(kind: str, way: str, size: str, batch: Batch) -> Callable[[], None]:
     """All turns of a step, forward and backward; the optimisers multiply next to nothing."""
     model = without_data(size)
     stage = make_stage(kind, model, "shared" if way == "kept" else way)
@@ -81,7 +83,7 @@ def our_step(kind: str, way: str, size: str, batch: dict[str, Any]) -> Callable[
     return step
 
 
-def literal_step(kind: str, model: LiteralModel, batch: dict[str, Any]) -> Callable[[], None]:
+def literal_step(kind: str, model: LiteralModel, batch: Batch) -> Callable[[], None]:
     """The same of the paper's algorithms as printed."""
 
     def step() -> None:
@@ -106,13 +108,12 @@ def without_data(size: str) -> UMAdapt:
 def count(size: str, batch: int) -> dict[str, float]:
     """10^9 multiply-adds of predictions and steps."""
     model = without_data(size).eval()
-    made = make_batch(model, batch)
-    data = {name: x.to(DEVICE) if isinstance(x, Tensor) else x for name, x in made.items()}
-    data["source"] = data
+    data = make_batch(model, batch).to(torch.device(DEVICE))
+    data = dataclasses.replace(data, source=data)
     with torch.device(DEVICE):
         plain = LiteralModel(model).eval()
     plain.frequencies = ()  # the random mask multiplies nothing that counts,
-    found = predictions(model, plain, data["image"])
+    found = predictions(model, plain, data.images)
     with mock.patch.object(literal, "supervised", lambda task, prediction, truth, weights: prediction.sum()):
         for kind in ("base", "noadv", "adv"):  # nor do losses, which choose pixels by their values
             found[f"{kind}, literal"] = counted(literal_step(kind, plain, data))

@@ -15,26 +15,28 @@ from torch.nn import functional as F
 from umadapt.config import ModelSpec
 from umadapt.config.options import parse_size
 from umadapt.config.presets import small
+from umadapt.data.batch import Batch
 from umadapt.methods import base_model
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Stage, computed
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import computed
 
 CLASSES = 40
 
 
-def batch_of(model: UMAdapt, count: int) -> dict:
+def batch_of(model: UMAdapt, count: int) -> Batch:
     """Random images and labels."""
     h, w = model.grid(model.spec.size)
-    return {
-        "ids": [str(k) for k in range(count)],
-        "image": torch.rand(count, 3, *model.spec.size),
+    images = torch.rand(count, 3, *model.spec.size)
+    truths = {
         "depth": torch.rand(count, 1, h, w) * 5 + 0.5,
         "normals": F.normalize(torch.randn(count, 3, h, w), dim=1),
         "seg": torch.randint(0, CLASSES, (count, h, w)),
     }
+    return Batch([str(k) for k in range(count)], images, truths=truths)
 
 
-def seconds(stage: Stage, batch: dict, optimiser: torch.optim.Optimizer) -> float:
+def seconds(stage: Stage[Batch], batch: Batch, optimiser: torch.optim.Optimizer) -> float:
     """CPU seconds of a step."""
     start = time.process_time()
     optimiser.zero_grad(set_to_none=True)
@@ -56,10 +58,10 @@ def main() -> None:
     spec = ModelSpec(backbone=preset.backbone, decoder=preset.decoder, size=given.size, graph={}, classes=names)
     spec = dataclasses.replace(spec, class_frequencies=(1 / CLASSES,) * CLASSES)
     model = UMAdapt(spec).to(memory_format=torch.channels_last).train()
-    stage = base_model.stage(model, lambda k: {}, 1, preset.lr, 0.0, "joint")
+    batch = batch_of(model, given.batch)
+    stage = base_model.stage(model, lambda k: batch, 1, preset.lr, 0.0, "joint")
     stages = {name: computed(stage, name, torch.device("cpu")) for name in ("fp32", "bf16")}
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    batch = batch_of(model, given.batch)
     taken: dict[str, list[float]] = {name: [] for name in stages}
     for _ in range(6):  # the first warms up
         for name, one in stages.items():

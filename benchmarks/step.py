@@ -8,6 +8,7 @@ the literal form with the gradients of frozen weights switched off; "fresh" and 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,13 @@ from benchmarks.measure import (
 )
 
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.methods import base_model, um_adapt
 from umadapt.methods.method import Given
 from umadapt.nets.activation_checkpointing import Economy, economise
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Stage, take
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import take
 
 KINDS = ("base", "noadv", "adv")
 WAYS = {  # what is compared: the paper's, ours
@@ -43,7 +46,7 @@ FRUGAL = "frugal"  # shared with --micro-batch 1, which benchmarks.memory looks 
 CLIP = 10.0
 
 
-def stepper(stage: Stage, model: UMAdapt, batch: dict[str, Any]) -> Callable[[], None]:
+def stepper(stage: Stage[Any], model: UMAdapt, batch: Batch) -> Callable[[], None]:
     """A step as the loop takes it, away from the steps that it logs."""
     optimisers = {turn.name: torch.optim.Adam(turn.parameters, lr=turn.lr, fused=True) for turn in stage.turns}
     model.train()
@@ -56,19 +59,24 @@ def stepper(stage: Stage, model: UMAdapt, batch: dict[str, Any]) -> Callable[[],
     return step
 
 
-def make_stage(kind: str, model: UMAdapt, way: str) -> Stage:
+def no_batches(step: int) -> Batch:
+    """For stages whose batches are made here."""
+    return Batch([])
+
+
+def make_stage(kind: str, model: UMAdapt, way: str) -> Stage[Any]:
     """The stage of the library that takes a kind of step.
 
     Args:
         way: "per-task" or "joint" for `base`; "fresh" or "shared" for the others.
     """
     if kind == "base":
-        return base_model.stage(model, None, 1, 1e-4, 10.0, way)
+        return base_model.stage(model, no_batches, 1, 1e-4, 10.0, way)
     config = Adapt(Path("run"), ("photos",), Path("out"), method=kind, forward=way, consensus=0.0)  # type: ignore[arg-type]
-    return um_adapt.stage(model, config, lambda k: {}, Given(dict.fromkeys(model.graph, 1.0)))
+    return um_adapt.stage(model, config, no_batches, Given(dict.fromkeys(model.graph, 1.0)))
 
 
-def ours(kind: str, model: UMAdapt, batch: dict[str, Any], way: str) -> Callable[[], None]:
+def ours(kind: str, model: UMAdapt, batch: Batch, way: str) -> Callable[[], None]:
     """Our step of a kind."""
     forward = "shared" if way in ("kept", FRUGAL) else way
     stage = make_stage(kind, model.to(memory_format=torch.channels_last), forward)
@@ -80,18 +88,17 @@ def ours(kind: str, model: UMAdapt, batch: dict[str, Any], way: str) -> Callable
     return stepper(stage, model, batch)
 
 
-def plain(kind: str, model: UMAdapt, batch: dict[str, Any], careful: bool = False) -> Callable[[], None]:
+def plain(kind: str, model: UMAdapt, batch: Batch, careful: bool = False) -> Callable[[], None]:
     """The literal step of a kind."""
     steps = literal.prepare_base(model) if kind == "base" else literal.prepare_adapt(model, careful)
-    take_step: Callable[[dict[str, Any]], None] = getattr(steps, kind)
+    take_step: Callable[[Batch], None] = getattr(steps, kind)
     return lambda: take_step(batch)
 
 
 def variant(kind: str, name: str, size: str, batch: int) -> Callable[[], None]:
     """One of the things compared, see WAYS. Each has a network of its own."""
     model = make_model(size)
-    data = make_batch(model, batch)
-    data["source"] = make_batch(model, batch, seed=1)
+    data = dataclasses.replace(make_batch(model, batch), source=make_batch(model, batch, seed=1))
     if name in ("literal", "careful"):
         return plain(kind, model, data, careful=name == "careful")
     return ours(kind, model, data, name)

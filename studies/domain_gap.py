@@ -42,7 +42,7 @@ from umadapt.data.atomic import write_json
 from umadapt.data.augment import resize_image, to_sample
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.inference.photos import prefetch
+from umadapt.inference.photos import read_ahead
 from umadapt.training.pretrained import package_weights
 
 BACKBONE = "tf_efficientnet_lite0"
@@ -134,7 +134,7 @@ def load(folder: Folder, ids: Sequence[str], size: tuple[int, int], crop: Crop =
         return resize_image(to_sample({"image": rgb[window(rgb, crop, folder.root)]})["image"], size)
 
     images = torch.empty(len(ids), 3, *size)
-    for index, (_, image) in enumerate(prefetch(one, ids, progress=True)):
+    for index, (_, image) in enumerate(read_ahead(one, ids, progress=True)):
         images[index] = image  # kept by themselves, among the photos' memory, they would hold that too
     return images
 

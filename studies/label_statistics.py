@@ -15,7 +15,7 @@ from umadapt.data.camera import Camera
 from umadapt.data.files import hxw
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.inference.photos import prefetch
+from umadapt.inference.photos import read_ahead
 
 QUANTILES = (5, 25, 50, 75, 95)  # of depth
 RANGE = (5, 50, 95)  # of the camera's height and pitch over views
@@ -112,7 +112,7 @@ def read_labels(folder: Folder, ids: Sequence[str], crop: Crop = (0, 0, 0, 0)) -
                 posed = above_floor(full, floor, camera)
         return counts, values, posed
 
-    found = [result for _, result in prefetch(one, ids, progress=True)]
+    found = [result for _, result in read_ahead(one, ids, progress=True)]
     per_view = np.array([counts for counts, _, _ in found if counts is not None]).reshape(-1, 256)
     pixels, seen = per_view.sum(0), (per_view > SEEN_SHARE * per_view.sum(1, keepdims=True)).mean(0)
     poses = np.array([posed for _, _, posed in found if posed is not None])

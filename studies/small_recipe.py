@@ -27,12 +27,14 @@ from torch.nn import functional as F
 from umadapt.config import ModelSpec
 from umadapt.data.atomic import whole_file
 from umadapt.data.augment import Augment, resize_image, to_sample
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.tasks import make_tasks
-from umadapt.training.batches import Batches, class_frequencies
+from umadapt.training.batches import Batches
 from umadapt.training.pretrained import package_weights
+from umadapt.training.whole_sets import class_frequencies
 
 BACKBONE = "tf_efficientnet_lite0"
 SIZE = (120, 160)
@@ -91,10 +93,10 @@ class Network(nn.Module):
             maps = {name: decoder(features) for name, decoder in self.decoders.items()}
         return {name: task.activate(maps[name].float()) for name, task in self.tasks.items()}
 
-    def loss(self, batch: Mapping[str, Any]) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """The sum of the logarithms of the tasks' losses: no task's scale counts for more."""
-        maps = self(batch["image"])
-        losses = [task.loss(maps[name], task.prepare(batch[name])) for name, task in self.tasks.items()]
+        maps = self(batch.images)
+        losses = [task.loss(maps[name], task.prepare(batch.truths[name])) for name, task in self.tasks.items()]
         return torch.stack([loss.clamp_min(1e-6).log() for loss in losses]).sum()
 
 

@@ -16,12 +16,14 @@ import pytest
 import torch
 
 from umadapt.cli import main
-from umadapt.commands import adapt, train
+from umadapt.data.batch import Batch, each
 from umadapt.distributed import global_batch as batch
 from umadapt.distributed import process_group
-from umadapt.training import feature_cache, trainer
+from umadapt.training import trainer
 
-COMMANDS = [f"umadapt.{name}" for name in ("evaluate", "predict", "score", "semi", "trust")]
+COMMANDS = [f"umadapt.commands.{name}" for name in ("train", "adapt", "semi")]
+COMMANDS += [f"umadapt.evaluation.{name}" for name in ("evaluate", "label_free", "sparsification")]
+COMMANDS += ["umadapt.inference.predict"]
 PRELOAD = ["rank_work", *COMMANDS, "torch.utils.tensorboard"]
 
 
@@ -59,16 +61,12 @@ def run(*arguments: object) -> None:
 def in_float64() -> None:
     """Every network and batch that this process makes from now on."""
     torch.set_default_dtype(torch.float64)
-    move = trainer.to_device
+    move = Batch.to
 
-    def to_device(batch: trainer.Batch, device: torch.device) -> trainer.Batch:
-        return {
-            k: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v
-            for k, v in move(batch, device).items()
-        } | {k: to_device(v, device) for k, v in batch.items() if isinstance(v, dict)}
+    def to(batch: Batch, device: torch.device) -> Batch:
+        return each(move(batch, device), lambda x: x.double() if x.is_floating_point() else x)
 
-    for module in (trainer, train, adapt, feature_cache):
-        vars(module)["to_device"] = to_device
+    Batch.to = to  # type: ignore[method-assign]
 
 
 SMALL = "--backbone test_resnet --weights none --size 32x64 --width 0.03 --transfer-width 0.03 --batch 12".split()

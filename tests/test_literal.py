@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from toys import random_batch, tiny_spec
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch, each
 from umadapt.methods import base_model, um_adapt
 from umadapt.methods.method import Given
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Loss
+from umadapt.training.stage import Loss
 
 TOLERANCE = 1e-4  # relative to the largest gradient of a tensor
 CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method="adv", consensus=0.0, forward="fresh")
@@ -37,9 +38,9 @@ def model() -> UMAdapt:
     return model
 
 
-def double(batch: dict) -> dict:
+def double(batch: Batch) -> Batch:
     """In float64: a training BatchNorm over the few values of a tiny network multiplies rounding errors."""
-    return {k: v.double() if isinstance(v, Tensor) and v.is_floating_point() else v for k, v in batch.items()}
+    return each(batch, lambda x: x.double() if x.is_floating_point() else x)
 
 
 def total(loss: Loss) -> Tensor:
@@ -58,7 +59,7 @@ def same_gradients(ours: Tensor, weights: list[nn.Parameter], theirs: Tensor, ot
 @pytest.mark.parametrize("task", ["depth", "normals", "seg"])
 def test_base_step(model: UMAdapt, task: str) -> None:
     batch = double(random_batch(model))
-    stage = base_model.stage(model.double(), None, 1, 1e-4, 10.0, "per-task")
+    stage = base_model.stage(model.double(), lambda k: batch, 1, 1e-4, 10.0, "per-task")
     model.train()
     literal = LiteralModel(model).train()
     literal.transfers.eval()
@@ -77,7 +78,7 @@ def test_target_step(model: UMAdapt, task: str, method: str) -> None:
     model.encoder.add_target()
     literal = LiteralModel(model).eval()
     config = dataclasses.replace(CONFIG, method=method)
-    stage = um_adapt.stage(model, config, lambda k: {}, Given(dict.fromkeys(model.graph, 1.0)))
+    stage = um_adapt.stage(model, config, lambda k: random_batch(model), Given(dict.fromkeys(model.graph, 1.0)))
     model.train()
     batch = random_batch(model)
     turn = {turn.name: turn for turn in stage.turns}[task]
@@ -94,9 +95,9 @@ def test_critic_step(model: UMAdapt, task: str, real_tuples: str) -> None:
     model.encoder.add_target()
     literal = LiteralModel(model).eval()
     config = dataclasses.replace(CONFIG, real_tuples=real_tuples, gradient_mask="off")
-    stage = um_adapt.stage(model, config, lambda k: {}, Given(dict.fromkeys(model.graph, 5.0)))
+    stage = um_adapt.stage(model, config, lambda k: random_batch(model), Given(dict.fromkeys(model.graph, 5.0)))
     model.train()
-    batch = random_batch(model) | {"source": random_batch(model, seed=1)}
+    batch = dataclasses.replace(random_batch(model), source=random_batch(model, seed=1))
     turn = {turn.name: turn for turn in stage.turns}[f"critic-{task}"]
     torch.manual_seed(1)
     ours = total(turn.loss(stage.prepare(batch)))

@@ -11,6 +11,7 @@ import torch
 
 from umadapt.config import ModelSpec
 from umadapt.data.atomic import write_json
+from umadapt.data.batch import Batch
 from umadapt.data.files import write_depth, write_image, write_normals, write_seg
 from umadapt.nets.model import UMAdapt
 
@@ -31,7 +32,7 @@ def tiny_spec(**changes: Any) -> ModelSpec:
     return ModelSpec(**(fields | changes))
 
 
-def random_batch(model: UMAdapt, size: int = 4, seed: int = 0) -> dict:
+def random_batch(model: UMAdapt, size: int = 4, seed: int = 0) -> Batch:
     """Random images and labels, some of them missing."""
     g = torch.Generator().manual_seed(seed)
     h, w = model.grid(model.spec.size)
@@ -40,15 +41,13 @@ def random_batch(model: UMAdapt, size: int = 4, seed: int = 0) -> dict:
     seg = torch.randint(0, len(model.spec.classes), (size, h, w), generator=g)
     depth[:, :, 0], normals[:, :, 0], seg[:, 0] = 0, 0, 255
     image = torch.rand(size, 3, *model.spec.size, generator=g)
-    return {
-        "ids": [f"{i:03d}" for i in range(size)],
-        "image": image,
-        "plain": image.sqrt(),  # the same picture in other colours
-        "depth": depth,
-        "normals": normals,
-        "seg": seg,
-        "contour": torch.rand(size, 1, h, w, generator=g),
-    }
+    return Batch(
+        [f"{i:03d}" for i in range(size)],
+        image,
+        plain=image.sqrt(),  # the same picture in other colours
+        contours=torch.rand(size, 1, h, w, generator=g),
+        truths={"depth": depth, "normals": normals, "seg": seg},
+    )
 
 
 def write_toy_world(root: Path, count: int, seed: int, tint: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> None:

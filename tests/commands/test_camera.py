@@ -26,7 +26,8 @@ from umadapt.evaluation.evaluate import evaluate
 from umadapt.inference.photos import physical_maps
 from umadapt.inference.predict import load
 from umadapt.tasks import make_tasks
-from umadapt.training.batches import Batches, canonical_focal
+from umadapt.training.batches import Batches
+from umadapt.training.whole_sets import canonical_focal
 
 SIZE = (48, 64)
 SLOPE = np.array([0.3, 0.4, np.sqrt(0.75)])  # normal of the wall, x right, y up, z to the viewer
@@ -84,7 +85,7 @@ def test_labels_are_those_of_one_camera(walls: Path) -> None:
     batches = Batches(Folder(walls), "abc", SIZE, SIZE, tasks=("depth", "normals"), focal=60.0, batch=3)
     batch = batches(0)
     x, y = np.meshgrid((np.arange(64) + 0.5 - 32) / 60, -(np.arange(48) + 0.5 - 24) / 60)
-    for id, depth, normals in zip(batch["ids"], batch["depth"], batch["normals"], strict=True):
+    for id, depth, normals in zip(batch.ids, batch.truths["depth"], batch.truths["normals"], strict=True):
         own = {"a": 40.0, "b": 60.0, "c": 120.0}[id]
         z = depth[0].numpy()
         np.testing.assert_allclose(z, wall(own)[0] * 60 / own, rtol=1e-3)

@@ -12,11 +12,13 @@ import torch
 
 from toys import write_toy_world
 from umadapt.cli import main
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.nets.ensemble import consensus, excesses, shares_of
-from umadapt.training.batches import whole_images
 from umadapt.training.load import load_model, read_record
-from umadapt.training.trainer import Loss, Turn, blame
+from umadapt.training.stage import Loss, Turn
+from umadapt.training.trainer import blame
+from umadapt.training.whole_sets import whole_images
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.05 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 60 --base-steps 40 --contour-steps 10 --lr 3e-3".split()
@@ -144,10 +146,11 @@ def test_mistakes_are_named(adapted: Path, tmp_path: Path, capsys: pytest.Captur
 
 def test_a_bad_labelled_sample_is_named() -> None:
     """The blame goes through the batch inside the batch."""
-    batch = {
-        "ids": ["000", "001"],
-        "image": torch.zeros(2, 1),
-        "labelled": {"ids": ["L0", "L1"], "depth": torch.tensor([[1.0], [float("nan")]])},
-    }
-    turn = Turn("labelled-depth", [], lambda b: Loss({"direct": b["labelled"]["depth"].sum()}), 0.1)
-    assert blame(turn, batch) == "; samples 001 with labelled L1"
+    labelled = Batch(["L0", "L1"], truths={"depth": torch.tensor([[1.0], [float("nan")]])})
+
+    def losses(batch: Batch) -> Loss:
+        assert batch.labelled is not None
+        return Loss({"direct": batch.labelled.truths["depth"].sum()})
+
+    turn = Turn("labelled-depth", [], losses, 0.1)
+    assert blame(turn, Batch(["000", "001"], torch.zeros(2, 1), labelled=labelled)) == "; samples 001 with labelled L1"

@@ -45,7 +45,7 @@ def test_they_are_of_depth_in_folder_and_batch(world: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-3)
     assert not found[:20, :30].any()
     batch = Batches(folder, ["000"], (64, 96), (64, 96), tasks=("normals",), batch=1)(0)
-    np.testing.assert_allclose(batch["normals"][0].permute(1, 2, 0), expected, atol=2e-3)
+    np.testing.assert_allclose(batch.truths["normals"][0].permute(1, 2, 0), expected, atol=2e-3)
     exact = labelled_source(str(world), ("depth", "normals"), "exact").read_normals("000")
     assert exact is not None
     assert exact[:20, :30].any()

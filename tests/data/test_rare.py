@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Folder:
 
 def drawn(folder: Folder, rare: float, seed: int = 0) -> list[str]:
     batches = Batches(folder, folder.ids, SIZE, (16, 16), tasks=("seg",), batch=10, rare=rare, seed=seed)
-    return [name for step in range(40) for name in batches(step)["ids"]]
+    return [name for step in range(40) for name in batches(step).ids]
 
 
 def test_share_and_order(folder: Folder) -> None:

@@ -20,7 +20,8 @@ from umadapt.data.folder import Folder
 from umadapt.data.window import Window
 from umadapt.errors import UserError
 from umadapt.tasks.resize import fill
-from umadapt.training.batches import Batches, class_frequencies, whole_images
+from umadapt.training.batches import Batches
+from umadapt.training.whole_sets import class_frequencies, whole_images
 
 SIZE = (64, 96)
 WINDOW = [9, 6, 90, 61]
@@ -68,11 +69,11 @@ def batches(address: Path, **options: object) -> Batches:
 def test_no_reader_of_photos_sees_the_border(framed: Path) -> None:
     for step in range(4):
         batch = batches(framed)(step)
-        assert grey(batch["plain"])
-        assert (batch["seg"] == 0).all()
-        assert batch["depth"].max() < 2.01
-        assert (batch["normals"][:, 2] > 0.99).all()
-        assert (batches(framed, images=False)(step)["seg"] == 0).all()
+        assert grey(batch.plain)
+        assert (batch.truths["seg"] == 0).all()
+        assert batch.truths["depth"].max() < 2.01
+        assert (batch.truths["normals"][:, 2] > 0.99).all()
+        assert (batches(framed, images=False)(step).truths["seg"] == 0).all()
     folder = Folder(framed)
     assert all(grey(images) for images in whole_images(folder, folder.ids, SIZE, 2))
     assert class_frequencies(folder, folder.ids) == (1.0, 0.0)
@@ -94,7 +95,9 @@ def test_joined_photos_keep_their_own_windows(framed: Path, tmp_path: Path) -> N
 
 def test_a_packed_set_has_the_folders_window(framed: Path, packed: Path) -> None:
     ours, theirs = batches(packed)(1), batches(framed)(1)
-    assert all(torch.equal(ours[name], theirs[name]) for name in ("image", "plain", *TASKS))
+    assert torch.equal(ours.images, theirs.images)
+    assert torch.equal(ours.plain, theirs.plain)
+    assert all(torch.equal(ours.truths[task], theirs.truths[task]) for task in TASKS)
 
 
 @given(st.data(), st.integers(1, 9), st.integers(1, 9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -11,15 +12,16 @@ from methods.test_stages import changed, configure, snapshot
 from toys import random_batch
 from umadapt.methods import adaptsegnet, mean_teacher, minent
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Stage, take
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import take
 
 PEERS = {"minent": minent.stage, "output-adv": adaptsegnet.stage, "mean-teacher": mean_teacher.stage}
 
 
 def make(tiny: UMAdapt, method: str, **changes: object) -> Stage:
     tiny.encoder.add_target()
-    batch = {**random_batch(tiny), "source": random_batch(tiny, seed=1)}
-    stage = PEERS[method](tiny, configure(method=method, **changes), lambda _: dict(batch))
+    batch = dataclasses.replace(random_batch(tiny), source=random_batch(tiny, seed=1))
+    stage = PEERS[method](tiny, configure(method=method, **changes), lambda _: batch)
     tiny.train()
     return stage
 
@@ -55,7 +57,7 @@ def test_output_critics_learn_to_tell_the_domains_apart(tiny: UMAdapt) -> None:
         for parameter in tiny.encoder.branches["target"].parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
     batch = stage.prepare(stage.batch(0))
-    assert set(batch["reals"]) == {"depth", "normals", "seg"}
+    assert set(batch.reals) == {"depth", "normals", "seg"}
     tell = stage.turns[1]
     optimiser = torch.optim.Adam(tell.parameters, lr=3e-3)
     before = tell.loss(batch)

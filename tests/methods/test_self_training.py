@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from umadapt.config import Adapt
 from umadapt.methods import self_training, strong_views
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS, make_tasks
-from umadapt.training.trainer import Stage, take
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import take
 from umadapt.training.weights import load_weights, weights
 
 
@@ -22,7 +24,7 @@ def make(model: UMAdapt, **changes: Any) -> Stage:
     options: dict[str, Any] = {"steps": 3, "lr": 1e-2, "method": "self-training", "adapt": "all"} | changes
     config = Adapt(run=Path("r"), target=("t",), out=Path("o"), **options)
     return self_training.stage(
-        model, config, lambda k: {**random_batch(model, 4, k), "source": random_batch(model, 4, 50 + k)}
+        model, config, lambda k: dataclasses.replace(random_batch(model, 4, k), source=random_batch(model, 4, 50 + k))
     )
 
 
@@ -92,11 +94,12 @@ def test_the_teacher_follows_and_is_kept(model: UMAdapt) -> None:
 
 def test_the_teacher_sees_photos_and_mirror_images_as_they_are(model: UMAdapt) -> None:
     stage = make(model, masked=0.9)
-    batch = stage.prepare(stage.batch(0))
-    again = stage.prepare({**stage.batch(0), "plain": batch["plain"].flip(-1)})
+    batch = stage.batch(0)
+    lesson = stage.prepare(batch)
+    again = stage.prepare(dataclasses.replace(batch, plain=batch.plain.flip(-1)))
     for name, task in model.tasks.items():
-        torch.testing.assert_close(task.mirror(again["taught"][name]), batch["taught"][name], atol=1e-4, rtol=1e-3)
-    assert not torch.equal(batch["hard"], batch["image"])
+        torch.testing.assert_close(task.mirror(again.targets[name]), lesson.targets[name], atol=1e-4, rtol=1e-3)
+    assert not torch.equal(lesson.hard, batch.images)
 
 
 def test_patches_are_hidden() -> None:
@@ -164,22 +167,22 @@ def test_a_target_counts_less_where_predictions_of_it_differ(model: UMAdapt, how
     model.encoder.add_target()
     with torch.no_grad():
         direct = model.eval()(torch.rand(2, 3, 64, 96), "target")
-    taught = {name: x.clone() for name, x in direct.items()}
-    taught["depth"][..., :5] *= 3
-    taught["seg"][:, 0, :, :5] += 4
-    weights = self_training.trust(model, direct, taught, how)
+    targets = {name: x.clone() for name, x in direct.items()}
+    targets["depth"][..., :5] *= 3
+    targets["seg"][:, 0, :, :5] += 4
+    weights = self_training.trust(model, direct, targets, how)
     assert all(((x > 0) & (x <= 1)).all() for x in weights.values())
     if how == "spread":
         for name in ("depth", "seg"):
             assert weights[name][..., :5].max() < weights[name][..., 5:].min() == pytest.approx(1, abs=1e-4)
     assert torch.equal(weights["normals"], torch.ones_like(weights["normals"])), "looks agree; no net reads them out"
-    assert all((x == 1).all() for x in self_training.trust(model, direct, taught, "none").values())
+    assert all((x == 1).all() for x in self_training.trust(model, direct, targets, "none").values())
 
 
 def test_truth_as_a_prediction_has_next_to_no_loss(model: UMAdapt) -> None:
     batch = random_batch(model)
     for name, task in model.tasks.items():
-        truth = task.prepare(batch[name])
+        truth = task.prepare(batch.truths[name])
         sure, there = task.as_prediction(truth)
         assert there.any()
         assert float(task.loss(sure, truth)) < 1e-3, name
@@ -197,16 +200,16 @@ def test_all_options_together_are_one_sound_step(model: UMAdapt) -> None:
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-def test_what_is_taught_keeps_the_source_models_level_of_depth(model: UMAdapt) -> None:
+def test_the_teachers_targets_keep_the_source_models_level_of_depth(model: UMAdapt) -> None:
     """Also after statistics and decoders have moved; other tasks and relative depth are the teacher's."""
     stage, free = make(model), make(model, keep_level=False)
     with torch.no_grad():
-        source = model.eval()(stage.batch(0)["plain"], "source")["depth"]
+        source = model.eval()(stage.batch(0).plain, "source")["depth"]
         for average in (stage.extra["average"], free.extra["average"]):
             for name, parameter in average.named_parameters():
                 if name.endswith("bias"):
                     parameter += 0.1
-    kept, moved = (one.prepare(one.batch(0))["taught"] for one in (stage, free))
+    kept, moved = (one.prepare(one.batch(0)).targets for one in (stage, free))
 
     def level(depth: torch.Tensor) -> float:
         return float(depth.clamp(min=0.01).log().mean())

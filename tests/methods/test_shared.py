@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from umadapt.config import Adapt
 from umadapt.errors import UserError
 from umadapt.methods import um_adapt
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Stage, take
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import take
 
 CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method="noadv", lr=1e-5)
 
@@ -26,7 +26,7 @@ def make(forward: str, consensus: float = 0.0, trains: str = "res5") -> tuple[UM
     model = UMAdapt(tiny_spec() if trains == "res5" else tiny_spec(decoder="skip", width=0.2))
     model.encoder.add_target(share=trains == "res5")
     config = dataclasses.replace(CONFIG, forward=forward, consensus=consensus, adapt=trains)
-    stage = um_adapt.stage(model, config, lambda k: {})
+    stage = um_adapt.stage(model, config, lambda k: random_batch(model))
     model.train()
     return model, stage
 
@@ -78,8 +78,7 @@ def test_ten_steps_go_the_same_way() -> None:
 def test_a_bad_sample_is_named() -> None:
     model, stage = make("shared")
     batch = random_batch(model)
-    batch["contour"] = copy.deepcopy(batch["contour"])
-    batch["contour"][2] = float("nan")
+    batch.contours[2] = float("nan")
     optimiser = torch.optim.Adam(stage.turns[0].parameters)
     with pytest.raises(UserError, match="samples 002;"):
         take(stage.turns[0], stage.prepare(batch), optimiser, 10.0, False, "step 1")
@@ -100,8 +99,8 @@ def test_a_batch_may_be_prepared_again() -> None:
     model, stage = make("shared")
     assert stage.frozen is not None
     kept = stage.frozen(random_batch(model))
-    before = set(kept)
+    before = set(kept.frozen.trunk), set(kept.frozen.targets)
     for _ in range(2):
         torch.manual_seed(1)
         assert stage.turns[0].loss(stage.prepare(kept)).terms
-    assert set(kept) == before
+    assert (set(kept.frozen.trunk), set(kept.frozen.targets)) == before

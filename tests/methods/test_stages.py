@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from toys import random_batch
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.methods import adabn, base_model, contour, transfer_nets, um_adapt
 from umadapt.methods.method import Given
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Turn, take
+from umadapt.training.stage import Prepared, Turn
+from umadapt.training.trainer import take
 
 
 def configure(**changes: object) -> Adapt:
@@ -22,7 +26,7 @@ def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in module.state_dict().items()}
 
 
-def step(turns: list[Turn], batch: dict) -> None:
+def step(turns: list[Turn[Any]], batch: Batch | Prepared) -> None:
     for turn in turns:
         take(turn, batch, torch.optim.Adam(turn.parameters, lr=1e-3), 10.0, True, "test")
 
@@ -34,7 +38,7 @@ def changed(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> bool:
 def test_transfer_stage_trains_the_transfer_nets_alone(tiny: UMAdapt) -> None:
     others = torch.nn.ModuleList([tiny.encoder, tiny.decoders, tiny.contour])
     before, nets = snapshot(others), snapshot(tiny.transfers)
-    stage = transfer_nets.stage(tiny.train(), random_batch, 1, 1e-3)
+    stage = transfer_nets.stage(tiny.train(), lambda _: random_batch(tiny), 1, 1e-3)
     assert [turn.name for turn in stage.turns] == ["seg", "depth"]
     step(stage.turns, random_batch(tiny))
     assert not changed(others, before)
@@ -44,9 +48,10 @@ def test_transfer_stage_trains_the_transfer_nets_alone(tiny: UMAdapt) -> None:
 def test_a_transfer_net_learns_a_map_that_determines_another(tiny: UMAdapt) -> None:
     """Depth 2 m where the label is 2 and 4 m elsewhere: N->depth must find that, N->seg too."""
     batch = random_batch(tiny, 8)
-    batch["seg"] = (torch.rand(8, 1, 1) * 3).long().expand(8, *batch["seg"].shape[1:]).contiguous()
-    batch["depth"] = torch.where(batch["seg"] == 2, 2.0, 4.0).unsqueeze(1)
-    stage = transfer_nets.stage(tiny.train(), random_batch, 1, 1e-2)
+    truths = batch.truths
+    truths["seg"] = (torch.rand(8, 1, 1) * 3).long().expand(8, *truths["seg"].shape[1:]).contiguous()
+    truths["depth"] = torch.where(truths["seg"] == 2, 2.0, 4.0).unsqueeze(1)
+    stage = transfer_nets.stage(tiny.train(), lambda _: random_batch(tiny), 1, 1e-2)
     before = transfer_nets.measure(tiny, [batch])
     tiny.train()
     optimisers = [torch.optim.Adam(turn.parameters, lr=1e-2) for turn in stage.turns]
@@ -62,10 +67,10 @@ def test_algorithm_1_is_direct_plus_alpha_times_distillation(tiny: UMAdapt) -> N
     batch = random_batch(tiny)
     tiny.eval()
     loss = base_model.losses(tiny, batch, "seg", alpha=10.0)
-    maps = tiny(batch["image"])
+    maps = tiny(batch.images)
     task = tiny.tasks["seg"]
-    torch.testing.assert_close(loss.terms["direct"], task.loss(maps["seg"], batch["seg"]))
-    torch.testing.assert_close(loss.terms["distil"], 10 * task.loss(tiny.cross(maps)["seg"], batch["seg"]))
+    torch.testing.assert_close(loss.terms["direct"], task.loss(maps["seg"], batch.truths["seg"]))
+    torch.testing.assert_close(loss.terms["distil"], 10 * task.loss(tiny.cross(maps)["seg"], batch.truths["seg"]))
     assert set(base_model.losses(tiny, batch, "normals", alpha=10.0).terms) == {"direct"}, "no transfer net to normals"
     joint = base_model.joint_losses(tiny, batch, 10.0).terms
     for name in tiny.tasks:
@@ -93,7 +98,7 @@ def test_in_the_joint_form_the_size_of_a_tasks_loss_does_not_count(
 
 def test_in_the_joint_form_a_batch_without_labels_of_a_task_teaches_the_others(tiny: UMAdapt) -> None:
     batch = random_batch(tiny)
-    batch["depth"] = torch.zeros_like(batch["depth"])
+    batch.truths["depth"].zero_()
     terms = base_model.joint_losses(tiny.eval(), batch, 0.0).terms
     assert all(torch.isfinite(term) for term in terms.values())
     head = list(tiny.decoders["depth"].parameters())
@@ -104,8 +109,8 @@ def test_in_the_joint_form_a_batch_without_labels_of_a_task_teaches_the_others(t
 
 def test_a_batch_without_labels_of_a_task_takes_no_step_of_it(tiny: UMAdapt) -> None:
     batch = random_batch(tiny)
-    batch["depth"] = torch.zeros_like(batch["depth"])
-    turns = base_model.stage(tiny.train(), random_batch, 1, 1e-3, 10.0, "per-task").turns
+    batch.truths["depth"].zero_()
+    turns = base_model.stage(tiny.train(), lambda _: random_batch(tiny), 1, 1e-3, 10.0, "per-task").turns
     assert [turn.name for turn in turns if not turn.loss(batch).terms] == ["depth"]
 
 
@@ -113,7 +118,7 @@ def test_a_batch_without_labels_of_a_task_takes_no_step_of_it(tiny: UMAdapt) -> 
 def test_base_stage_leaves_transfer_nets_alone(tiny: UMAdapt, optimiser: str) -> None:
     before = snapshot(tiny.transfers)
     encoder = snapshot(tiny.encoder)
-    stage = base_model.stage(tiny.train(), random_batch, 1, 1e-3, 10.0, optimiser)
+    stage = base_model.stage(tiny.train(), lambda _: random_batch(tiny), 1, 1e-3, 10.0, optimiser)
     assert len(stage.turns) == (3 if optimiser == "per-task" else 1)
     step(stage.turns, random_batch(tiny))
     assert not changed(tiny.transfers, before)
@@ -123,7 +128,7 @@ def test_base_stage_leaves_transfer_nets_alone(tiny: UMAdapt, optimiser: str) ->
 def test_contour_stage_trains_the_contour_decoder_alone(tiny: UMAdapt) -> None:
     others = torch.nn.ModuleList([tiny.encoder, tiny.decoders, tiny.transfers])
     before, decoder = snapshot(others), snapshot(tiny.contour)
-    stage = contour.stage(tiny.train(), random_batch, 1, 1e-3)
+    stage = contour.stage(tiny.train(), lambda _: random_batch(tiny), 1, 1e-3)
     step(stage.turns, stage.prepare(random_batch(tiny)))
     assert not changed(others, before)
     assert changed(tiny.contour, decoder)
@@ -135,7 +140,10 @@ def test_algorithm_2_trains_the_targets_res5_alone(tiny: UMAdapt, method: str) -
     config = configure(method=method, critic_every=1)
     margins = {"seg": 2.0, "depth": 0.5}
     stage = um_adapt.stage(
-        tiny, config, lambda _: {**random_batch(tiny), "source": random_batch(tiny, seed=1)}, Given(margins)
+        tiny,
+        config,
+        lambda _: dataclasses.replace(random_batch(tiny), source=random_batch(tiny, seed=1)),
+        Given(margins),
     )
     expected = {"noadv": ["seg", "depth"], "noadv-1": ["seg"], "adv": ["seg", "depth", "critic-seg", "critic-depth"]}
     assert [turn.name for turn in stage.turns] == expected[method]
@@ -157,9 +165,8 @@ def test_algorithm_2_trains_the_targets_res5_alone(tiny: UMAdapt, method: str) -
 def test_critic_hinge_stops_at_the_margin_and_the_literal_form_does_not(tiny: UMAdapt) -> None:
     tiny.encoder.add_target()
     tiny.freeze(tiny)
-    batch, source = random_batch(tiny), random_batch(tiny, seed=1)
-    batch["trunk"] = tiny.encoder.trunks["target"](tiny.normalise(batch["image"]))
-    args = (tiny, batch, source, "depth")
+    fakes, source = tiny(random_batch(tiny).images, "target"), random_batch(tiny, seed=1)
+    args = (tiny, fakes, source, "depth")
     low = um_adapt.critic_losses(*args, configure(), tiny.transfers, margin=0.0)
     assert low.terms["fake"].item() == 0
     high = um_adapt.critic_losses(*args, configure(), tiny.transfers, margin=9.0)
@@ -176,12 +183,11 @@ def test_the_hinge_measures_the_fakes_as_the_reals_without_the_entropy_of_the_pr
     """Fakes that agree are far below the margin, however unsure the prediction is, so the critic pushes them away."""
     tiny.encoder.add_target()
     tiny.freeze(tiny)
-    batch, source = random_batch(tiny), random_batch(tiny, seed=1)
-    batch["trunk"] = tiny.encoder.trunks["target"](tiny.normalise(batch["image"]))
-    agreed = tiny(batch["image"], "target")["seg"]
+    fakes, source = tiny(random_batch(tiny).images, "target"), random_batch(tiny, seed=1)
+    agreed = fakes["seg"]
     assert tiny.tasks["seg"].energy(agreed, agreed).item() > 0.5, "nats of entropy"
     monkeypatch.setattr(tiny, "transfer", lambda *_: agreed)
-    loss = um_adapt.critic_losses(tiny, batch, source, "seg", configure(), tiny.transfers, margin=0.5)
+    loss = um_adapt.critic_losses(tiny, fakes, source, "seg", configure(), tiny.transfers, margin=0.5)
     assert loss.watch["fake_energy"].item() == pytest.approx(0, abs=1e-5)
     assert loss.terms["fake"].item() == pytest.approx(0.5, abs=1e-5)
 
@@ -194,7 +200,7 @@ def test_generator_gradient_passes_prediction_and_transfer_net(tiny: UMAdapt) ->
     parameters = stage.turns[0].parameters
     grads = torch.autograd.grad(stage.turns[0].loss(batch).terms["energy"], parameters, allow_unused=True)
 
-    features = tiny.encoder.branches["target"](batch["trunk"])
+    features = tiny.encoder.branches["target"](batch.batch.frozen.trunk)
     maps = tiny.decode(features)
     cross = tiny.cross(maps)["seg"]
     detached = tiny.tasks["seg"].energy(cross.detach(), maps["seg"])
@@ -253,7 +259,7 @@ def test_adabn_statistics_are_the_mean_over_the_photos(tiny: UMAdapt) -> None:
     torch.testing.assert_close(norm.running_mean, outputs.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
 
 
-def prepared(tiny: UMAdapt, config: Adapt) -> tuple[list[Turn], dict]:
+def prepared(tiny: UMAdapt, config: Adapt) -> tuple[list[Turn[um_adapt.Step]], um_adapt.Step]:
     """Turns of `noadv` and a batch that they can take."""
     stage = um_adapt.stage(tiny, config, lambda _: random_batch(tiny), Given({"seg": 1e3, "depth": 1e3}))
     return stage.turns, stage.prepare(stage.batch(0))
@@ -274,7 +280,7 @@ def test_the_consensus_pulls_back_to_where_adaptation_began(tiny: UMAdapt) -> No
 
 
 def test_the_average_of_a_base_is_what_the_last_step_leaves(tiny: UMAdapt) -> None:
-    stage = base_model.stage(tiny, random_batch, 3, 1e-3, 0.0, "joint", ema=0.9)
+    stage = base_model.stage(tiny, lambda _: random_batch(tiny), 3, 1e-3, 0.0, "joint", ema=0.9)
     first = stage.turns[0].parameters[0]
     seen = [first.detach().clone()]
     for k in range(3):

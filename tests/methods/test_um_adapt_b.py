@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -17,8 +19,8 @@ from umadapt.training.trainer import take
 @pytest.mark.parametrize("method", ["b-ccr", "b-fcf"])
 def test_res5_and_the_critic_are_trained_alone(tiny: UMAdapt, method: str) -> None:
     tiny.encoder.add_target()
-    config = configure(method=method, steps=2, joint_steps=3)
-    stage = um_adapt_b.stage(tiny, config, lambda _: {**random_batch(tiny), "source": random_batch(tiny, seed=1)})
+    config, source = configure(method=method, steps=2, joint_steps=3), random_batch(tiny, seed=1)
+    stage = um_adapt_b.stage(tiny, config, lambda _: dataclasses.replace(random_batch(tiny), source=source))
     assert stage.steps == 6, "five critic steps to a target step by default, three here"
     assert [turn.every for turn in stage.turns] == ([1, 1, 3] if method == "b-fcf" else [1, 3])
     assert set(stage.extra) == ({"critic", "features"} if method == "b-fcf" else {"critic"})
@@ -46,10 +48,10 @@ def test_real_tuples_are_source_features_and_ground_truth(tiny: UMAdapt) -> None
     tiny.eval()
     reals = um_adapt_b.real_tuples(tiny, batch)
     assert set(reals) == {LATENT, "depth", "normals", "seg"}
-    torch.testing.assert_close(reals[LATENT], tiny.encode(batch["image"], "source")["res5"])
-    torch.testing.assert_close(reals["depth"], batch["depth"] / 10)
-    known = batch["seg"] != 255
-    assert (reals["seg"].argmax(1)[known] == batch["seg"][known]).all()
+    torch.testing.assert_close(reals[LATENT], tiny.encode(batch.images, "source")["res5"])
+    torch.testing.assert_close(reals["depth"], batch.truths["depth"] / 10)
+    known = batch.truths["seg"] != 255
+    assert (reals["seg"].argmax(1)[known] == batch.truths["seg"][known]).all()
     assert not reals["seg"].sum(1)[~known].any()
 
 
@@ -58,20 +60,20 @@ def test_the_critics_loss_is_that_of_wgan_gp(tiny: UMAdapt) -> None:
     tiny.encoder.add_target()
     tiny.eval()
     config = configure(method="b-ccr", gp=7.0, gradient_mask="off")
-    batch = {**add_trunk_features(tiny, random_batch(tiny)), "source": random_batch(tiny, seed=1)}
+    batch, source = add_trunk_features(tiny, random_batch(tiny)), random_batch(tiny, seed=1)
     with torch.no_grad():
-        latent, prediction = tiny.encode(batch["image"], "target")["res5"], tiny(batch["image"], "target")["depth"]
-        reals = um_adapt_b.real_tuples(tiny, batch["source"])
+        latent, prediction = tiny.encode(batch.images, "target")["res5"], tiny(batch.images, "target")["depth"]
+        reals = um_adapt_b.real_tuples(tiny, source)
     slopes = {LATENT: 0.3, "depth": -2.0, "normals": 0.0, "seg": 0.0}
 
     def critic(tuples: dict[str, torch.Tensor]) -> torch.Tensor:
         return torch.stack([a * tuples[name].flatten(1).sum(1) for name, a in slopes.items()]).sum(0).view(-1, 1, 1, 1)
 
-    found = um_adapt_b.critic_losses(tiny, batch, config, critic)  # type: ignore[arg-type]
+    found = um_adapt_b.critic_losses(tiny, dataclasses.replace(batch, source=source), config, critic)  # type: ignore[arg-type]
     fake = 0.3 * latent.sum() - 2 * prediction.sum()
     real = 0.3 * reals[LATENT].sum() - 2 * reals["depth"].sum()
     steepness = (0.3**2 * latent[0].numel() + 2**2 * prediction[0].numel()) ** 0.5
-    count = len(batch["ids"])
+    count = len(batch)
     assert found.terms["gap"].item() == pytest.approx((fake - real).item() / count, rel=1e-4)
     assert found.terms["penalty"].item() == pytest.approx(7 * (steepness - 1) ** 2, rel=1e-4)
     assert found.watch["score_gap"].item() == pytest.approx((real - fake).item() / count, rel=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from torch import nn
 
 from toys import random_batch, tiny_spec
 from umadapt.config import Adapt, Semi
+from umadapt.data.batch import Batch
 from umadapt.methods import base_model, minent, transfer_nets, um_adapt, um_adapt_s
 from umadapt.methods.method import Given
 from umadapt.nets.activation_checkpointing import BatchNorm, Economy, economise
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Stage, take
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import take
 
 EXACT = [Economy(micro=2), Economy(micro=1, blocks=True)]
 
@@ -36,7 +39,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[UMAdapt]:
     torch.set_default_dtype(torch.float32)
 
 
-def drawn(model: UMAdapt, seed: int = 0) -> Callable[[int], dict]:
+def drawn(model: UMAdapt, seed: int = 0) -> Callable[[int], Batch]:
     """Batches for two steps, made now: to make one runs the model in eval mode."""
     return [random_batch(model, 3, seed + step) for step in range(2)].__getitem__
 
@@ -59,8 +62,8 @@ def make_adapt(model: UMAdapt, method: str, **changes: Any) -> Stage:
     config = Adapt(run=Path("r"), target=("t",), out=Path("o"), method=method, **changes)  # type: ignore[arg-type]
     photos, source = drawn(model), drawn(model, 9)
 
-    def batches(step: int) -> dict:
-        return {**photos(step), "source": source(step)}
+    def batches(step: int) -> Batch:
+        return dataclasses.replace(photos(step), source=source(step))
 
     if method == "minent":
         return minent.stage(model, config, batches)
@@ -117,7 +120,7 @@ def test_batchnorm_that_trains_sees_the_part(model: UMAdapt) -> None:
     """What docs/memory.md says of --micro-batch in training: a forward a part, each with its own statistics."""
     model.train()
     model.unfreeze(model)
-    images = random_batch(model, 4)["image"]
+    images = random_batch(model, 4).images
     with torch.no_grad():
         apart = torch.cat([model.encode(part)["res5"] for part in images.split(2)])
     norms = [m for m in model.encoder.trunks["source"].modules() if isinstance(m, BatchNorm)]
@@ -133,7 +136,7 @@ def test_batchnorm_that_trains_sees_the_part(model: UMAdapt) -> None:
 def test_fewer_bytes_are_kept_for_the_backward_pass(backbone: str) -> None:
     torch.manual_seed(0)
     model = UMAdapt(tiny_spec(backbone=backbone, width=0.1, transfer_width=0.1)).train()
-    images = random_batch(model, 4)["image"]
+    images = random_batch(model, 4).images
 
     def kept(economy: Economy) -> int:
         storages = {}

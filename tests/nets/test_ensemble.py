@@ -72,18 +72,18 @@ def test_a_larger_copy_says_what_the_picture_says(adapted: UMAdapt, name: str) -
 def test_no_task_counts_more_for_larger_numbers(adapted: UMAdapt) -> None:
     """The distance grows by the same whichever task's disagreement doubles."""
     picture = torch.rand(2, 3, 64, 96)
-    taught, found = vote(adapted, picture, "mirror", "transfer"), vote(adapted, picture)
-    depth = taught["depth"] + 0.05
-    near = distance(adapted, {**found, "depth": depth}, taught)
-    far = distance(adapted, {**found, "depth": taught["depth"] + 0.1}, taught)
+    targets, found = vote(adapted, picture, "mirror", "transfer"), vote(adapted, picture)
+    depth = targets["depth"] + 0.05
+    near = distance(adapted, {**found, "depth": depth}, targets)
+    far = distance(adapted, {**found, "depth": targets["depth"] + 0.1}, targets)
     assert (far - near).item() == pytest.approx(torch.tensor(2.0).log().item() / 3, rel=0.35)
-    assert torch.isfinite(distance(adapted, taught, taught))
+    assert torch.isfinite(distance(adapted, targets, targets))
 
 
 def test_a_witness_gets_the_share_that_it_is_worth(adapted: UMAdapt, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that knows the truth gets all it can, one that knows nothing gets nothing."""
     batch = random_batch(adapted)
-    depth = (batch["depth"] / adapted.spec.depth_scale_m).clamp(min=0.01)
+    depth = (batch.truths["depth"] / adapted.spec.depth_scale_m).clamp(min=0.01)
     noise = 50 * torch.randn(4, len(adapted.spec.classes), *adapted.grid(adapted.spec.size))
     monkeypatch.setattr(adapted, "cross", lambda maps: {"depth": depth, "seg": noise})
     shares = weigh(adapted, lambda k: batch, 2)

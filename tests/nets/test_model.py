@@ -10,7 +10,7 @@ from umadapt.nets.model import UMAdapt
 
 
 def test_maps_have_the_grid_and_physical_meaning(tiny: UMAdapt) -> None:
-    images = random_batch(tiny)["image"]
+    images = random_batch(tiny).images
     maps = tiny.eval()(images)
     h, w = tiny.grid(tiny.spec.size)
     assert maps["depth"].shape == (4, 1, h, w)
@@ -24,10 +24,10 @@ def test_maps_have_the_grid_and_physical_meaning(tiny: UMAdapt) -> None:
 def test_gradient_reaches_every_parameter(decoder: str) -> None:
     model = UMAdapt(tiny_spec(decoder=decoder))
     batch = random_batch(model)
-    maps = model.train()(batch["image"])
+    maps = model.train()(batch.images)
     cross = model.cross(maps)
     total = sum(m.square().mean() for m in [*maps.values(), *cross.values()])
-    total = total + model.contour(model.encode(batch["image"])["res5"]).square().mean()
+    total = total + model.contour(model.encode(batch.images)["res5"]).square().mean()
     assert isinstance(total, torch.Tensor)
     total.backward()
     for name, parameter in model.named_parameters():
@@ -102,7 +102,7 @@ def test_unknown_task_is_refused() -> None:
 
 def test_batch_statistics_do_not_leak_between_images(tiny: UMAdapt) -> None:
     """In eval mode an image's prediction does not depend on its neighbours in the batch."""
-    images = random_batch(tiny)["image"]
+    images = random_batch(tiny).images
     tiny.eval()
     together, alone = tiny(images)["depth"][:1], tiny(images[:1])["depth"]
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)

@@ -86,13 +86,14 @@ def test_batches_make_edges_of_the_augmented_depth_on_the_grid(tmp_path: Path) -
     folder = Folder(tmp_path)
     options = {"batch": 8, "recipe": Augment()}
     batch = Batches(folder, folder.ids, (64, 96), (32, 48), tasks=("depth", "edges"), **options)(0)
-    assert batch["edges"].shape == (8, 1, 32, 48)
-    assert torch.equal(batch["edges"], torch.stack([occlusion_edges(depth) for depth in batch["depth"]]))
-    assert (batch["edges"][batch["ids"].index("000")] == -1).all()
-    assert (batch["edges"] == 1).any()
+    assert batch.truths["edges"].shape == (8, 1, 32, 48)
+    assert torch.equal(batch.truths["edges"], torch.stack([occlusion_edges(x) for x in batch.truths["depth"]]))
+    assert (batch.truths["edges"][batch.ids.index("000")] == -1).all()
+    assert (batch.truths["edges"] == 1).any()
     alone = Batches(folder, folder.ids, (64, 96), (32, 48), tasks=("edges",), images=False, **options)(0)
-    assert set(alone) == {"ids", "edges"}
-    assert "000" not in alone["ids"], "nothing to learn from"
+    assert set(alone.truths) == {"edges"}
+    assert not len(alone.images)
+    assert "000" not in alone.ids, "nothing to learn from"
 
 
 # ---------------------------------------------------------------------------------------------------------------------

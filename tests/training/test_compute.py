@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ from umadapt.methods.method import Given
 from umadapt.nets.activation_checkpointing import Economy, economise
 from umadapt.nets.model import UMAdapt
 from umadapt.training import compute
-from umadapt.training.trainer import CPU, Stage, computed, pinned, take, to_device
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import computed, take
 
 SMALL = "--size 64x96 --width 0.03 --transfer-width 0.03 --batch 4 --backbone test_resnet --weights none".split()
+CPU = torch.device("cpu")
 # torch looks at .grad of what it compiles and hides the warning, unless warnings are errors
 looked = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 
@@ -56,7 +58,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_adapt(model: UMAdapt, method: str, **changes: Any) -> Stage:
     config = Adapt(run=Path("r"), target=("t",), out=Path("o"), method=method, **changes)  # type: ignore[arg-type]
-    batches = [{**random_batch(model, 4, step), "source": random_batch(model, 4, 9 + step)} for step in range(4)]
+    batches = [
+        dataclasses.replace(random_batch(model, 4, step), source=random_batch(model, 4, 9 + step)) for step in range(4)
+    ]
     if method in ("b-ccr", "b-fcf"):
         return um_adapt_b.stage(model, config, batches.__getitem__)
     if method == "output-adv":
@@ -125,7 +129,7 @@ def test_bf16_stays_near_fp32(model: UMAdapt, name: str) -> None:
 
 
 def test_bf16_is_taken_in_networks_alone(model: UMAdapt) -> None:
-    images = random_batch(model)["image"]
+    images = random_batch(model).images
 
     def run(images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         features = model.encode(images, "target")
@@ -274,17 +278,3 @@ def test_compile_is_refused_under_several_ranks(monkeypatch: pytest.MonkeyPatch)
     config = Adapt(run=Path("r"), target=("t",), out=Path("o"), compile=True)
     with pytest.raises(UserError, match="one of 2"):
         compute.check(config, CPU)
-
-
-def test_a_batch_for_a_gpu_is_pinned_to_its_depth(model: UMAdapt, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No GPU is needed to see what would be pinned; for the CPU nothing is copied."""
-    batch = {**random_batch(model), "source": random_batch(model)}
-    assert pinned(batch, CPU) is batch
-    assert to_device(batch, CPU)["source"]["image"] is batch["source"]["image"]
-    seen: list[Tensor] = []
-    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: seen.append(tensor) or tensor)
-    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
-    again = pinned(batch, torch.device("cuda"))
-    assert len(seen) == 2 * sum(isinstance(value, Tensor) for value in random_batch(model).values())
-    assert again["ids"] is batch["ids"]
-    assert again["source"]["seg"] is batch["source"]["seg"]

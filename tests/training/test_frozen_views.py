@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from toys import write_toy_world
 from umadapt.data.augment import Augment
+from umadapt.data.batch import Batch, Frozen
 from umadapt.data.folder import Folder
 from umadapt.training.batches import Batches
 from umadapt.training.frozen_views import FrozenViews, NoRoom
@@ -29,12 +30,13 @@ def batches(tmp_path: Path) -> Batches:
 class Net:
     """Counts the pictures that it sees."""
 
-    def __init__(self) -> None:
-        self.seen = 0
+    def __init__(self, factor: float = 2) -> None:
+        self.factor, self.seen = factor, 0
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        self.seen += len(batch["ids"])
-        return {**batch, "res4": batch["image"][..., ::2, ::2] * 2, "taught": {"depth": batch["image"].mean(1, True)}}
+    def __call__(self, batch: Batch) -> Batch:
+        self.seen += len(batch)
+        made = Frozen({"res4": batch.images[..., ::2, ::2] * self.factor}, {"depth": batch.images.mean(1, True)})
+        return dataclasses.replace(batch, frozen=made)
 
 
 def test_they_are_what_the_networks_make_of_the_same_batches(batches: Batches, tmp_path: Path) -> None:
@@ -43,18 +45,17 @@ def test_they_are_what_the_networks_make_of_the_same_batches(batches: Batches, t
     assert net.seen == len(views) == 10
     for step in range(12):
         kept, made = views(step), net(batches(step))
-        assert kept["ids"] == made["ids"]
-        assert set(kept) == {"ids", "res4", "taught", "contour"}
-        torch.testing.assert_close(kept["res4"], made["res4"], rtol=0, atol=0)
-        torch.testing.assert_close(kept["taught"]["depth"], made["taught"]["depth"], rtol=0, atol=1e-7)
-        torch.testing.assert_close(kept["contour"], made["contour"], rtol=0, atol=1e-6)
+        assert kept.ids == made.ids
+        assert not len(kept.images), "pictures are not kept"
+        torch.testing.assert_close(kept.frozen.trunk, made.frozen.trunk, rtol=0, atol=0)
+        torch.testing.assert_close(kept.frozen.targets, made.frozen.targets, rtol=0, atol=1e-7)
+        torch.testing.assert_close(kept.contours, made.contours, rtol=0, atol=1e-6)
+    assert {path.stem for path in (tmp_path / "views").glob("*.npy")} == {"contour", "trunk.res4", "taught.depth"}
 
 
 def test_two_views_come_in_turn(batches: Batches) -> None:
     name, count = batches.ids[0], len(batches.ids)
-    first, second, again = (
-        batches.collate([name], [batches.sample(name, epoch * count)])["image"] for epoch in range(3)
-    )
+    first, second, again = (batches.collate([name], [batches.sample(name, epoch * count)]).images for epoch in range(3))
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
 
@@ -74,8 +75,9 @@ def test_a_union_reads_them(batches: Batches, tmp_path: Path) -> None:
     kept = Union([batches], "union", 3)
     kept.parts = (FrozenViews(batches, Net(), tmp_path / "views"),)
     for step in range(4):
-        assert kept(step)["ids"] == made(step)["ids"]
-        torch.testing.assert_close(kept(step)["res4"], made(step)["image"][..., ::2, ::2] * 2, rtol=0, atol=0)
+        assert kept(step).ids == made(step).ids
+        found, wanted = kept(step).frozen.trunk["res4"], made(step).images[..., ::2, ::2] * 2
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
 def test_a_full_disk_is_told_before_anything_is_written(
@@ -97,13 +99,8 @@ def test_shared_ones_are_made_once_for_each_kind(batches: Batches, tmp_path: Pat
     again = Net()
     kept = FrozenViews(batches, again, tmp_path / "views", shared=True)
     assert again.seen == 4  # the first ones, which tell what is asked for
-    torch.testing.assert_close(kept(1)["res4"], again(batches(1))["res4"], rtol=0, atol=0)
-
-    class Other(Net):
-        def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-            return {**super().__call__(batch), "res4": batch["image"][..., ::2, ::2] * 2.01}
-
-    other = Other()
+    torch.testing.assert_close(kept(1).frozen.trunk, again(batches(1)).frozen.trunk, rtol=0, atol=0)
+    other = Net(2.01)
     assert FrozenViews(batches, other, tmp_path / "views", shared=True).folder != kept.folder
     assert other.seen == 4 + 10
     last = batches.folder.image_path(batches.ids[-1])

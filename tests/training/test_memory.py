@@ -13,11 +13,12 @@ import torch
 from toy_runs import write_runs
 from umadapt.cli import main
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.errors import UserError
 from umadapt.nets.activation_checkpointing import Chain, Economy
 from umadapt.nets.model import UMAdapt
 from umadapt.training.memory import arrange
-from umadapt.training.trainer import Stage
+from umadapt.training.stage import Stage
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_several_processes_may_take_parts_where_batchnorm_is_frozen(
 ) -> None:
     monkeypatch.setattr("umadapt.distributed.process_group.size", lambda: 2)
     parts = Adapt(tmp_path, ("photos",), tmp_path, micro_batch=2)
-    stage = Stage("adapt", [], lambda _: {}, 1)
+    stage = Stage("adapt", [], lambda _: Batch([]), 1)
     tiny.freeze(tiny)
     arrange(parts, tiny, stage)
     assert all(m.economy == Economy(micro=2) for m in tiny.modules() if isinstance(m, Chain))

@@ -30,15 +30,15 @@ def test_each_image_comes_once_a_pass(parts: list[Batches]) -> None:
         seen = Counter((id(part), name) for part, name in (union.pick(first + k) for k in range(12)))
         assert len(seen) == 12
     batch = union(1)
-    assert batch["image"].shape == (3, 3, 64, 96)
-    assert batch["depth"].shape == (3, 1, 32, 48)
-    torch.testing.assert_close(batch["image"], Union(parts, "union", seed=5)(1)["image"])
+    assert batch.images.shape == (3, 3, 64, 96)
+    assert batch.truths["depth"].shape == (3, 1, 32, 48)
+    torch.testing.assert_close(batch.images, Union(parts, "union", seed=5)(1).images)
 
 
 def test_folders_take_turns(parts: list[Batches]) -> None:
     union = Union(parts, "alternate")
     for k, part in enumerate((0, 1, 1, 0, 0, 1)):
-        torch.testing.assert_close(union(k)["image"], parts[part](k // 2)["image"])
+        torch.testing.assert_close(union(k).images, parts[part](k // 2).images)
 
 
 @pytest.mark.parametrize("mix", ["union", "alternate"])

@@ -16,12 +16,14 @@ import torch
 
 from toy_runs import make_run, toy_record
 from umadapt.config import Train
+from umadapt.data.batch import Batch
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.training.load import load_model, read_record
 from umadapt.training.run_folder import LOCK, RunFolder, digest
 from umadapt.training.run_record import command_dict
-from umadapt.training.trainer import Stage, fit
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import fit
 
 HOLD = "import fcntl, sys; f = open(sys.argv[1], 'wb'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
 
@@ -140,7 +142,7 @@ def test_a_config_is_held_to_its_schema(tmp_path: Path, place: str, value: objec
 def test_a_damaged_state_is_named(tmp_path: Path, tiny: UMAdapt, state: object) -> None:
     run = RunFolder(toy_record(tmp_path / "run"))
     torch.save(state, run.path / "state.pt")
-    stage = Stage("base", [], lambda step: {}, 2)
+    stage = Stage("base", [], lambda step: Batch([]), 2)
     with pytest.raises(UserError, match=r"state\.pt is damaged .*; delete it to repeat the stage"):
         fit(stage, tiny, run, Train(source="rooms", out=run.path))
 

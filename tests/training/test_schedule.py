@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from umadapt.config import Adapt, Train
 from umadapt.training.schedule import Schedule
-from umadapt.training.trainer import Loss, Turn
+from umadapt.training.stage import Loss, Turn
 
 
 @given(st.integers(1, 300), st.floats(0, 0.99), st.integers(0, 50), st.booleans())

@@ -14,10 +14,10 @@ from umadapt.config import Adapt, MethodName
 from umadapt.data.fitted import FittedNormals
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.training.batches import Batches, split_heldout
+from umadapt.training.batches import Batches
 from umadapt.training.load import load_model, read_record
 from umadapt.training.mixture import Union
-from umadapt.training.sources import labelled_ids, learnable_tuples, whole_tuples
+from umadapt.training.sources import labelled_ids, learnable_tuples, split_heldout, whole_tuples
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()

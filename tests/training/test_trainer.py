@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -19,13 +18,15 @@ import torch
 from toy_runs import make_run, toy_record
 from toys import write_toy_world
 from umadapt.cli import main
+from umadapt.data.batch import Batch
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
 from umadapt.training.candidates import save_candidate
 from umadapt.training.load import load_model
 from umadapt.training.metrics_log import read_metrics
 from umadapt.training.run_folder import RunFolder
-from umadapt.training.trainer import Loss, Prefetch, Turn, add_gradient, loaders, step_seed, take
+from umadapt.training.stage import Loss, Turn
+from umadapt.training.trainer import add_gradient, loaders, step_seed, take
 
 TINY = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--lr 1e-3 --transfer-steps 12 --base-steps 12 --contour-steps 8 --save-every 3".split()
@@ -163,8 +164,8 @@ def test_nan_in_an_image_is_named(tiny: object) -> None:
     weight = torch.nn.Parameter(torch.ones(1))
     images = torch.ones(3, 1)
     images[1] = float("nan")
-    turn = Turn("depth", [weight], lambda b: Loss({"direct": (weight * b["image"]).mean()}), 0.1)
-    batch = {"ids": ["a", "b", "c"], "image": images}
+    turn = Turn[Batch]("depth", [weight], lambda b: Loss({"direct": (weight * b.images).mean()}), 0.1)
+    batch = Batch(["a", "b", "c"], images)
     with pytest.raises(Exception, match=r"loss of depth is not finite \(direct\); samples b;"):
         take(turn, batch, torch.optim.Adam([weight]), 1.0, True, "stage base, step 7")
     assert weight.item() == 1, "no update was made"
@@ -210,13 +211,13 @@ def test_a_loss_with_gradients_inside_is_blamed() -> None:
     """As the penalty of b-ccr's critic, under a --joint-lr that is too high."""
     weight = torch.nn.Parameter(torch.full((1,), math.inf))
 
-    def penalty(batch: dict) -> Loss:
-        (gradient,) = torch.autograd.grad((weight * batch["image"]).sum(), weight, create_graph=True)
+    def penalty(batch: Batch) -> Loss:
+        (gradient,) = torch.autograd.grad((weight * batch.images).sum(), weight, create_graph=True)
         return Loss({"penalty": (gradient * weight).sum()})
 
     turn = Turn("critic", [weight], penalty, 0.1, option="--joint-lr")
     with pytest.raises(UserError, match=r"loss of critic is not finite \(penalty\); samples a, b; .* lower --joint-lr"):
-        take(turn, {"ids": ["a", "b"], "image": torch.ones(2, 1)}, torch.optim.Adam([weight]), 1.0, True, "step 1")
+        take(turn, Batch(["a", "b"], torch.ones(2, 1)), torch.optim.Adam([weight]), 1.0, True, "step 1")
 
 
 def test_detail_changes_no_update() -> None:
@@ -224,8 +225,8 @@ def test_detail_changes_no_update() -> None:
     results = []
     for detail in (True, False):
         weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
-        turn = Turn("t", [weight], lambda b, w=weight: Loss({"a": w.square().sum(), "b": (3 * w).sum()}), 0.1)
-        values = take(turn, {"ids": []}, torch.optim.Adam([weight], lr=0.1), 100.0, detail, "")
+        turn = Turn[Batch]("t", [weight], lambda b, w=weight: Loss({"a": w.square().sum(), "b": (3 * w).sum()}), 0.1)
+        values = take(turn, Batch([]), torch.optim.Adam([weight], lr=0.1), 100.0, detail, "")
         results.append(weight.detach().clone())
         if detail:
             assert values["t/a/grad"] == pytest.approx(2 * 5**0.5)
@@ -243,40 +244,6 @@ def test_gradients_take_the_parameters_memory_layout() -> None:
     assert weight.grad.stride() == weight.stride()
     torch.optim.Adam([weight], lr=0.1, fused=True).step()
     torch.testing.assert_close(weight.detach(), -0.1 * wanted.sign())
-
-
-def test_prefetch_gives_every_batch_once_and_passes_errors_on() -> None:
-    def make(step: int) -> dict:
-        if step == 4:
-            raise ValueError("bad file")
-        return {"step": step}
-
-    with Prefetch(make, 1, 4) as batches:
-        assert [b["step"] for b in batches] == [1, 2, 3]
-    with Prefetch(make, 3, 6) as batches:
-        assert next(batches)["step"] == 3
-        with pytest.raises(ValueError, match="bad file"):
-            next(batches)
-    with Prefetch(make, 5, 5) as batches:
-        assert list(batches) == []
-
-
-def test_prefetch_with_several_threads_keeps_the_order() -> None:
-    here, passed = threading.Barrier(3, timeout=20), threading.Lock()
-    waiting = []
-
-    def make(step: int) -> dict:
-        if step < 3:
-            here.wait()  # only if three are made at once
-        time.sleep(0.01 * (3 - step % 4))  # the later, the sooner
-        with passed:
-            waiting.append(step)
-        return {"step": step}
-
-    with Prefetch(make, 0, 9, threads=3) as batches:
-        assert [b["step"] for b in batches] == list(range(9))
-    assert sorted(waiting) == list(range(9))
-    assert waiting != sorted(waiting)
 
 
 def test_loaders_share_the_cores_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -19,7 +21,7 @@ from umadapt.methods.method import Given
 from umadapt.nets.ensemble import UNKNOWN, shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training import candidates, compute
-from umadapt.training.batches import Batches, Detector, split_heldout, whole_images
+from umadapt.training.batches import Batches, Detector
 from umadapt.training.feature_cache import forget_views, keep_views, pictures
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
@@ -30,10 +32,11 @@ from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sizes import check_training
-from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples
+from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, split_heldout
+from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
-from umadapt.training.trainer import Batch, Stage, to_device
 from umadapt.training.weights import load_weights
+from umadapt.training.whole_sets import whole_images
 
 PRINTED_RATE = 1e-5  # the energy alone drifts at more
 
@@ -86,7 +89,7 @@ def run(config: Adapt) -> int:
         share = config.statistics_share if method.share is None else method.share
         adabn.reestimate(model, images, config.statistics, share)
 
-    def build() -> Stage | None:
+    def build() -> Stage[Any] | None:
         if method.stage is None:
             return None
         torch.manual_seed(config.seed)  # of the networks that some methods add
@@ -155,7 +158,7 @@ def chooses(config: Adapt) -> bool:
     return config.candidates > 0 and METHODS[config.method].selects
 
 
-def keep_candidates(stage: Stage, model: UMAdapt, config: Adapt) -> Stage:
+def keep_candidates(stage: Stage[Any], model: UMAdapt, config: Adapt) -> Stage[Any]:
     """The same stage, which stores what it trains at the start and at a few steps on the way."""
     steps = candidates.candidate_steps(stage.steps, config.candidates)
     if not steps:
@@ -199,7 +202,7 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
     return Union(parts, "alternate", config.seed)
 
 
-def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage:
+def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage[Any]:
     """The method's stage with its data; `folder` is the labelled source, for a method that reads it."""
     before, method = read_record(config.run), METHODS[config.method]
     assert method.stage is not None
@@ -213,7 +216,7 @@ def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | No
 
     def both(step: int) -> Batch:
         out = target(step)
-        return {**out, "source": source(step // every)} if (step + 1) % every == 0 else out
+        return dataclasses.replace(out, source=source(step // every)) if (step + 1) % every == 0 else out
 
     return dataclasses.replace(method.stage(model, config, both, given), data=(*pictures(target), source))
 
@@ -243,7 +246,7 @@ def open_labels(model: UMAdapt, config: Adapt, folder: Folder, holdout: float) -
 def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
     """Energy of real tuples of each task, the unit of the hinge margins, which are printed."""
     device = model.mean.device
-    measured = transfer_nets.measure(model, (to_device(source(k), device) for k in range(8)), shared=True)
+    measured = transfer_nets.measure(model, (source(k).to(device) for k in range(8)), shared=True)
     real = {task: figures["energy"] for task, figures in measured.items()}
     print("hinge margins: " + ", ".join(f"{task} {factor * energy:.3f}" for task, energy in real.items()))
     return real

@@ -9,6 +9,7 @@ import numpy as np
 
 from umadapt.config import Semi
 from umadapt.data.augment import Augment
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -26,8 +27,8 @@ from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import save_samples
 from umadapt.training.sources import labelled_ids, labels_of
+from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
-from umadapt.training.trainer import Stage
 
 PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
 
@@ -81,7 +82,7 @@ def run(config: Semi) -> int:
     model.freeze(model)
     lay_out(model, device)
 
-    def build() -> Stage:
+    def build() -> Stage[Batch]:
         known = batches(model, labelled, config, tuple(model.tasks), config.seed + 1)
         others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed, detector)
         if detector is not None:

@@ -23,7 +23,7 @@ from umadapt.nets.ensemble import weigh
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS
 from umadapt.training import compute
-from umadapt.training.batches import Batches, Detector, canonical_focal, class_frequencies, split_heldout
+from umadapt.training.batches import Batches, Detector
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
 from umadapt.training.load import read_record, read_weights
@@ -37,12 +37,14 @@ from umadapt.training.sources import (
     labelled_source,
     labels_of,
     learnable_tuples,
+    split_heldout,
     tuple_tasks,
     whole_tuples,
 )
+from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
-from umadapt.training.trainer import Stage, to_device
 from umadapt.training.weights import load_weights
+from umadapt.training.whole_sets import canonical_focal, class_frequencies
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
@@ -97,7 +99,7 @@ def run(config: Train) -> int:
         load_weights(model, read_weights(config.out))
     lay_out(model, device)
 
-    def build(name: str) -> Stage | None:
+    def build(name: str) -> Stage[Any] | None:
         earlier = [before for before in STAGES[: STAGES.index(name)] if not run_folder.done(before)]
         if earlier:
             raise UserError(f"stage {name} needs {', '.join(earlier)} first: run with --stage {earlier[0]} or all")
@@ -183,7 +185,7 @@ def source_ids(folder: Folder, config: Train) -> tuple[str, ...]:
 
 def make_stage(
     name: str, model: UMAdapt, config: Train, folder: Folder, ids: tuple[str, ...], detector: Detector | None
-) -> Stage:
+) -> Stage[Any]:
     """A stage with its data."""
     spec = model.spec
     tasks = {"transfer": tuple_tasks(model), "base": spec.tasks, "contour": ()}[name]
@@ -255,7 +257,7 @@ def report_witnesses(model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[
     )
     count = -(-2 * len(chosen) // size)  # each image twice
     model.eval()
-    shares = weigh(model, lambda k: to_device(make(k), model.mean.device), count)
+    shares = weigh(model, lambda k: make(k).to(model.mean.device), count)
     run.record.witnesses = shares
     run.write_record()
     for witness, tasks in shares.items():
@@ -279,7 +281,7 @@ def report_transfers(
         make = Batches(
             folder, chosen, model.spec.size, grid, tasks=tasks, focal=model.spec.focal, batch=size, images=False
         )
-        measured = transfer_nets.measure(model, (to_device(make(k), model.mean.device) for k in range(count)))
+        measured = transfer_nets.measure(model, (make(k).to(model.mean.device) for k in range(count)))
         for task, figures in measured.items():
             report[task][part] = figures
             shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
+
+Key = TypeVar("Key")
+Made = TypeVar("Made")
 
 
 def one_thread() -> None:
@@ -28,3 +34,25 @@ def data_pool(workers: int) -> ThreadPoolExecutor:
     started.wait()
     torch.set_num_threads(threads)  # the count is each thread's own once set; this restores the caller's
     return pool
+
+
+def prefetch(
+    make: Callable[[Key], Made], keys: Iterable[Key], workers: int, ahead: int | None = None
+) -> Generator[Made, None, None]:
+    """`make(key)` of every key, in order, made by `workers` threads while what came before is used.
+
+    Args:
+        ahead: how many are made beside the one in use; default: one a thread.
+    """
+    coming: deque[Future[Made]] = deque()
+    with data_pool(workers) as pool:
+        try:
+            for key in keys:
+                coming.append(pool.submit(make, key))
+                if len(coming) > (workers if ahead is None else ahead):
+                    yield coming.popleft().result()  # which nothing here holds any more
+            while coming:
+                yield coming.popleft().result()
+        finally:  # an error, Ctrl-C or a consumer that has seen enough: what was not begun is not wanted any more
+            for future in coming:
+                future.cancel()

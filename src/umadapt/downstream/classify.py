@@ -5,6 +5,7 @@ The paper's text finetunes all; the protocol that it names (Doersch & Zisserman,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.config import Transfer
+from umadapt.data.batch import ABSENT, Batch
 from umadapt.distributed import global_batch, process_group
 from umadapt.downstream.features import Features
 from umadapt.downstream.photos import Draws, Photos, Reader, batches_of, numbers_of, random_crop
@@ -21,7 +23,8 @@ from umadapt.downstream.starts import Backbone, Start, estimate_statistics
 from umadapt.training.batches import Shuffled, refuse_huge
 from umadapt.training.compute import in_precision
 from umadapt.training.load import read_weights
-from umadapt.training.trainer import SGD, Batch, Loss, Stage, Turn, fit
+from umadapt.training.stage import SGD, Loss, Stage, Turn
+from umadapt.training.trainer import fit
 from umadapt.training.weights import load_weights
 
 LINEAR = {"size": 224, "epochs": 20.0, "batch": 256, "lr": 1e-3}
@@ -29,6 +32,14 @@ FINETUNE = {"size": 224, "epochs": 30.0, "batch": 64, "lr": 0.02}
 FLAT = 0.01  # share of the mean deviation that every feature is taken to have at least: dead ones are not blown up
 STATISTICS = (16, 16)  # batches and images of each, of which random weights get their BatchNorm statistics
 WARM_UP = 200  # steps of finetuning over which the learning rate rises, or a tenth of all
+
+
+@dataclass(frozen=True, eq=False)
+class Classed(Batch):
+    """Photos, or their features, and their classes."""
+
+    features: Tensor = ABSENT  # (B, C)
+    labels: Tensor = ABSENT  # (B,) int64
 
 
 class Layer(nn.Module):
@@ -114,16 +125,16 @@ def linear(
         assert config.batch is not None
         shuffled, labels, size = Shuffled(len(places), config.seed, 1), np.array(train.labels), config.batch
 
-        def batch(step: int) -> Batch:
+        def batch(step: int) -> Classed:
             chosen = places[[shuffled(number) for number in numbers_of(step, size)]]
-            return {
-                "ids": [train.names[place] for place in chosen],
-                "x": learnt.take(chosen),
-                "label": torch.from_numpy(labels[chosen]),
-            }
+            names = [train.names[place] for place in chosen]
+            return Classed(names, features=learnt.take(chosen), labels=torch.from_numpy(labels[chosen]))
+
+        def loss(batch: Classed) -> Loss:
+            return cross_entropy(layer(batch.features), batch.labels)
 
         assert config.lr is not None
-        turn = Turn("classes", list(layer.parameters()), lambda b: cross_entropy(layer(b["x"]), b["label"]), config.lr)
+        turn = Turn("classes", list(layer.parameters()), loss, config.lr)
         fit(Stage("linear", [turn], batch, steps_of(config, len(places))), layer, row, config)
     load_weights(layer, read_weights(row.path))
     counts = Counts()
@@ -149,17 +160,15 @@ def finetune(
     if not row.done("finetune"):
         draws = Draws([train.root / name for name in train.names], config.batch, config.seed, read)
 
-        def batch(step: int) -> Batch:
+        def batch(step: int) -> Classed:
             samples = [(number, *draws(number)) for number in draws.numbers(step)]
             crops = [random_crop(x, side, np.random.default_rng((config.seed, 2, n))) for n, _, x in samples]
-            return {
-                "ids": [train.names[place] for _, place, _ in samples],
-                "image": torch.stack(crops),
-                "label": torch.tensor([train.labels[place] for _, place, _ in samples]),
-            }
+            names = [train.names[place] for _, place, _ in samples]
+            labels = torch.tensor([train.labels[place] for _, place, _ in samples])
+            return Classed(names, torch.stack(crops), labels=labels)
 
-        def loss(batch: Batch) -> Loss:
-            return cross_entropy(net(batch["image"].float() / 255), batch["label"])
+        def loss(batch: Classed) -> Loss:
+            return cross_entropy(net(batch.images.float() / 255), batch.labels)
 
         steps = steps_of(config, len(train.names))
         turn = Turn("classes", list(net.parameters()), loss, config.lr, sgd=SGD())

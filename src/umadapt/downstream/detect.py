@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torchvision.transforms.v2 import functional as F
 from tqdm import tqdm
 
 from umadapt.config import Transfer
+from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch, process_group
 from umadapt.downstream.average_precision import Found, Truth, mean_of, measure
 from umadapt.downstream.classify import STATISTICS, size_of, steps_of
@@ -25,7 +27,8 @@ from umadapt.downstream.voc import Objects, Split
 from umadapt.errors import UserError
 from umadapt.training.batches import Shuffled
 from umadapt.training.load import read_weights
-from umadapt.training.trainer import SGD, Batch, Loss, Stage, Turn, fit, step_seed
+from umadapt.training.stage import SGD, Loss, Stage, Turn
+from umadapt.training.trainer import fit, step_seed
 from umadapt.training.weights import load_weights
 
 DETECT = {"size": 600, "epochs": 16.0, "batch": 2, "lr": 0.002}
@@ -36,6 +39,15 @@ TERMS = {  # torchvision's name -> ours
     "loss_classifier": "classes",
     "loss_box_reg": "boxes",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Boxed(Batch):
+    """Photos of any sizes, each with its number and what a detector is to find in it."""
+
+    photos: list[Tensor] = field(default_factory=list)  # (3, H, W) uint8
+    targets: list[dict[str, Tensor]] = field(default_factory=list)  # "boxes" (N, 4) and "labels" (N,)
+    numbers: list[int] = field(default_factory=list)
 
 
 def run_row(
@@ -66,7 +78,7 @@ def run_row(
 
 def stage_of(
     net: FasterRCNN, config: Transfer, train: Split, learnt: list[int], read: Reader, device: torch.device
-) -> Stage:
+) -> Stage[Boxed]:
     """Training, an image at a time through the network.
 
     OURS: so that nothing is padded, and the regions that an image is learnt by are drawn by its own number: several
@@ -76,25 +88,25 @@ def stage_of(
     assert config.lr is not None
     draws = Draws([train.path(train.ids[k]) for k in learnt], config.batch, config.seed, read)
 
-    def batch(step: int) -> Batch:
-        out: Batch = {"ids": [], "image": [], "target": [], "number": []}
+    def batch(step: int) -> Boxed:
+        out = Boxed([])
         for number in draws.numbers(step):
-            place, image = draws(number)
+            place, photo = draws(number)
             objects = train.objects[learnt[place]]
             flip = np.random.default_rng((config.seed, 2, number)).random() < 0.5
-            image, target = sample(image, objects, flip)
-            out["ids"].append(train.ids[learnt[place]])
-            out["image"].append(image)
-            out["target"].append([target])  # a list, of which `only` takes a part
-            out["number"].append(number)
+            photo, target = sample(photo, objects, flip)
+            out.ids.append(train.ids[learnt[place]])
+            out.photos.append(photo)
+            out.targets.append(target)
+            out.numbers.append(number)
         return out
 
-    def loss(batch: Batch) -> Loss:
+    def loss(batch: Boxed) -> Loss:
         found: list[dict[str, Tensor]] = []
-        for image, [target], number in zip(batch["image"], batch["target"], batch["number"], strict=True):
+        for photo, target, number in zip(batch.photos, batch.targets, batch.numbers, strict=True):
             torch.manual_seed(step_seed(config.seed, "regions", number))
             there = {name: value.to(device) for name, value in target.items()}
-            found.append(net([image.to(device).float() / 255], [there]))
+            found.append(net([photo.to(device).float() / 255], [there]))
         terms = {ours: torch.stack([one[name] for one in found]).mean() for name, ours in TERMS.items()}
         return Loss({name: global_batch.mean(term) for name, term in terms.items()})
 

@@ -20,7 +20,7 @@ from umadapt.evaluation.evaluations import ALIGNED, read_evaluation
 from umadapt.evaluation.evaluator import Evaluator, Maps
 from umadapt.evaluation.image_prior import MOST, prior_maps
 from umadapt.evaluation.protocols import PROTOCOLS, Protocol
-from umadapt.inference.photos import photo_batches, physical_maps, prefetch, run_model, voting
+from umadapt.inference.photos import photo_batches, physical_maps, read_ahead, run_model, voting
 from umadapt.inference.predictor import Predictor
 from umadapt.nets.ensemble import Shares
 from umadapt.nets.model import UMAdapt
@@ -107,7 +107,7 @@ def evaluate_predictions(
         return {task: _as_prediction(to_tensor(map_)) for task, map_ in found.items() if map_ is not None}, truth
 
     mine = process_group.share_of(folder.ids, process_group.rank(), process_group.size())
-    for id, (prediction, truth) in prefetch(read, mine, progress):
+    for id, (prediction, truth) in read_ahead(read, mine, progress):
         evaluator.update(id, prediction, truth)
     return evaluator.result()
 
@@ -131,7 +131,7 @@ def evaluate_prior(
         size = (maps[task].shape[-2], maps[task].shape[-1])
         shown[task] = _as_prediction(evaluator.kinds[task].resize(maps[task], size, evaluator.never))
     mine = process_group.share_of(folder.ids, process_group.rank(), process_group.size())
-    for id, truth in prefetch(evaluator.read, mine, progress):
+    for id, truth in read_ahead(evaluator.read, mine, progress):
         evaluator.update(id, shown, truth)
     return evaluator.result()
 

@@ -13,7 +13,7 @@ from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluator import Maps
 from umadapt.evaluation.protocols import Protocol
-from umadapt.inference.photos import prefetch
+from umadapt.inference.photos import read_ahead
 from umadapt.tasks import TASKS, Task, label_of, make_tasks
 from umadapt.tasks.resize import to_tensor
 
@@ -51,7 +51,7 @@ def _truths(folder: Folder, task: Task, protocol: Protocol) -> Iterator[Tensor]:
     there, size = [id for id in folder.ids if folder.has(task.label, id)], protocol.size
     count = min(MOST, len(there))
     ids = [there[i * len(there) // count] for i in range(count)]
-    for _, label in prefetch(lambda id: folder.read_label(task.label, id), ids):
+    for _, label in read_ahead(lambda id: folder.read_label(task.label, id), ids):
         assert label is not None
         whole = to_tensor(label)
         whole = protocol.masked_depth(whole) if task.name == "depth" else whole

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from umadapt import config as configs
 from umadapt.data.atomic import write_json
+from umadapt.data.batch import Batch, Frozen
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -229,10 +230,12 @@ def score_candidates(
     found: dict[int, dict[str, Figures]] = {step: {} for step in steps}
     for names, images in sample(model, photos, ids, batch, progress):
         reference = refer(model, images, shares)
-        trunk = {"trunk": model.trunk(images, "target")} if shares_trunk(model.encoder) else {}
+        seen = Batch(names, images)
+        if shares_trunk(model.encoder):
+            seen = Batch(names, images, frozen=Frozen(model.trunk(images, "target")))
         for step in steps:
             load_candidate(path, step, model)
-            direct = model.decode(target_features(model, {"image": images, **trunk}))
+            direct = model.decode(target_features(model, seen))
             found[step] |= figures(model, names, direct, reference)
     return [{"step": step, **summary(model, found[step])} for step in steps]
 

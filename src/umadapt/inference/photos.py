@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from contextlib import closing
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from umadapt.config import ModelSpec
 from umadapt.data.augment import fit_size, resize_image, to_sample
 from umadapt.data.folder import Folder
-from umadapt.data.prefetch import data_pool
+from umadapt.data.prefetch import prefetch
 from umadapt.distributed import process_group
 from umadapt.inference.enlarge import Enlarged, finite
 from umadapt.inference.predictor import Predictor
@@ -169,7 +168,7 @@ def photo_batches(
 
     mine = own_photos(ids, batch)
     waiting: dict[tuple[int, ...], list[tuple[str, Tensor, float, T]]] = {}  # by size
-    for number, (id, (image, s, extra)) in enumerate(prefetch(load, mine, progress, ahead=2 * batch), 1):
+    for number, (id, (image, s, extra)) in enumerate(read_ahead(load, mine, progress, ahead=2 * batch), 1):
         waiting.setdefault(tuple(image.shape), []).append((id, image, s, extra))
         if number % batch == 0 or number == len(mine):
             for group in waiting.values():
@@ -178,25 +177,15 @@ def photo_batches(
             waiting.clear()
 
 
-def prefetch(
+def read_ahead(
     load: Callable[[str], T], ids: Sequence[str], progress: bool = False, ahead: int = 8
 ) -> Iterator[tuple[str, T]]:
     """(id, load(id)) in order, loaded by threads at most `ahead` of the consumer; a bar on stderr if `progress`."""
-    pending: deque[tuple[str, Future[T]]] = deque()
-    left = iter(ids)
+    hidden = not progress or process_group.rank() > 0
     with (
-        data_pool(WORKERS) as pool,
-        tqdm(total=len(ids), unit="photo", disable=not progress or process_group.rank() > 0, leave=False) as bar,
+        closing(prefetch(load, ids, WORKERS, ahead)) as loaded,
+        tqdm(total=len(ids), unit="photo", disable=hidden, leave=False) as bar,
     ):
-        try:
-            while True:
-                while len(pending) < ahead and (id := next(left, None)) is not None:
-                    pending.append((id, pool.submit(load, id)))
-                if not pending:
-                    return
-                id, future = pending.popleft()
-                yield id, future.result()
-                bar.update()
-        finally:  # an error or Ctrl-C: what was not begun is not wanted any more
-            for _, future in pending:
-                future.cancel()
+        for id, found in zip(ids, loaded, strict=True):
+            yield id, found
+            bar.update()

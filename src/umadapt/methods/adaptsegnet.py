@@ -7,6 +7,7 @@ Res-5 of its own and only that is trained; AdaptSegNet trains one network for bo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -14,16 +15,24 @@ from torch import nn
 from torch.nn import functional as F
 
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk
 from umadapt.methods.method import NOTHING, Given, Method, no_tasks
 from umadapt.nets import output_critic
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.nets.output_critic import OutputCritic
-from umadapt.training.trainer import Batch, Loss, Stage, Turn
+from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
 BETAS = (0.9, 0.99)  # of the critics' Adam, as AdaptSegNet trains
 HIDDEN = 64  # channels of a critic's first layer at width 1
+
+
+@dataclass(frozen=True, eq=False)
+class Judged(Prepared):
+    """A batch of photos, and what M_s predicts of the source images beside them, encoded."""
+
+    reals: Maps
 
 
 def encode(model: UMAdapt, predictions: Maps) -> Maps:
@@ -39,23 +48,23 @@ def generator_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict, weigh
     )
 
 
-def critic_losses(model: UMAdapt, batch: Batch, critics: nn.ModuleDict) -> Loss:
+def critic_losses(model: UMAdapt, step: Judged, critics: nn.ModuleDict) -> Loss:
     """L_d of every task: cross-entropy of source against target (Equation 2), one half each."""
     with torch.no_grad():
-        fakes = encode(model, model.decode(target_features(model, batch)))
+        fakes = encode(model, model.decode(target_features(model, step.batch)))
     terms, watch = {}, {}
     for name, fake in fakes.items():
-        on_real, on_fake = critics[name](batch["reals"][name]), critics[name](fake)
+        on_real, on_fake = critics[name](step.reals[name]), critics[name](fake)
         terms[name] = global_batch.mean(F.softplus(-on_real).mean() + F.softplus(on_fake).mean()) / 2
         watch[f"{name}_gap"] = global_batch.mean(on_real.mean() - on_fake.mean()).detach()
     return Loss(terms, watch)
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage[Judged]:
     """One Adam on the target's Res-5 and one on all critics, in turns.
 
     Args:
-        batches: target batches with "image", and "source" with "image".
+        batches: photos, and source images beside them.
     """
     parameters = model.adaptable(config.bn, config.trains)
     hidden = max(8, round(HIDDEN * model.spec.width))
@@ -65,22 +74,23 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     frozen = partial(add_trunk_features, model)
 
     @torch.no_grad()
-    def prepare(batch: Batch) -> Batch:
+    def prepare(batch: Batch) -> Judged:
         """What is frozen, once for both turns: the trunk of the photos, the outputs of the source."""
-        reals = encode(model, model(batch["source"]["image"], "source"))
-        return {**frozen(batch), "reals": reals}
+        assert batch.source is not None
+        reals = encode(model, model(batch.source.images, "source"))
+        return Judged(frozen(batch), reals)
 
-    fool = Turn(
+    fool = Turn[Judged](
         "outputs",
         parameters,
-        lambda b: generator_losses(model, b, critics, config.output_weight),
+        lambda step: generator_losses(model, step.batch, critics, config.output_weight),
         config.lr,
         option="--lr or --output-lr",
     )
-    tell = Turn(
+    tell = Turn[Judged](
         "critics",
         list(critics.parameters()),
-        lambda b: critic_losses(model, b, critics),
+        lambda step: critic_losses(model, step, critics),
         config.output_lr,
         betas=BETAS,
         option="--output-lr",

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
+from umadapt.data.batch import Batch
 from umadapt.methods.cross_task import distillation
 from umadapt.nets.model import UMAdapt
 from umadapt.training.ema import follow
-from umadapt.training.trainer import Batch, Loss, Stage, Turn
+from umadapt.training.stage import Loss, Stage, Turn
 
 LEAST = 1e-6  # a loss below this, as that of a batch without labels, has no gradient in the joint form
 
 
 def losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
     """L_dist of one task on a source batch. Algorithm 1, lines 3 and 4."""
-    return distillation(model, model.encode(batch["image"], "source"), batch, task, alpha)
+    return distillation(model, model.encode(batch.images, "source"), batch, task, alpha)
 
 
 def joint_losses(model: UMAdapt, batch: Batch, alpha: float) -> Loss:
@@ -29,11 +30,11 @@ def joint_losses(model: UMAdapt, batch: Batch, alpha: float) -> Loss:
     no task counts more for having larger numbers, which is what one Adam a task gives the paper. In a plain sum seg,
     whose cross-entropy is fifty times depth's BerHu, decides alone, and more so with its distillation term.
     """
-    predictions = model(batch["image"], "source")
+    predictions = model(batch.images, "source")
     encoded = {name: model.tasks[name].encode(predictions[name]) for name in predictions}
     terms, watch = {}, {}
     for task, kind in model.tasks.items():
-        target = kind.prepare(batch[task])
+        target = kind.prepare(batch.truths[task])
         loss = watch[f"{task}/direct"] = kind.loss(predictions[task], target)
         if alpha and task in model.graph:
             watch[f"{task}/distil"] = alpha * kind.loss(model.transfer(task, encoded), target)
@@ -44,14 +45,14 @@ def joint_losses(model: UMAdapt, batch: Batch, alpha: float) -> Loss:
 
 def stage(
     model: UMAdapt,
-    batch: Any,
+    batches: Callable[[int], Batch],
     steps: int,
     lr: float,
     alpha: float,
     optimiser: str,
     encoder_rate: float = 1.0,
     ema: float = 0.0,
-) -> Stage:
+) -> Stage[Batch]:
     """One Adam a task over all parameters of the base model: each normalises its own gradients, which balances.
 
     Args:
@@ -65,16 +66,17 @@ def stage(
     parameters = list(trained.parameters())
     slow = (list(model.encoder.parameters()), encoder_rate)
     if optimiser == "joint":
-        turns = [Turn("all", parameters, lambda b: joint_losses(model, b, alpha), lr, slow=slow)]
+        turns = [Turn[Batch]("all", parameters, lambda b: joint_losses(model, b, alpha), lr, slow=slow)]
     else:
         turns = [
-            Turn(task, parameters, lambda b, t=task: losses(model, b, t, alpha), lr, slow=slow) for task in model.tasks
+            Turn[Batch](task, parameters, lambda b, t=task: losses(model, b, t, alpha), lr, slow=slow)
+            for task in model.tasks
         ]
-    out = Stage("base", turns, batch, steps)
+    out = Stage("base", turns, batches, steps)
     return averaged(out, trained, ema) if ema else out
 
 
-def averaged(stage: Stage, trained: nn.Module, decay: float) -> Stage:
+def averaged(stage: Stage[Batch], trained: nn.Module, decay: float) -> Stage[Batch]:
     """The same stage, at whose end `trained` becomes the moving average of its weights."""
     average = copy.deepcopy(trained).requires_grad_(False)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
 from umadapt.nets.encoder import Features
 from umadapt.nets.gradient_mask import keep_probability, mask_gradient
 from umadapt.nets.model import Maps, UMAdapt
-from umadapt.training.trainer import Batch, Loss
+from umadapt.training.stage import Loss
 
 
 def distillation(model: UMAdapt, features: Features, batch: Batch, task: str, alpha: float) -> Loss:
@@ -27,7 +30,7 @@ def distillation(model: UMAdapt, features: Features, batch: Batch, task: str, al
     inputs = model.graph.get(task, ()) if alpha else ()
     predictions = model.decode(features, (task, *inputs))
     kind = model.tasks[task]
-    target = kind.prepare(batch[task])
+    target = kind.prepare(batch.truths[task])
     terms = {"direct": kind.loss(predictions[task], target)}
     if not terms["direct"].item():
         return Loss({})
@@ -37,13 +40,19 @@ def distillation(model: UMAdapt, features: Features, batch: Batch, task: str, al
     return Loss(terms)
 
 
+def truth_of(model: UMAdapt, batch: Batch) -> Maps:
+    """A batch's truths in network units."""
+    return {name: task.prepare(batch.truths[name]) for name, task in model.tasks.items() if name in batch.truths}
+
+
 def add_trunk_features(model: UMAdapt, batch: Batch) -> Batch:
-    """The batch with "trunk", what the target's frozen trunk makes of its photos; as it is where it has them, or where
-    the trunk is trained."""
-    if "trunk" in batch or trains_trunk(model):
+    """The batch with what the target's frozen trunk makes of its photos; as it is where it has that, or where the trunk
+    is trained."""
+    if batch.frozen.trunk or trains_trunk(model):
         return batch
     with torch.no_grad():
-        return {**batch, "trunk": model.trunk(batch["image"], "target")}
+        trunk = model.trunk(batch.images, "target")
+    return dataclasses.replace(batch, frozen=dataclasses.replace(batch.frozen, trunk=trunk))
 
 
 def trains_trunk(model: UMAdapt) -> bool:
@@ -53,7 +62,7 @@ def trains_trunk(model: UMAdapt) -> bool:
 
 def trunk_of(model: UMAdapt, batch: Batch) -> Features:
     """What the target's trunk makes of the batch's photos, computed where it is not there yet."""
-    return batch["trunk"] if "trunk" in batch else model.trunk(batch["image"], "target")
+    return batch.frozen.trunk or model.trunk(batch.images, "target")
 
 
 def target_features(model: UMAdapt, batch: Batch) -> Features:

@@ -1,13 +1,14 @@
 """Mean teacher (Tarvainen and Valpola, NeurIPS 2017) with confidence-weighted pseudo labels of all tasks, a peer.
 
 The teacher is a moving average of the student's Res-5. It sees the photo's features as they are, the student sees
-them disturbed, and is taught the teacher's maps. The teacher is what is kept.
+them disturbed, and learns the teacher's maps. The teacher is what is kept.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -15,30 +16,38 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk, trunk_of
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.training.ema import follow
-from umadapt.training.trainer import Batch, Loss, Stage, Turn
+from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
 DROPPED = 0.2  # share of the Res-4f channels that the student does not see
 NOISE = 0.1  # deviation of the noise on them, in units of their own
 
 
-def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
+@dataclass(frozen=True, eq=False)
+class Lesson(Prepared):
+    """A batch of photos, and what the teacher predicts of them."""
+
+    targets: Maps
+
+
+def losses(model: UMAdapt, lesson: Lesson, config: Adapt) -> Loss:
     """Every task's loss against the teacher's maps.
 
     OURS: depth and normals count everywhere alike, because neither has a confidence of its own.
     """
-    features = model.encoder.branches["target"]({k: disturb(x) for k, x in trunk_of(model, batch).items()})
-    student, taught = model.decode(features), batch["taught"]
+    features = model.encoder.branches["target"]({k: disturb(x) for k, x in trunk_of(model, lesson.batch).items()})
+    student, targets = model.decode(features), lesson.targets
     terms = {}
     for name, task in model.tasks.items():
         if name == "seg":
-            terms[name] = config.consistency * pseudo_label_loss(student[name], taught[name], config.confidence)
+            terms[name] = config.consistency * pseudo_label_loss(student[name], targets[name], config.confidence)
         else:
-            terms[name] = config.consistency * task.energy(student[name], taught[name])
+            terms[name] = config.consistency * task.energy(student[name], targets[name])
     return Loss(terms)
 
 
@@ -71,7 +80,7 @@ def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Te
     return global_batch.mean((weight * values).mean())
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage[Lesson]:
     """One Adam on the student; after each step the teacher follows it, and after the last the model takes its place."""
     which = config.trains
     parameters = model.adaptable(config.bn, which)
@@ -82,10 +91,9 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     frozen = partial(add_trunk_features, model)
 
     @torch.no_grad()
-    def prepare(batch: Batch) -> Batch:
+    def prepare(batch: Batch) -> Lesson:
         batch = frozen(batch)
-        taught: Maps = teacher.decode(target_features(teacher, batch))
-        return {**batch, "taught": taught}
+        return Lesson(batch, teacher.decode(target_features(teacher, batch)))
 
     @torch.no_grad()
     def after(step: int) -> None:
@@ -93,7 +101,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         if step + 1 == config.steps:
             student.load_state_dict(average.state_dict())
 
-    turn = Turn("student", parameters, lambda b: losses(model, b, config), config.lr)
+    turn = Turn[Lesson]("student", parameters, lambda b: losses(model, b, config), config.lr)
     still = None if trains_trunk(model) else frozen
     extra: dict[str, nn.Module] = {"average": average}
     return Stage("adapt", [turn], batches, config.steps, prepare=prepare, frozen=still, extra=extra, after=after)

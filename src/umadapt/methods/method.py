@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.nets.ensemble import Shares
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Batch, Stage
+from umadapt.training.stage import Stage
 
 
 class Given(NamedTuple):
@@ -21,7 +22,7 @@ class Given(NamedTuple):
 
 
 NOTHING = Given()
-Builder = Callable[[UMAdapt, Adapt, Callable[[int], Batch], Given], Stage]
+Builder = Callable[[UMAdapt, Adapt, Callable[[int], Batch], Given], Stage[Any]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Method:
     lr: float | None = None  # default learning rate; None = that of RUN's training
     trains: Literal["res5", "encoder", "all"] = "res5"  # default of --adapt
     share: float | None = None  # of the photos in the first BatchNorm statistics; None = --statistics-share
-    source: Literal["", "images", "tuples"] = ""  # what it reads of the labelled source, as "source" of its batches
+    source: Literal["", "images", "tuples"] = ""  # what it reads of the labelled source, as `Batch.source`
     source_tasks: Callable[[UMAdapt], tuple[str, ...]] = lambda model: tuple(model.tasks)  # whose labels
     source_every: Callable[[Adapt], int] = lambda options: 1  # steps from one batch of the source to the next
     transfers: bool = False  # needs transfer nets

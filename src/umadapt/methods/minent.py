@@ -11,11 +11,12 @@ from collections.abc import Callable
 from functools import partial
 
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Batch, Loss, Stage, Turn
+from umadapt.training.stage import Loss, Stage, Turn
 
 
 def losses(model: UMAdapt, batch: Batch, weight: float) -> Loss:
@@ -26,12 +27,12 @@ def losses(model: UMAdapt, batch: Batch, weight: float) -> Loss:
     return Loss({"entropy": weight * global_batch.mean(entropy)})
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage[Batch]:
     """One Adam on what `--adapt` names."""
     parameters = model.adaptable(config.bn, config.trains)
 
     frozen = partial(add_trunk_features, model)
-    turn = Turn("seg", parameters, lambda b: losses(model, b, config.entropy_weight), config.lr)
+    turn = Turn[Batch]("seg", parameters, lambda b: losses(model, b, config.entropy_weight), config.lr)
     still = None if trains_trunk(model) else frozen
     return Stage("adapt", [turn], batches, config.steps, prepare=frozen, frozen=still)
 

@@ -7,7 +7,7 @@ trained; BatchNorm's statistics are those of whole photos as they are and stand 
 train`: each by its own batch, those of the photos are remembered). The teacher is what is kept.
 
 Statistics of photos move depth as a whole: on NYUDv2 to .93 of what the source model says, which is nearer the truth
-(docs/results.md). So what is taught keeps the source model's level of depth, the geometric mean over a batch.
+(docs/results.md). So a teacher's target keeps the source model's level of depth, the geometric mean over a batch.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
+from umadapt.methods.cross_task import truth_of
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.methods.strong_views import hide, paste, recolour
 from umadapt.nets.activation_checkpointing import BatchNorm
@@ -29,30 +32,45 @@ from umadapt.nets.ensemble import consensus, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import masked_mean
 from umadapt.training.ema import follow
-from umadapt.training.trainer import Batch, Loss, Stage, Turn
+from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
 LEAST = 1e-6  # a loss below this has no gradient
 MOMENTUM = 0.05  # of BatchNorm's running statistics, which are those of the photos
 WARM_UP = 30  # steps over which the learning rate rises
 
 
-def losses(model: UMAdapt, batch: Batch, config: Adapt) -> Loss:
+@dataclass(frozen=True, eq=False)
+class Lesson(Prepared):
+    """Photos with source images beside them, and what the student is to say of the photos."""
+
+    hard: Tensor  # (B, 3, H, W), what it sees of them
+    targets: Maps  # the teacher's
+    weights: Maps  # task -> (B, h, w), what each pixel of them counts
+
+
+def losses(model: UMAdapt, lesson: Lesson, config: Adapt) -> Loss:
     """Every task's loss on the source, and its distance to the teacher in units of the same distance there."""
-    source = batch["source"]
+    source = source_of(lesson.batch)
     with forgetting(model.target(config.trains).modules()):
-        known = model(source["image"], "target")
-    student, taught, weights = model(batch["hard"], "target"), batch["taught"], batch["weights"]
+        known = model(source.images, "target")
+    student, targets, weights = model(lesson.hard, "target"), lesson.targets, lesson.weights
     terms, watch = {}, {}
     for name, task in model.tasks.items():
-        truth = task.prepare(source[name])
+        truth = task.prepare(source.truths[name])
         rehearsed = watch[f"{name}/source"] = task.loss(known[name], truth).clamp(min=LEAST)
         terms[name] = rehearsed.log()  # no task counts more for having larger numbers
         with torch.no_grad():
             sure, there = task.as_prediction(truth)
             unit = masked_mean(task.energy_map(known[name], sure), there).clamp(min=LEAST)
-        distance = global_batch.mean((weights[name] * task.energy_map(student[name], taught[name])).mean())
+        distance = global_batch.mean((weights[name] * task.energy_map(student[name], targets[name])).mean())
         terms[f"{name}/taught"] = config.consistency * distance / unit
     return Loss(terms, {name: value.detach() for name, value in watch.items()})
+
+
+def source_of(batch: Batch) -> Batch:
+    """The source images beside the photos."""
+    assert batch.source is not None
+    return batch.source
 
 
 @contextmanager
@@ -69,32 +87,32 @@ def forgetting(modules: Iterable[torch.nn.Module]) -> Iterator[None]:
             norm.momentum = momentum
 
 
-def trust(model: UMAdapt, direct: Maps, taught: Maps, how: str) -> Maps:
+def trust(model: UMAdapt, direct: Maps, targets: Maps, how: str) -> Maps:
     """The weight of every task's target at each pixel, (B, h, w) in (0, 1]: m / (m + d) where d is how far two
     predictions of the pixel are apart, and m its mean over the photos.
 
     Args:
         direct: what the teacher says of the photos themselves.
-        taught: what its looks agree on.
+        targets: what its looks agree on.
         how: which predictions: "spread", these two; "transfer", the second and the transfer nets' of the other tasks,
             the paper's energy; "none", all weights are 1.
     """
-    others = {"none": {}, "spread": direct, "transfer": model.cross(taught) if how == "transfer" else {}}[how]
+    others = {"none": {}, "spread": direct, "transfer": model.cross(targets) if how == "transfer" else {}}[how]
     weights = {}
     for name, task in model.tasks.items():
-        weights[name] = torch.ones_like(taught[name][:, 0])
+        weights[name] = torch.ones_like(targets[name][:, 0])
         if name in others:
-            apart = task.energy_map(others[name], taught[name]) - task.energy_map(taught[name], taught[name])
+            apart = task.energy_map(others[name], targets[name]) - task.energy_map(targets[name], targets[name])
             mean = global_batch.mean(apart.mean()).clamp(min=LEAST)
             weights[name] = mean / (mean + apart.clamp(min=0))
     return weights
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage[Lesson]:
     """One AdamW on the student; after each step the teacher follows it, and after the last the model takes its place.
 
     Args:
-        batches: photos as "plain" and, in other colours, "image"; "source": labelled images.
+        batches: photos, also in their own colours; labelled source images beside them.
         given: votes are the shares of the teacher's looks beside the direct one.
     """
     votes = shares_of(None, model.tasks, config.looks) if given.votes is None else given.votes
@@ -108,26 +126,25 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     levelled = tuple(name for name, task in model.tasks.items() if config.keep_level and task.has_level)
     base = copy.deepcopy(teacher)  # M_s as it was: training moves the decoders, which the domains share
 
-    def harder(batch: Batch) -> Batch:
+    def harder(batch: Batch) -> Lesson:
         """What the teacher says of the photos, and what the student sees of them."""
-        photos, source = batch["plain"], dict(batch["source"])
-        direct = teacher(photos, "target")
-        taught = consensus(teacher, lambda x: teacher.encode(x, "target"), photos, votes, direct)
-        weights = trust(teacher, direct, taught, config.trust)
+        source = source_of(batch)
+        direct = teacher(batch.plain, "target")
+        targets = consensus(teacher, lambda x: teacher.encode(x, "target"), batch.plain, votes, direct)
+        weights = trust(teacher, direct, targets, config.trust)
         if levelled:
-            level = base.decode(base.encode(photos, "source"), levelled)
-            taught |= {name: model.tasks[name].match_level(taught[name], level[name]) for name in levelled}
+            level = base.decode(base.encode(batch.plain, "source"), levelled)
+            targets |= {name: model.tasks[name].match_level(targets[name], level[name]) for name in levelled}
         if config.recolour:
-            source["image"] = recolour(source["image"], batch["image"])
-        hard: Tensor = batch["image"]
+            source = dataclasses.replace(source, images=recolour(source.images, batch.images))
+        hard = batch.images
         if config.paste:
-            truths = {name: task.prepare(source[name]) for name, task in model.tasks.items()}
-            hard, taught = paste(hard, taught, source["image"], truths, model.tasks, config.paste)
-        return {**batch, "source": source, "hard": hide(hard, config.masked), "taught": taught, "weights": weights}
+            hard, targets = paste(hard, targets, source.images, truth_of(model, source), model.tasks, config.paste)
+        return Lesson(dataclasses.replace(batch, source=source), hide(hard, config.masked), targets, weights)
 
     @torch.no_grad()
-    def prepare(batch: Batch) -> Batch:
-        with global_batch.shared(len(batch["ids"])):  # levels, means and draws are of the whole batch
+    def prepare(batch: Batch) -> Lesson:
+        with global_batch.shared(len(batch)):  # levels, means and draws are of the whole batch
             return harder(batch)
 
     @torch.no_grad()
@@ -138,8 +155,8 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
 
     encoder = list(model.target("encoder").parameters())
     slow = [p for p in encoder if p.requires_grad]
-    loss: Callable[[Batch], Loss] = lambda b: losses(model, b, config)  # noqa: E731
-    turn = Turn("student", parameters, loss, config.lr, slow=(slow, config.encoder_rate))
+    rates = (slow, config.encoder_rate)
+    turn = Turn[Lesson]("student", parameters, lambda lesson: losses(model, lesson, config), config.lr, slow=rates)
     out = Stage("adapt", [turn], batches, config.steps, prepare=prepare, after=after, warm_up=WARM_UP)
     return dataclasses.replace(out, extra={"average": average})
 

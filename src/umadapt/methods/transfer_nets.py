@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 
+from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
-from umadapt.nets.model import Maps, UMAdapt
-from umadapt.training.trainer import Batch, Loss, Stage, Turn
-
-
-def truth(model: UMAdapt, batch: Batch) -> Maps:
-    """A batch's labels in network units."""
-    return {name: task.prepare(batch[name]) for name, task in model.tasks.items() if name in batch}
+from umadapt.methods.cross_task import truth_of
+from umadapt.nets.model import UMAdapt
+from umadapt.training.stage import Loss, Stage, Turn
 
 
 def losses(model: UMAdapt, batch: Batch, task: str) -> Loss:
     """L_t(N->t(O_s), Y_s) on ground truth."""
-    maps = truth(model, batch)
+    maps = truth_of(model, batch)
     inputs = {name: model.tasks[name].encode_truth(maps[name]) for name in model.graph[task]}
     return Loss({"transfer": model.tasks[task].loss(model.transfer(task, inputs), maps[task])})
 
 
-def stage(model: UMAdapt, batch: Any, steps: int, lr: float) -> Stage:
+def stage(model: UMAdapt, batches: Callable[[int], Batch], steps: int, lr: float) -> Stage[Batch]:
     """One Adam a net."""
     model.freeze(model)
     model.unfreeze(model.transfers)
     turns = [
-        Turn(task, list(model.transfers[task].parameters()), lambda b, t=task: losses(model, b, t), lr)
+        Turn[Batch](task, list(model.transfers[task].parameters()), lambda b, t=task: losses(model, b, t), lr)
         for task in model.graph
     ]
-    return Stage("transfer", turns, batch, steps)
+    return Stage("transfer", turns, batches, steps)
 
 
 @torch.no_grad()
@@ -49,10 +45,10 @@ def measure(model: UMAdapt, batches: Iterable[Batch], *, shared: bool = False) -
     sums: dict[str, dict[str, float]] = {task: {} for task in model.graph}
     count = 0
     for batch in batches:
-        maps = truth(model, batch)
+        maps = truth_of(model, batch)
         inputs = {name: model.tasks[name].encode_truth(map_, soften=False) for name, map_ in maps.items()}
-        with global_batch.shared(len(batch["ids"])) if shared else nullcontext():
-            size = global_batch.rows(len(batch["ids"])).total
+        with global_batch.shared(len(batch)) if shared else nullcontext():
+            size = global_batch.rows(len(batch)).total
             for task in model.graph:
                 prediction = model.transfer(task, inputs)
                 figures = model.tasks[task].accuracy(prediction, maps[task])

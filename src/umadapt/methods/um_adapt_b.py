@@ -10,15 +10,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from umadapt.config import Adapt
+from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
-from umadapt.methods.cross_task import add_trunk_features, content_loss, encode, target_features, trains_trunk
+from umadapt.methods.cross_task import (
+    add_trunk_features,
+    content_loss,
+    encode,
+    target_features,
+    trains_trunk,
+    truth_of,
+)
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.blocks import wide
 from umadapt.nets.encoder import Features
 from umadapt.nets.feature_decoder import FeatureDecoder
 from umadapt.nets.joint_critic import LATENT, JointCritic, Tuples, gradient_penalty
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Batch, Loss, Stage, Turn
+from umadapt.training.stage import Loss, Stage, Turn
 
 BETAS = (0.0, 0.9)  # of Adam, as Gulrajani et al. train
 FEATURES_LR = 1e-3  # of the FCF decoder
@@ -34,7 +42,7 @@ def generator_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointC
     if config.method == "b-fcf":
         terms["fcf"] = config.fcf * reconstruction(extra["features"], features)
     else:
-        terms["ccr"] = config.ccr * content_loss(model, features["res5"], batch["contour"])
+        terms["ccr"] = config.ccr * content_loss(model, features["res5"], batch.contours)
     return Loss(terms)
 
 
@@ -43,7 +51,8 @@ def critic_losses(model: UMAdapt, batch: Batch, config: Adapt, critic: JointCrit
     with torch.no_grad():
         features = target_features(model, batch)
         fakes = {LATENT: wide(features["res5"]), **encode(model, model.decode(features), config.gradient_mask)}
-        reals = real_tuples(model, batch["source"])
+        assert batch.source is not None
+        reals = real_tuples(model, batch.source)
     gap = global_batch.mean(critic(reals).mean() - critic(fakes).mean())
     latent = features["res5"]
     epsilon = global_batch.rows(len(latent)).draw(torch.rand)
@@ -61,8 +70,8 @@ def feature_losses(model: UMAdapt, batch: Batch, decoder: nn.Module) -> Loss:
 
 def real_tuples(model: UMAdapt, source: Batch) -> Tuples:
     """(M_s(x_s), ground truth maps); half of the label maps as pseudo-softmax."""
-    maps = {name: task.encode_truth(task.prepare(source[name])) for name, task in model.tasks.items()}
-    return {LATENT: wide(model.encode(source["image"], "source")["res5"]), **maps}
+    maps = {name: model.tasks[name].encode_truth(truth) for name, truth in truth_of(model, source).items()}
+    return {LATENT: wide(model.encode(source.images, "source")["res5"]), **maps}
 
 
 def reconstruction(decoder: nn.Module, features: Features) -> Tensor:
@@ -75,13 +84,13 @@ def reconstruction(decoder: nn.Module, features: Features) -> Tensor:
     return global_batch.mean(F.mse_loss(made, res4)) / global_batch.mean(res4.square().mean()).clamp(min=1e-12)
 
 
-def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage:
+def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage[Batch]:
     """A critic update a step (and one of the FCF decoder), and one of Res-5 after each `joint_steps` of them.
 
     The loop's steps, in which logs and checkpoints count, are those of the critic.
 
     Args:
-        batches: target batches with "image" and "contour", and "source": images with labels of all tasks.
+        batches: photos, for CCR with contours; beside them source images with labels of all tasks.
     """
     parameters = model.adaptable(config.bn, config.trains)
     channels = {name: task.channels for name, task in model.tasks.items()}
@@ -95,7 +104,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
 
     frozen = partial(add_trunk_features, model)
     turns = [
-        Turn(
+        Turn[Batch](
             "critic",
             list(critic.parameters()),
             lambda b: critic_losses(model, b, config, critic),
@@ -103,7 +112,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
             betas=BETAS,
             option="--joint-lr",
         ),
-        Turn(
+        Turn[Batch](
             "joint",
             parameters,
             lambda b: generator_losses(model, b, config, critic, extra),

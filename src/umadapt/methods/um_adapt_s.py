@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 
 import torch
 
 from umadapt.config import Semi
+from umadapt.data.batch import Batch
 from umadapt.methods.cross_task import add_trunk_features, content_loss, distillation, encode, target_features
-from umadapt.nets.ensemble import Shares, add_taught, distance, shares_of
+from umadapt.nets.ensemble import Shares, add_teacher_targets, distance, shares_of
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Batch, Loss, Stage, Turn
+from umadapt.training.stage import Loss, Stage, Turn
 
 
 def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
@@ -29,11 +31,17 @@ def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> 
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask))
     terms = {
         "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
-        "ccr": config.ccr * content_loss(model, features["res5"], batch["contour"]),
+        "ccr": config.ccr * content_loss(model, features["res5"], batch.contours),
     }
     if config.consensus:
-        terms["consensus"] = config.consensus * distance(model, predictions, batch["taught"])
+        terms["consensus"] = config.consensus * distance(model, predictions, batch.frozen.targets)
     return Loss(terms)
+
+
+def labelled_of(batch: Batch) -> Batch:
+    """The labelled photos beside others."""
+    assert batch.labelled is not None
+    return batch.labelled
 
 
 def stage(
@@ -42,15 +50,15 @@ def stage(
     labelled: Callable[[int], Batch],
     photos: Callable[[int], Batch],
     shares: Shares | None = None,
-) -> Stage:
+) -> Stage[Batch]:
     """In each step a labelled batch, then one without labels; one Adam a task and kind of batch on the target's Res-5.
 
     OURS: two Adams a task, because the two kinds of gradients differ in size and Adam is what balances them.
 
     Args:
-        labelled: target batches with "image" and all tasks, missing everywhere where an image lacks one.
-        photos: target batches with "image" and "contour", and "plain" for the consensus.
-        shares: of the witnesses of the consensus; default: as where they are not known.
+        labelled: target batches with truths of all tasks, missing everywhere where an image lacks one.
+        photos: target batches with contours, for the consensus also in their own colours.
+        shares: of the members of the consensus; default: as where they are not known.
     """
     assert config.alpha is not None  # `umadapt.commands.semi` has put in that of the run
     alpha = config.alpha
@@ -59,11 +67,11 @@ def stage(
         model.decoders.requires_grad_(True)  # their BatchNorm statistics stay the source's
         parameters += list(model.decoders.parameters())
 
-    def learn(task: str) -> Turn:
-        loss: Callable[[Batch], Loss] = lambda b: labelled_losses(model, b["labelled"], task, alpha)  # noqa: E731
+    def learn(task: str) -> Turn[Batch]:
+        loss = lambda b: labelled_losses(model, labelled_of(b), task, alpha)  # noqa: E731
         return Turn(f"labelled-{task}", parameters, loss, config.lr)
 
-    def agree(task: str) -> Turn:
+    def agree(task: str) -> Turn[Batch]:
         return Turn(task, parameters, lambda b: unlabelled_losses(model, b, task, config), config.lr)
 
     turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
@@ -72,15 +80,15 @@ def stage(
 
     @torch.no_grad()
     def frozen(batch: Batch) -> Batch:
-        """The trunk's features serve all turns of the step, as does what RUN's witnesses agree on."""
+        """The trunk's features serve all turns of the step, as does RUN's consensus."""
         batch = add_trunk_features(model, batch)
-        return add_taught(teacher, batch, votes) if config.consensus else batch
+        return add_teacher_targets(teacher, batch, votes) if config.consensus else batch
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
-        return {**frozen(batch), "labelled": add_trunk_features(model, batch["labelled"])}
+        return dataclasses.replace(frozen(batch), labelled=add_trunk_features(model, labelled_of(batch)))
 
     def both(step: int) -> Batch:
-        return {**photos(step), "labelled": labelled(step)}
+        return dataclasses.replace(photos(step), labelled=labelled(step))
 
     return Stage("semi", turns, both, config.steps, prepare=prepare, frozen=frozen)

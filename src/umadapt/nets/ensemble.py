@@ -10,14 +10,15 @@ shares of larger copy and transfer nets are measured on labelled images that tra
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from umadapt.data.batch import Batch
 from umadapt.errors import UserError
 from umadapt.nets.encoder import Features
 from umadapt.nets.model import Maps, UMAdapt
@@ -97,7 +98,7 @@ def merge(model: UMAdapt, maps: Maps, votes: Maps, shares: Mapping[str, float]) 
 
 
 @torch.no_grad()
-def weigh(model: UMAdapt, batches: Callable[[int], Mapping[str, Any]], count: int) -> Shares:
+def weigh(model: UMAdapt, batches: Callable[[int], Batch], count: int) -> Shares:
     """The share at which each witness lowers a task's loss the most, one witness after the other.
 
     Args:
@@ -112,11 +113,11 @@ def weigh(model: UMAdapt, batches: Callable[[int], Mapping[str, Any]], count: in
     for witness in ("zoom", "transfer"):
         losses = {task: torch.zeros(len(TRIED)) for task in (model.tasks if witness == "zoom" else model.graph)}
         for batch in map(batches, range(count)):
-            maps = consensus(model, see, batch["image"], shares)
-            votes = ask(witness, model, see, batch["image"], maps, shares)
+            maps = consensus(model, see, batch.images, shares)
+            votes = ask(witness, model, see, batch.images, maps, shares)
             for name, sums in losses.items():
                 task = model.tasks[name]
-                truth = task.prepare(batch[name])
+                truth = task.prepare(batch.truths[name])
                 merged = (task.merge([maps[name], votes[name]], (1 - share, share)) for share in TRIED)
                 sums += torch.stack([task.loss(map_, truth).cpu() for map_ in merged])
         shares[witness] = {name: TRIED[int(sums.argmin())] for name, sums in losses.items()}
@@ -138,12 +139,9 @@ def excesses(model: UMAdapt, predictions: Maps, taught: Maps) -> Maps:
 
 
 @torch.no_grad()
-def add_taught(teacher: UMAdapt, batch: dict[str, Any], shares: Shares) -> dict[str, Any]:
-    """The batch with "taught", a model's consensus on its photos in their own colours; as it is where it has it.
-
-    Args:
-        batch: with "plain", the photos (B, 3, H, W).
-    """
-    if "taught" in batch:
+def add_teacher_targets(teacher: UMAdapt, batch: Batch, shares: Shares) -> Batch:
+    """The batch with a model's consensus on its photos in their own colours; as it is where it has targets."""
+    if batch.frozen.targets:
         return batch
-    return {**batch, "taught": consensus(teacher, lambda x: teacher.encode(x, "target"), batch["plain"], shares)}
+    targets = consensus(teacher, lambda x: teacher.encode(x, "target"), batch.plain, shares)
+    return dataclasses.replace(batch, frozen=dataclasses.replace(batch.frozen, targets=targets))

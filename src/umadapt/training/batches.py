@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from umadapt.data.augment import (
     LABELS,
@@ -22,11 +23,11 @@ from umadapt.data.augment import (
     resize_sample,
     to_sample,
 )
+from umadapt.data.batch import ABSENT, Batch
 from umadapt.data.camera import Camera
 from umadapt.data.colours import Colours, draw, paint
 from umadapt.data.contours import soft_contours
 from umadapt.data.folder import Folder
-from umadapt.data.prefetch import data_pool
 from umadapt.data.rare import RareClasses
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
@@ -35,11 +36,10 @@ from umadapt.tasks import TASKS, label_of
 
 CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory,
 CACHE_IDS = 20_000  # unless there are more: little of so large a set would come again before the end
-COUNTED = 5_000  # images whose labels are read for class frequencies: enough, and 100,000 would take minutes
 DETAIL = 2  # larger photos are shrunk to this multiple of the network's size before augmentation
 
 
-Detector = Callable[[Folder, str], torch.Tensor]  # an image of a folder -> its contour map (1, h, w) in [0, 1]
+Detector = Callable[[Folder, str], Tensor]  # an image of a folder -> its contour map (1, h, w) in [0, 1]
 
 
 class Shuffled:
@@ -64,7 +64,9 @@ class Shuffled:
 class Drawn(NamedTuple):
     """One sample of a batch to come."""
 
-    view: Sample
+    truths: dict[str, Tensor]  # of each task
+    image: Tensor | None
+    contour: Tensor | None
     colours: Colours | None  # which its image gets with those of the batch; None = it has its own
 
 
@@ -81,9 +83,8 @@ def refuse_huge(batch: int, size: tuple[int, int]) -> None:
 class Batches:
     """`batches(k)` is the k-th batch of an endless shuffled pass over a folder.
 
-    A batch holds "ids" (list of B names), "image" (B, 3, H, W) in [0, 1] ("plain" too where the recipe asks for it), on
-    the output grid the labels in reader's units: "depth" (B, 1, h, w) metres, "normals" (B, 3, h, w),
-    "seg" (B, h, w) int64, what tasks derive from these there ("edges" (B, 1, h, w)), and "contour" (B, 1, h, w).
+    Truths are on the output grid, in the reader's units: depth (B, 1, h, w) metres, normals (B, 3, h, w), seg (B, h, w)
+    int64, and what tasks derive from these there (edges (B, 1, h, w)).
 
     Args:
         folder: where samples come from.
@@ -152,7 +153,7 @@ class Batches:
         if rare:
             self.place = RareClasses(folder, self.ids, rare, self.place, seed)
 
-    def __call__(self, step: int) -> dict[str, Any]:
+    def __call__(self, step: int) -> Batch:
         numbers = self.numbers(step)
         names = [self.pick(number) for number in numbers]
         return self.collate(names, [self.sample(n, number) for n, number in zip(names, numbers, strict=True)])
@@ -170,24 +171,25 @@ class Batches:
     def sample(self, name: str, number: int) -> Drawn:
         """The image and the truth of each task, in the view that belongs to the number, and the colours to come."""
         view, colours = self.make(name, self.view(name, number))
-        return Drawn(self.truth(view), colours)
+        truths = {task: TASKS[task].derive(view[label_of(task)]) for task in self.tasks}
+        return Drawn(truths, view.get("image"), view.get("contour"), colours)
 
     @torch.no_grad()
-    def collate(self, names: list[str], samples: Sequence[Drawn]) -> dict[str, Any]:
+    def collate(self, names: list[str], samples: Sequence[Drawn]) -> Batch:
         """One batch of samples, with their colours."""
-        out: dict[str, Any] = {k: torch.stack([s.view[k] for s in samples]) for k in samples[0].view}
-        if "image" in out:
-            out["image"] = out["image"].to(self.device)
-            if self.recipe is not None and self.recipe.plain:
-                out["plain"] = out["image"]
-        colours = [s.colours for s in samples if s.colours is not None]
-        if colours:
-            out["image"] = paint(out["image"], colours)
-        if self.detector is not None:
-            out["contour"] = out["contour"].to(self.device)
-        elif self.contours:
-            out["contour"] = soft_contours(out["image"], self.grid)
-        return {"ids": names, **out}
+        plain = stack(sample.image for sample in samples).to(self.device)
+        colours = [sample.colours for sample in samples if sample.colours is not None]
+        images = paint(plain, colours) if colours else plain
+        contours = stack(sample.contour for sample in samples).to(self.device)
+        if self.contours and self.detector is None:
+            contours = soft_contours(images, self.grid)
+        return Batch(
+            names,
+            images,
+            plain if self.recipe is not None and self.recipe.plain else ABSENT,
+            contours,
+            {task: torch.stack([sample.truths[task] for sample in samples]) for task in self.tasks},
+        )
 
     def pick(self, number: int) -> str:
         """The id of the sample with this number."""
@@ -197,15 +199,15 @@ class Batches:
         """The images that so many steps of all processes will see."""
         return [(self.folder, self.pick(k)) for k in range(min(steps * self.batch, len(self.ids)))]
 
-    def make(self, name: str, view: int) -> Drawn:
-        """One sample in a random view, with labels."""
+    def make(self, name: str, view: int) -> tuple[Sample, Colours | None]:
+        """One sample in a random view, with labels, and the colours of its image."""
         sample = {k: from_compact(k, v) for k, v in self.load(name).items()}
         if self.recipe is None:
             whole = {k: resize_image(v, self.size) for k, v in sample.items() if k == "image"}
-            return Drawn(nearer(resize_labels(sample | whole, self.grid), self.magnification(name)), None)
+            return nearer(resize_labels(sample | whole, self.grid), self.magnification(name)), None
         rng = np.random.default_rng((self.seed, 2, view))
         sample = random_view(sample, self.size, rng, self.recipe, self.grid, self.magnification(name))
-        return Drawn(sample, draw(rng, self.recipe, self.size) if "image" in sample else None)
+        return sample, draw(rng, self.recipe, self.size) if "image" in sample else None
 
     def magnification(self, name: str) -> float:
         """How much larger things look in this picture, at the network's size, than to the canonical camera."""
@@ -213,11 +215,6 @@ class Batches:
         if self.focal is None or camera is None:
             return 1.0
         return focal_at(camera, self.folder.window_of(name), self.size) / self.focal
-
-    def truth(self, sample: Sample) -> Sample:
-        """The image, its contours and the truth of each task, from the image and the labels."""
-        made = {task: TASKS[task].derive(sample[label_of(task)]) for task in self.tasks}
-        return {name: x for name, x in sample.items() if name not in LABELS} | made
 
     def load(self, name: str) -> Sample:
         """The decoded sample in compact types, from memory where it fits."""
@@ -241,6 +238,12 @@ class Batches:
         return compact
 
 
+def stack(parts: Iterable[Tensor | None]) -> Tensor:
+    """The parts of samples as one tensor, ABSENT where they have none."""
+    there = [part for part in parts if part is not None]
+    return torch.stack(there) if there else ABSENT
+
+
 def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool = True) -> Sample:
     """Read an image and its labels as tensors; a label file that is missing becomes a map of missing pixels."""
     sample = to_sample(folder.read(name, tasks, images), folder.ignore)
@@ -253,12 +256,12 @@ def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool
     return sample
 
 
-def to_compact(key: str, x: torch.Tensor) -> torch.Tensor:
+def to_compact(key: str, x: Tensor) -> Tensor:
     """A quarter of the memory: images and contours as bytes, labels as `LABELS` says."""
     return x.to(LABELS[key].compact) if key in LABELS else (x * 255).round().to(torch.uint8)
 
 
-def from_compact(key: str, x: torch.Tensor) -> torch.Tensor:
+def from_compact(key: str, x: Tensor) -> Tensor:
     if key not in LABELS:
         return x.float() / 255
     return x.float() if LABELS[key].compact.is_floating_point else x.long()
@@ -271,84 +274,3 @@ def focal_at(camera: Camera, window: Window | None, size: tuple[int, int]) -> fl
     """
     height, width = (camera.height, camera.width) if window is None else window.size
     return camera.fx / min(height / size[0], width / size[1])
-
-
-def canonical_focal(folder: Folder, ids: Sequence[str], size: tuple[int, int]) -> float | None:
-    """The median over the pictures of `focal_at`; None where no camera is known."""
-    cameras = [(camera, folder.window_of(id)) for id in ids if (camera := folder.camera_of(id)) is not None]
-    focals = sorted(focal_at(camera, window, size) for camera, window in cameras)
-    return focals[len(focals) // 2] if focals else None
-
-
-def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(train, held out): the last `share` of the ids. Neighbours often show one room, so they stay together."""
-    count = round(len(ids) * share)
-    if count == 0:
-        return tuple(ids), ()
-    return tuple(ids[:-count]), tuple(ids[-count:])
-
-
-def whole_images(
-    folder: Folder, ids: Sequence[str], size: tuple[int, int], batch: int, seed: int = 0
-) -> Iterator[torch.Tensor]:
-    """All photos once, whole and unaugmented, in a shuffled order (neighbours are often one scene): batches
-    (B, 3, h, w) of photos of one fitted size; decoded ahead by threads. Each rank reads a share and yields its part of
-    every batch, which may be empty."""
-    order = [ids[i] for i in np.random.default_rng((seed, 3)).permutation(len(ids))]
-    waiting: dict[tuple[int, int], list[torch.Tensor | None]] = {}  # None = on another rank
-
-    def read(name: str) -> torch.Tensor:
-        image = to_sample({"image": folder.read_window(name)})["image"]
-        return resize_image(image, fit_size((image.shape[-2], image.shape[-1]), size))
-
-    with data_pool(2) as pool:
-        for start in range(0, len(order), batch):
-            mine = list(
-                pool.map(
-                    read,
-                    process_group.share_of(order[start : start + batch], process_group.rank(), process_group.size()),
-                )
-            )
-            shapes = process_group.gather([(image.shape[-2], image.shape[-1]) for image in mine])
-            for rank, found in enumerate(shapes):
-                for k, shape in enumerate(found):
-                    alike = waiting.setdefault(shape, [])
-                    alike.append(mine[k] if rank == process_group.rank() else None)
-                    if len(alike) == batch:
-                        yield stack_here(alike, shape)
-                        alike.clear()
-    for shape, alike in waiting.items():
-        if alike:
-            yield stack_here(alike, shape)
-
-
-def stack_here(images: Sequence[torch.Tensor | None], size: tuple[int, int]) -> torch.Tensor:
-    """Images of one size to (B, 3, H, W); those of other ranks are left out, and it may be that none is left."""
-    here = [image for image in images if image is not None]
-    return torch.stack(here) if here else torch.zeros(0, 3, *size)
-
-
-def class_frequencies(folder: Folder, ids: Sequence[str]) -> tuple[float, ...]:
-    """Share of each class among the labelled pixels; of COUNTED images, evenly spaced, where there are more.
-
-    Raises:
-        UserError: no pixel is labelled.
-    """
-    counts = np.zeros(256, dtype=np.int64)
-    ids = ids[:: max(1, -(-len(ids) // COUNTED))]
-
-    def count(name: str) -> np.ndarray:
-        seg = folder.read(name, ["seg"], images=False)["seg"]
-        return np.zeros(256, dtype=np.int64) if seg is None else np.bincount(seg.ravel(), minlength=256)
-
-    with data_pool(2) as pool:
-        for part in pool.map(count, process_group.share_of(ids, process_group.rank(), process_group.size())):
-            counts += part
-    counts = np.sum(process_group.gather(counts), 0)
-    counts[folder.ignore] = 0
-    counts = counts[: len(folder.classes)]
-    if not folder.classes:
-        raise UserError(f"{folder.root}/dataset.json names no classes for seg; leave seg out of --tasks, or list them")
-    if not counts.sum():
-        raise UserError(f"{folder.root} has no labelled pixel in seg; leave seg out of --tasks, or check the labels")
-    return tuple(float(x) for x in counts / counts.sum())

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import torch
 
 from umadapt.config import Adapt, Semi
+from umadapt.data.batch import Batch
 from umadapt.distributed import process_group
 from umadapt.training import compute
 from umadapt.training.batches import Batches
 from umadapt.training.frozen_views import FrozenViews, NoRoom
 from umadapt.training.mixture import Union
-from umadapt.training.trainer import Batch, Stage, to_device
+from umadapt.training.stage import Stage
 
 OWN = "views"  # folder of a run
 
 
-def keep_views(stage: Stage, target: Union, config: Adapt | Semi, device: torch.device) -> None:
+def keep_views(stage: Stage[Any], target: Union, config: Adapt | Semi, device: torch.device) -> None:
     """Let the batches give what frozen networks make of the few views of each photo, computed once and kept on disk:
     in `--shared-views`, where other runs find them, too, or in the run's own folder, until `forget_views`.
 
@@ -30,7 +32,7 @@ def keep_views(stage: Stage, target: Union, config: Adapt | Semi, device: torch.
     frozen, parts = compute.in_precision(stage.frozen, config.precision, device), list[FrozenViews]()
 
     def see(batch: Batch) -> Batch:
-        return frozen(to_device(batch, device))
+        return frozen(batch.to(device))
 
     for k, part in enumerate(pictures(target)):
         try:

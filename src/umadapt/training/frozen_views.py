@@ -7,9 +7,8 @@ import hashlib
 import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +17,13 @@ from tqdm import tqdm
 
 from umadapt.data import json_schema
 from umadapt.data.atomic import alone, write_json
+from umadapt.data.batch import ABSENT, Batch, Frozen
 from umadapt.errors import UserError
 from umadapt.training.batches import Batches
 
 CHUNK = 4  # views that go through the networks at once
 FREE = 0.5  # share of the free disk space that may be taken
-PICTURES = ("image", "plain")  # what nobody reads any more
+CONTOUR, TRUNK, TARGETS = "contour", "trunk.", "taught."  # names of the files, the latter before a layer and a task
 COMPLETE = json_schema.record({"arrays": json_schema.items(json_schema.text())})  # of complete.json
 
 
@@ -36,7 +36,7 @@ class FrozenViews:
 
     Args:
         batches: the photos, and how many views of each there are.
-        frozen: a batch with pictures -> the same batch and what the networks make of it, tensors or dicts of them.
+        frozen: a batch with pictures -> the same with what the networks make of it, `Batch.frozen`.
         folder: where the arrays are; complete ones from an earlier call are taken as they are.
         shared: other runs keep views there, too. Each kind lies in a folder of its own, named by the photos and by what
             the networks make of the first views, and is computed once: another process waits for it.
@@ -48,7 +48,7 @@ class FrozenViews:
     def __init__(
         self,
         batches: Batches,
-        frozen: Callable[[dict[str, Any]], dict[str, Any]],
+        frozen: Callable[[Batch], Batch],
         folder: Path,
         shared: bool = False,
     ):
@@ -100,33 +100,31 @@ class FrozenViews:
     def __len__(self) -> int:
         return self.batches.views * len(self.batches.ids)
 
-    def __call__(self, step: int) -> dict[str, Any]:
+    def __call__(self, step: int) -> Batch:
         numbers = self.numbers(step)
         names = [self.pick(number) for number in numbers]
         return self.collate(names, [self.sample(n, number) for n, number in zip(names, numbers, strict=True)])
 
     def sample(self, name: str, number: int) -> dict[str, Tensor]:
-        """What the networks made of the view of this photo that belongs to the number."""
+        """What is kept of the view of this photo that belongs to the number, by the name of its file."""
         view = self.batches.view(name, number)
-        return {key: torch.from_numpy(np.array(array[view])) for key, array in self.arrays.items()}
+        return {file: torch.from_numpy(np.array(array[view])) for file, array in self.arrays.items()}
 
-    def collate(self, names: list[str], samples: Sequence[dict[str, Tensor]]) -> dict[str, Any]:
+    def collate(self, names: list[str], samples: Sequence[dict[str, Tensor]]) -> Batch:
         """One batch of samples."""
-        batch: dict[str, Any] = {"ids": names}
-        for key in samples[0]:
-            stacked = torch.stack([sample[key] for sample in samples]).contiguous(memory_format=torch.channels_last)
-            outer, _, inner = key.partition(".")
-            if inner:
-                batch.setdefault(outer, {})[inner] = stacked
-            else:
-                batch[outer] = stacked
-        return batch
+        return unpack(
+            names,
+            {
+                file: torch.stack([sample[file] for sample in samples]).contiguous(memory_format=torch.channels_last)
+                for file in self.arrays
+            },
+        )
 
     def _look(self, views: range) -> dict[str, Tensor]:
         """What the networks make of these views, as it is stored."""
         names = [self.batches.ids[view % len(self.batches.ids)] for view in views]
         samples = [self.batches.sample(*pair) for pair in zip(names, views, strict=True)]
-        found = _flat(self.frozen(self.batches.collate(names, samples)))
+        found = pack(self.frozen(self.batches.collate(names, samples)))
         # NumPy has no bfloat16
         return {name: (x.float() if x.dtype == torch.bfloat16 else x).cpu() for name, x in found.items()}
 
@@ -155,12 +153,17 @@ class FrozenViews:
         return self.folder / f"{name}.npy"
 
 
-def _flat(batch: dict[str, Any]) -> dict[str, Tensor]:
-    """Tensors by name, those of inner dicts by outer.inner, without pictures."""
-    flat: dict[str, Tensor] = {}
-    for name, value in batch.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{inner}": x for inner, x in value.items()}
-        elif isinstance(value, Tensor) and name not in PICTURES:
-            flat[name] = value
-    return flat
+def pack(batch: Batch) -> dict[str, Tensor]:
+    """What is kept of a batch, by the name of its file: all that is read of it but ids and pictures."""
+    contours = {CONTOUR: batch.contours} if len(batch.contours) else {}
+    trunk = {TRUNK + layer: x for layer, x in batch.frozen.trunk.items()}
+    return contours | trunk | {TARGETS + task: x for task, x in batch.frozen.targets.items()}
+
+
+def unpack(ids: list[str], kept: Mapping[str, Tensor]) -> Batch:
+    """The batch of which this was kept."""
+
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): x for name, x in kept.items() if name.startswith(prefix)}
+
+    return Batch(ids, contours=kept.get(CONTOUR, ABSENT), frozen=Frozen(under(TRUNK), under(TARGETS)))

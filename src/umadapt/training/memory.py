@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from umadapt.config import Training
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.nets.activation_checkpointing import BatchNorm, Economy, economise
 from umadapt.nets.model import UMAdapt
-from umadapt.training.trainer import Stage
+from umadapt.training.stage import Stage
 
 
-def arrange(options: Training, model: UMAdapt, stage: Stage) -> None:
+def arrange(options: Training, model: UMAdapt, stage: Stage[Any]) -> None:
     """Make the networks of a stage save the memory that the options ask for.
 
     Raises:

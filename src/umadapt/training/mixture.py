@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.training.batches import Batches, Shuffled
 from umadapt.training.frozen_views import FrozenViews
@@ -27,7 +28,7 @@ class Union:
         self.members = [(k, name) for k, part in enumerate(parts) for name in part.ids]
         self.place = Shuffled(len(self.members), seed, 3)
 
-    def __call__(self, step: int) -> dict[str, Any]:
+    def __call__(self, step: int) -> Batch:
         if self.mix == "alternate" or len(self.parts) == 1:
             lap = step // len(self.parts)  # who begins changes with the lap, so that every tenth step sees all folders
             return self.parts[(step + lap) % len(self.parts)](lap)

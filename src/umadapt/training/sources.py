@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from umadapt.config import NormalsKind
 from umadapt.data.fitted import FittedNormals
@@ -31,6 +31,14 @@ def labelled_ids(folder: Folder, tasks: Iterable[str]) -> tuple[str, ...]:
     """The images that have a label of one of the tasks at least."""
     labels = labels_of(tasks)
     return tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
+
+
+def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(train, held out): the last `share` of the ids. Neighbours often show one room, so they stay together."""
+    count = round(len(ids) * share)
+    if count == 0:
+        return tuple(ids), ()
+    return tuple(ids[:-count]), tuple(ids[-count:])
 
 
 def tuple_tasks(model: UMAdapt) -> tuple[str, ...]:

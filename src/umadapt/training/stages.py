@@ -9,9 +9,10 @@ from umadapt.config import Training
 from umadapt.nets.model import UMAdapt
 from umadapt.training import memory
 from umadapt.training.run_folder import RunFolder
-from umadapt.training.trainer import Stage, fit
+from umadapt.training.stage import Stage
+from umadapt.training.trainer import fit
 
-Build = Callable[[], Stage | None]  # None = there is nothing to train in it
+Build = Callable[[], Stage[Any] | None]  # None = there is nothing to train in it
 
 
 def run_stages(builds: Mapping[str, Build], model: UMAdapt, run: RunFolder[Any], options: Training) -> None:

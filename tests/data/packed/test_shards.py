@@ -104,8 +104,9 @@ def test_the_first_hundred_samples_of_every_rank_are_those_of_the_folder(
     for step in (0, 9):  # the very tensors, augmented
         whole = alone(step)
         ours = [shards(step) for _, shards in parts]
-        for key in ("image", "depth", "normals", "seg"):
-            torch.testing.assert_close(torch.cat([part[key] for part in ours]), whole[key], rtol=0, atol=0)
+        torch.testing.assert_close(torch.cat([part.images for part in ours]), whole.images, rtol=0, atol=0)
+        for task, truth in whole.truths.items():
+            torch.testing.assert_close(torch.cat([part.truths[task] for part in ours]), truth, rtol=0, atol=0)
 
 
 def test_training_from_shards_gives_the_weights_of_the_folder(world: Path, packed: Path, tmp_path: Path) -> None:
