@@ -17,34 +17,35 @@ from umadapt.data.folder import Folder
 from umadapt.data.viz import thumbnail, thumbnail_photo
 from umadapt.training.load import read_record
 
-WIDTH = 128  # of a tile, in pixels
+WIDTH = 120  # of a tile, in pixels
 
 
 def main(out: str, address: str, count: int, runs: list[str]) -> None:
-    """One row for each photo and task; columns photo, truth, then the runs."""
+    """A row for each photo: the photo, then of each task the truth where there is any, and what each run says."""
     folder = Folder(address)
-    models = [umadapt.load(run) for run in runs]
-    colours = viz.palette(len(models[0].classes))
+    models = {read_record(Path(run)).variant: umadapt.load(run) for run in runs}
+    first = next(iter(models.values()))
+    colours = viz.palette(len(first.classes))
+    titles = ["photo"]
+    for task in first.maps:
+        titles += [f"{task}: {name}" for name in (["truth"] if task in folder.tasks else []) + list(models)]
     rows = []
     for name in [folder.ids[round((i + 0.5) * len(folder.ids) / count)] for i in range(count)]:
         rgb = folder.read_image(name)
-        found = [model.predict(rgb, folder.window_of(name)) for model in models]
-        truth = {task: folder.read_label(task, name) for task in folder.tasks}
-        depths = [m for m in (truth.get("depth"), *(f["depth"] for f in found)) if m is not None]
-        far_m = float(np.percentile(depths[0], 98))
-        for task in models[0].maps:
+        found = [model.predict(rgb, folder.window_of(name)) for model in models.values()]
+        row = [thumbnail_photo(rgb, WIDTH)]
+        for task in first.maps:
+            truth = [label for label in [folder.read_label(task, name)] if label is not None]
+            maps = [*truth, *(one[task] for one in found)]
+            far_m = float(np.percentile(maps[0], 98)) if task == "depth" else 0.0
             paint = {
                 "depth": lambda m, far=far_m: viz.depth_to_rgb(m, far),
                 "normals": viz.normals_to_rgb,
                 "seg": lambda m: viz.seg_to_rgb(m, colours),
             }[task]
-            blank = np.full((1, 1, 3), 255, np.uint8)
-            row = [thumbnail_photo(rgb, WIDTH) if task == "depth" else blank]
-            for map_ in (truth.get(task), *(f[task] for f in found)):
-                row.append(blank if map_ is None else paint(thumbnail(map_, WIDTH)))
-            rows.append(row)
-    titles = ["photo", "truth", *(read_record(Path(run)).variant for run in runs)]
-    write_image(Path(out), viz.contact_sheet(rows, titles, tile=(96, 128)), quality=85)
+            row += [paint(thumbnail(map_, WIDTH)) for map_ in maps]
+        rows.append(row)
+    write_image(Path(out), viz.contact_sheet(rows, titles, tile=(WIDTH * 3 // 4, WIDTH)), quality=85)
 
 
 if __name__ == "__main__":
