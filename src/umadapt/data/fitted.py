@@ -24,6 +24,8 @@ class FittedNormals(Folder):
         UserError: the folder has no depth, or names no camera.
     """
 
+    made = "normals"  # the label that this is about
+
     def __init__(self, folder: Folder) -> None:
         vars(self).update(vars(folder))
         if "depth" not in folder.tasks:
@@ -34,8 +36,8 @@ class FittedNormals(Folder):
                 'add "camera": {fx, fy, cx, cy, width, height}, or take normals as they are'
             )
         depth = folder.stored("depth")
-        self._labels = {**folder._labels, "normals": {id: file for id, file in depth.items() if folder.camera_of(id)}}
-        self.tasks = tuple(task for task in TASKS if task in {*folder.tasks, "normals"})
+        self._labels = {**folder._labels, self.made: {id: file for id, file in depth.items() if folder.camera_of(id)}}
+        self.tasks = tuple(task for task in TASKS if task in {*folder.tasks, self.made})
 
     def read_normals(self, id: str) -> np.ndarray | None:
         depth_m, camera = self.read_depth(id), self.camera_of(id)

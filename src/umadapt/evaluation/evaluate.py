@@ -54,7 +54,7 @@ def evaluate(
         batch: photos at once; those of one fitted size go together, and the figures do not depend on it.
         normals_from_depth: make normals ground truth from depth and camera.
         align: fit the predicted depth of each image to its truth first: "none", "median" or "scale-shift".
-        shares: of witnesses to merge the predictions with, as in `run_model`.
+        shares: of ensemble members to merge the predictions with, as in `run_model`.
         progress: show a bar on stderr.
 
     Returns:

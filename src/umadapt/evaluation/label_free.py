@@ -1,5 +1,5 @@
-"""Ranking runs on photos without labels: how near are they to what the source model's witnesses agree on, and how much
-do their predictions of the tasks tell of each other?"""
+"""Ranking runs on photos without labels: how near are they to the source model's consensus, and how much do their
+predictions of the tasks tell of each other?"""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def score(
         model: in eval mode.
         domain: "source" or "target".
         photos: any folder with images.
-        shares: of the witnesses in the source model's consensus, as its training measured them; default: usual ones.
+        shares: of the members of the source model's consensus, as its training measured them; default: usual ones.
         ids: which of its photos; default: all.
         batch: photos at once; the figures do not depend on it.
         progress: show a bar on stderr.
@@ -123,7 +123,7 @@ def figures(model: UMAdapt, names: Sequence[str], direct: Maps, reference: Refer
         t: (task.energy_map(direct[t], reference.source[t]) - reference.entropy[t]).mean((1, 2))
         for t, task in model.tasks.items()
     }
-    entropy, mass = class_entropy(direct["seg"]) if "seg" in direct else (None, None)
+    entropy, mass = class_entropy(direct[model.class_task]) if model.class_task in direct else (None, None)
     found = {}
     for i, id in enumerate(names):
 
@@ -160,7 +160,7 @@ def summary(model: UMAdapt, found: Mapping[str, Figures]) -> dict[str, Any]:
     result["energy"] = {t: mean(x.energy[t] for x in everyone) for t in model.graph}
     result["total"] = sum(result["energy"].values())
     result["disagreement"] = {t: mean(x.moved[t] for x in everyone) for t in model.tasks}
-    if "seg" in model.tasks:
+    if model.class_task:
         result["entropy"] = mean(x.entropy for x in everyone)
         shares = [mean(column) for column in zip(*(x.mass for x in everyone), strict=True)]
         result["diversity"] = float(torch.special.entr(torch.tensor(shares, dtype=torch.float64)).sum())

@@ -86,13 +86,13 @@ def content_loss(model: UMAdapt, res5: Tensor, contour: Tensor) -> Tensor:
 
 
 def encode(model: UMAdapt, predictions: Maps, mask: str) -> Maps:
-    """Predictions as a transfer net or a critic reads them, seg behind the gradient mask (supplement).
+    """Predictions as a transfer net or a critic reads them, classes behind the gradient mask (supplement).
 
     Args:
         mask: "class", "uniform" or "off", see `keep_probability`.
     """
     encoded = {name: model.tasks[name].encode(map_) for name, map_ in predictions.items()}
     keep = keep_probability(model.spec.class_frequencies, mask)
-    if "seg" in encoded and keep is not None:
-        encoded["seg"] = mask_gradient(encoded["seg"], keep)
+    if model.class_task in encoded and keep is not None:
+        encoded[model.class_task] = mask_gradient(encoded[model.class_task], keep)
     return encoded

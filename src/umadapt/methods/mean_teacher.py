@@ -44,7 +44,7 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt) -> Loss:
     student, targets = model.decode(features), lesson.targets
     terms = {}
     for name, task in model.tasks.items():
-        if name == "seg":
+        if task.categorical:
             terms[name] = config.consistency * pseudo_label_loss(student[name], targets[name], config.confidence)
         else:
             terms[name] = config.consistency * task.energy(student[name], targets[name])

@@ -165,7 +165,7 @@ def refuse(options: Adapt, model: UMAdapt) -> str | None:
     """Why the options ask for what the run has not."""
     if "transfer" in (options.trust, *options.looks) and not model.graph:
         return "the run has no transfer nets; leave transfer out of --looks and --trust"
-    if options.paste and "seg" not in model.tasks:
+    if options.paste and model.class_task is None:
         return "--paste takes objects by their class, and the run does not predict seg"
     return None
 

@@ -43,18 +43,17 @@ def paste(
         images: (B, 3, H, W).
         targets: task -> (B, C, h, w), what is predicted of them.
         others: (B, 3, H, W).
-        truths: task -> truth of those on the grid, in the network's units; "seg" is among them.
+        truths: task -> truth of those on the grid, in the network's units; one of the tasks is of classes.
     """
-    rows, seg = global_batch.rows(len(images)), truths["seg"]
-    channels = targets["seg"].shape[1]
+    rows, name = global_batch.rows(len(images)), next(name for name, task in tasks.items() if task.categorical)
+    seg, channels = truths[name], tasks[name].channels
     chosen = rows.draw(lambda count: torch.rand(count, channels)) < 0.5
     chosen &= rows.draw(lambda count: torch.rand(count, 1)) < share
     valid = seg < channels
     ids = seg.where(valid, torch.zeros_like(seg))
     mask = valid & chosen.to(seg.device).gather(1, ids.flatten(1)).view_as(seg)  # (B, h, w)
-    if "depth" in truths:
-        depth = truths["depth"]
-        mask = mask & ((depth > 0) & (depth < targets["depth"])).squeeze(1)
+    for name, task in tasks.items():
+        mask = mask & task.in_front(truths[name], targets[name])
     mixed = {}
     for name, task in tasks.items():
         known, there = task.as_prediction(truths[name])

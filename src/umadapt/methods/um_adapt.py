@@ -6,10 +6,9 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from umadapt.config import Adapt
@@ -24,43 +23,12 @@ from umadapt.methods.cross_task import (
     truth_of,
 )
 from umadapt.methods.method import NOTHING, Given, Method
-from umadapt.nets.encoder import Features
 from umadapt.nets.ensemble import add_teacher_targets, distance, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import excess
+from umadapt.training.shared_forward import Forward, Update, shared_updates, surrogate
 from umadapt.training.sources import tuple_tasks
 from umadapt.training.stage import Loss, Prepared, Stage, Turn
-
-
-class Forward(NamedTuple):
-    """M_t on a batch."""
-
-    features: Features
-    predictions: Maps
-
-
-class Update(NamedTuple):
-    """What a task's update needs to know: its loss, and the gradients of that by what is trained."""
-
-    loss: Loss
-    gradients: list[Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Step(Prepared):
-    """A batch of photos, and what several turns of a step share."""
-
-    predict: Callable[[Batch], Maps]  # M_t as it is
-    updates: Mapping[str, Update] = field(default_factory=dict)  # `--forward shared`: of every task
-
-    @cached_property
-    def fakes(self) -> Maps:
-        """Predictions of the photos, made once for all critics, whose turns come last: M_t stands still by then."""
-        return self.predict(self.batch)
-
-    def only(self, index: int) -> Step:
-        """One sample, without the updates, which are of the whole batch."""
-        return Step(self.batch.only(index), self.predict)
 
 
 def generator_losses(
@@ -77,54 +45,12 @@ def generator_losses(
     watch = {"tuple_energy": energy.detach()}
     if config.consensus:
         terms["consensus"] = config.consensus * distance(model, predictions, batch.frozen.targets)
-    if "seg" in predictions:
-        probabilities = predictions["seg"].softmax(1)
+    if model.class_task in predictions:
+        probabilities = predictions[model.class_task].softmax(1)
         watch["entropy"] = -global_batch.mean(
             (probabilities * probabilities.clamp(min=1e-9).log()).sum(1).mean()
         ).detach()
     return Loss(terms, watch)
-
-
-def reads(model: UMAdapt, graph: Sequence[str], config: Adapt) -> tuple[str, ...]:
-    """The tasks whose predictions the energies of `graph` read, in the model's order; no other decoder runs."""
-    needed = {name for task in graph for name in (task, *model.graph[task])}
-    return tuple(task for task in model.tasks if config.consensus or task in needed)
-
-
-@torch.enable_grad()
-def shared_updates(
-    model: UMAdapt, batch: Batch, graph: Sequence[str], config: Adapt, nets: nn.ModuleDict
-) -> dict[str, Update]:
-    """The losses of all tasks and their gradients by what is trained, from one forward.
-
-    OURS: `--forward shared`. Algorithm 2 takes a fresh forward after each task's update; these gradients are all taken
-    before the first one. They differ by what updates of one learning rate change (tests/methods/test_shared.py).
-    """
-    features = target_features(model, batch)
-    trained = {name: x for name, x in features.items() if x.requires_grad}
-    leaves = {name: x.detach().requires_grad_(True) for name, x in trained.items()}  # the encoder is passed once a task
-    encoder = [p for p in model.target("encoder").parameters() if p.requires_grad]
-    decoders = [p for p in model.decoders.parameters() if p.requires_grad]
-    cut = {**features, **leaves}
-    seen = Forward(cut, model.decode(cut, reads(model, graph, config)))
-    found = {}
-    for task in graph:
-        made, again = generator_losses(model, batch, seen, task, config, nets), task != graph[-1]
-        total = torch.stack(list(made.terms.values())).sum()
-        inputs = [*leaves.values(), *decoders]
-        pulls = torch.autograd.grad(total, inputs, retain_graph=again, allow_unused=True, materialize_grads=True)
-        above, beyond = pulls[: len(leaves)], pulls[len(leaves) :]
-        grads = torch.autograd.grad(list(trained.values()), encoder, above, retain_graph=again)
-        terms = {name: term.detach() for name, term in made.terms.items()}
-        found[task] = Update(Loss(terms, made.watch), [*grads, *beyond])
-    return found
-
-
-def surrogate(update: Update, parameters: list[nn.Parameter]) -> Loss:
-    """A loss whose value is that of the terms together, and whose gradient by `parameters` is the given one."""
-    (terms, watch), gradients = update
-    linear = torch.stack([(p * g).sum() for p, g in zip(parameters, gradients, strict=True)]).sum()
-    return Loss({"shared": torch.stack(list(terms.values())).sum() + (linear - linear.detach())}, {**watch, **terms})
 
 
 def critic_losses(
@@ -154,6 +80,29 @@ def critic_losses(
     return Loss(terms, {"real_energy": real.detach(), "fake_energy": fake.detach()})
 
 
+def reads(model: UMAdapt, graph: Sequence[str], config: Adapt) -> tuple[str, ...]:
+    """The tasks whose predictions the energies of `graph` read, in the model's order; no other decoder runs."""
+    needed = {name for task in graph for name in (task, *model.graph[task])}
+    return tuple(task for task in model.tasks if config.consensus or task in needed)
+
+
+@dataclass(frozen=True, eq=False)
+class Step(Prepared):
+    """A batch of photos, and what several turns of a step share."""
+
+    predict: Callable[[Batch], Maps]  # M_t as it is
+    updates: Mapping[str, Update] = field(default_factory=dict)  # of every task with `--forward shared`
+
+    @cached_property
+    def fakes(self) -> Maps:
+        """Predictions of the photos, made once for all critics, whose turns come last: M_t stands still by then."""
+        return self.predict(self.batch)
+
+    def only(self, index: int) -> Step:
+        """One sample, without the updates, which are of the whole batch."""
+        return Step(self.batch.only(index), self.predict)
+
+
 def stage(
     model: UMAdapt,
     config: Adapt,
@@ -169,7 +118,7 @@ def stage(
     """
     parameters = model.adaptable(config.bn, config.trains)
     votes = shares_of(None, model.tasks, config.witnesses) if given.votes is None else given.votes
-    graph = [task for task in model.graph if config.method != "noadv-1" or task == "seg"]
+    graph = [task for task in model.graph if config.method != "noadv-1" or task == model.class_task]
     nets, extra = model.transfers, {}
     if config.method == "adv":
         nets = extra["critics"] = copy.deepcopy(model.transfers)  # eval mode, as whenever N serves as an energy
@@ -220,8 +169,10 @@ def stage(
         batch = frozen(batch)
         if config.forward != "shared":
             return Step(batch, predict)
-        with global_batch.shared(len(batch)):
-            return Step(batch, predict, shared_updates(model, batch, graph, config, nets))
+        loss = lambda seen, task: generator_losses(model, batch, seen, task, config, nets)  # noqa: E731
+        with global_batch.shared(len(batch)), torch.enable_grad():
+            features = target_features(model, batch)
+            return Step(batch, predict, shared_updates(model, features, reads(model, graph, config), graph, loss))
 
     still = None if trains_trunk(model) else frozen
     return Stage("adapt", turns, batches, config.steps, prepare=prepare, frozen=still, extra=extra)
@@ -229,7 +180,7 @@ def stage(
 
 def refuse(options: Adapt, model: UMAdapt) -> str | None:
     """Why Algorithm 2 has nothing to lower."""
-    if options.method == "noadv-1" and "seg" not in model.graph:
+    if options.method == "noadv-1" and model.class_task not in model.graph:
         return "noadv-1 uses the transfer net of seg alone, and the run has none"
     return None
 

@@ -93,8 +93,8 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         batches: photos, for CCR with contours; beside them source images with labels of all tasks.
     """
     parameters = model.adaptable(config.bn, config.trains)
-    channels = {name: task.channels for name, task in model.tasks.items()}
-    groups = [{n: c for n, c in channels.items() if n != "seg"}, {n: c for n, c in channels.items() if n == "seg"}]
+    kinds = model.tasks.items()
+    groups = [{name: task.channels for name, task in kinds if task.categorical == classes} for classes in (False, True)]
     critic = JointCritic(model.encoder.channels["res5"], [g for g in groups if g], model.spec.transfer_width)
     extra = nn.ModuleDict({"critic": critic})
     if config.method == "b-fcf":

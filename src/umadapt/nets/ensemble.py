@@ -4,8 +4,9 @@ as one teacher.
 OURS; not in the paper. These predictions err in different ways, so all of them merged are better than each. The energy
 of Algorithm 2 makes direct and cross-task prediction agree anywhere, also where both are wrong; the consensus says
 where. Its votes come from weights that stand still (or follow slowly), so it cannot slide away with what it teaches.
-What a witness is worth differs with the data (a transfer net may be the best or the worst judge of depth), so the
-shares of larger copy and transfer nets are measured on labelled images that training did not see (`weigh`).
+What a member of this ensemble is worth differs with the data (a transfer net may be the best or the worst judge of
+depth), so the shares of larger copy and transfer nets are measured on labelled images that training did not see
+(`weigh`).
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import excess
 
 See = Callable[[Tensor], Features]  # images (B, 3, H, W) to what decoders read
-Shares = dict[str, dict[str, float]]  # witness -> task -> its share of the merged prediction
+Shares = dict[str, dict[str, float]]  # member -> task -> its share of the merged prediction
 
 ZOOM = 4 / 3  # the larger copy; at 5/3 depth is far off already
 TRIED = tuple(k / 20 for k in range(13))  # shares that are tried, up to .6
-UNKNOWN = {"mirror": 0.5, "zoom": 0.3, "transfer": 0.2}  # shares of witnesses that were not measured
+UNKNOWN = {"mirror": 0.5, "zoom": 0.3, "transfer": 0.2}  # shares of members that were not measured
 LEAST = 1e-6  # a distance below this has no gradient
 
 
-def shares_of(measured: Shares | None, tasks: Collection[str], witnesses: Collection[str]) -> Shares:
-    """The shares of these witnesses, as training has `measured` them for a run.
+def shares_of(measured: Shares | None, tasks: Collection[str], members: Collection[str]) -> Shares:
+    """The shares of these members, as training has `measured` them for a run.
 
     Raises:
-        UserError: there is no such witness.
+        UserError: there is no such member.
     """
-    for witness in witnesses:
-        if witness not in UNKNOWN:
-            raise UserError(f"--witnesses: no witness {witness!r}; there are {', '.join(UNKNOWN)}")
+    for member in members:
+        if member not in UNKNOWN:
+            raise UserError(f"--witnesses: no witness {member!r}; there are {', '.join(UNKNOWN)}")
     known = measured or {}
-    return {witness: known.get(witness) or dict.fromkeys(tasks, UNKNOWN[witness]) for witness in witnesses}
+    return {member: known.get(member) or dict.fromkeys(tasks, UNKNOWN[member]) for member in members}
 
 
 @torch.no_grad()
@@ -53,14 +54,14 @@ def consensus(model: UMAdapt, see: See, images: Tensor, shares: Shares, direct: 
     Args:
         see: the encoder.
         images: (B, 3, H, W), in their own colours.
-        shares: of the witnesses that vote beside the direct prediction: "mirror", mirror images; "zoom", a larger
+        shares: of the members that vote beside the direct prediction: "mirror", mirror images; "zoom", a larger
             copy; "transfer", the transfer nets, which read what the others agree on.
         direct: the predictions of the images themselves, where the caller has them.
     """
     maps = look(model, see, images, shares, direct)
-    for witness in ("zoom", "transfer"):
-        if witness in shares:
-            maps = merge(model, maps, ask(witness, model, see, images, maps, shares), shares[witness])
+    for member in ("zoom", "transfer"):
+        if member in shares:
+            maps = merge(model, maps, ask(member, model, see, images, maps, shares), shares[member])
     return maps
 
 
@@ -73,9 +74,9 @@ def look(model: UMAdapt, see: See, images: Tensor, shares: Shares, direct: Maps 
     return merge(model, maps, {name: t.mirror(mirrored[name]) for name, t in model.tasks.items()}, shares["mirror"])
 
 
-def ask(witness: str, model: UMAdapt, see: See, images: Tensor, maps: Maps, shares: Shares) -> Maps:
-    """What a witness says, "zoom" or "transfer", where the others have agreed on `maps`."""
-    if witness == "transfer":
+def ask(member: str, model: UMAdapt, see: See, images: Tensor, maps: Maps, shares: Shares) -> Maps:
+    """What a member says, "zoom" or "transfer", where the others have agreed on `maps`."""
+    if member == "transfer":
         return model.cross(maps)
     grid = next(iter(maps.values())).shape[-2:]
     larger = [32 * round(ZOOM * side / 32) for side in images.shape[-2:]]  # whole cells of Res-5
@@ -99,7 +100,7 @@ def merge(model: UMAdapt, maps: Maps, votes: Maps, shares: Mapping[str, float]) 
 
 @torch.no_grad()
 def weigh(model: UMAdapt, batches: Callable[[int], Batch], count: int) -> Shares:
-    """The share at which each witness lowers a task's loss the most, one witness after the other.
+    """The share at which each member lowers a task's loss the most, one member after the other.
 
     Args:
         batches: of labelled images of the source, augmented, that training has not seen.
@@ -110,32 +111,32 @@ def weigh(model: UMAdapt, batches: Callable[[int], Batch], count: int) -> Shares
         return model.encode(images, "source")
 
     shares: Shares = {"mirror": dict.fromkeys(model.tasks, UNKNOWN["mirror"])}
-    for witness in ("zoom", "transfer"):
-        losses = {task: torch.zeros(len(TRIED)) for task in (model.tasks if witness == "zoom" else model.graph)}
+    for member in ("zoom", "transfer"):
+        losses = {task: torch.zeros(len(TRIED)) for task in (model.tasks if member == "zoom" else model.graph)}
         for batch in map(batches, range(count)):
             maps = consensus(model, see, batch.images, shares)
-            votes = ask(witness, model, see, batch.images, maps, shares)
+            votes = ask(member, model, see, batch.images, maps, shares)
             for name, sums in losses.items():
                 task = model.tasks[name]
                 truth = task.prepare(batch.truths[name])
                 merged = (task.merge([maps[name], votes[name]], (1 - share, share)) for share in TRIED)
                 sums += torch.stack([task.loss(map_, truth).cpu() for map_ in merged])
-        shares[witness] = {name: TRIED[int(sums.argmin())] for name, sums in losses.items()}
+        shares[member] = {name: TRIED[int(sums.argmin())] for name, sums in losses.items()}
     return shares
 
 
-def distance(model: UMAdapt, predictions: Maps, taught: Maps) -> Tensor:
+def distance(model: UMAdapt, predictions: Maps, targets: Maps) -> Tensor:
     """How far predictions are from what the teacher says: the mean over tasks of the logarithm of L_t's excess.
 
     Logarithms, as in the joint form of the base model: a task does not count more for having larger numbers. The
     excess of a cross-entropy is the Kullback-Leibler divergence; the rest of it does not depend on the prediction.
     """
-    return torch.stack([x.clamp(min=LEAST).log() for x in excesses(model, predictions, taught).values()]).mean()
+    return torch.stack([x.clamp(min=LEAST).log() for x in excesses(model, predictions, targets).values()]).mean()
 
 
-def excesses(model: UMAdapt, predictions: Maps, taught: Maps) -> Maps:
+def excesses(model: UMAdapt, predictions: Maps, targets: Maps) -> Maps:
     """L_t's excess of every task's prediction over what the teacher says."""
-    return {name: excess(task, predictions[name], taught[name]) for name, task in model.tasks.items()}
+    return {name: excess(task, predictions[name], targets[name]) for name, task in model.tasks.items()}
 
 
 @torch.no_grad()

@@ -35,6 +35,7 @@ class UMAdapt(nn.Module):
         super().__init__()
         self.spec = spec
         self.tasks = make_tasks(spec)
+        self.class_task = next((name for name, task in self.tasks.items() if task.categorical), None)
         self.graph = spec.graph
         self.layout = (
             torch.channels_last

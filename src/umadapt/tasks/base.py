@@ -64,6 +64,7 @@ class Task(Map, Protocol):
     columns: tuple[Column, ...]
     error: str  # what `pixel_error` is, with its unit
     has_level: bool  # whether `match_level` does anything
+    categorical: bool  # whether a prediction is the logits of `ModelSpec.classes`
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Task:
@@ -134,6 +135,11 @@ class Task(Map, Protocol):
     def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
         """The prediction with the overall level of another of the same photos, where the task has one: depth as a
         whole."""
+        ...
+
+    def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        """Where what truth, in the network's units, shows would hide what a prediction shows, (B, h, w); everywhere for
+        a task that knows no distance."""
         ...
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -58,6 +58,7 @@ class Depth(DepthMap):
     )
     error = "|d - d*| / d*"
     has_level = True
+    categorical = False
 
     def __init__(self, scale_m: float = 10.0, head: str = "softplus", kind_of_loss: str = "berhu"):
         # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors
@@ -122,6 +123,9 @@ class Depth(DepthMap):
         """With the geometric mean of the reference, over all photos of the batch."""
         ratio = reference.clamp(min=NEAR).log().mean() - prediction.clamp(min=NEAR).log().mean()
         return prediction * global_batch.mean(ratio).exp()
+
+    def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        return ((truth > 0) & (truth < prediction)).squeeze(1)
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         return weighted_sum(predictions, weights)

@@ -70,6 +70,7 @@ class Edges(ShareMap):
     )
     error = "|p - y|"
     has_level = False
+    categorical = False
 
     def __init__(self, softened: float = 0.5):
         super().__init__()
@@ -146,6 +147,9 @@ class Edges(ShareMap):
 
     def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
         return prediction
+
+    def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        return torch.ones_like(prediction[:, 0], dtype=torch.bool)
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         """Logarithmic pool: the odds are multiplied."""

@@ -36,6 +36,7 @@ class Normals(NormalsMap):
     )
     error = "angle in degrees"
     has_level = False
+    categorical = False
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Normals:
@@ -90,6 +91,9 @@ class Normals(NormalsMap):
 
     def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
         return prediction
+
+    def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        return torch.ones_like(prediction[:, 0], dtype=torch.bool)
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         return F.normalize(weighted_sum(predictions, weights), dim=1, eps=1e-6)

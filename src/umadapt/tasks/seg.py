@@ -38,6 +38,7 @@ class Seg(SegMap):
     )
     error = "1 where the class is wrong"
     has_level = False
+    categorical = True
 
     def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255, softened: float = 0.5):
         super().__init__(classes, ignore)
@@ -118,6 +119,9 @@ class Seg(SegMap):
 
     def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
         return prediction
+
+    def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:
+        return torch.ones_like(prediction[:, 0], dtype=torch.bool)
 
     def merge(self, predictions: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         """Logarithmic pool (Genest and Zidek, Statistical Science 1986): the probabilities are multiplied."""

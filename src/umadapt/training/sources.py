@@ -19,7 +19,7 @@ def labelled_source(address: str, tasks: Iterable[str], normals: NormalsKind) ->
         UserError: as `Folder` and `FittedNormals`.
     """
     folder = Folder(address)
-    return FittedNormals(folder) if normals == "plane-fit" and "normals" in labels_of(tasks) else folder
+    return FittedNormals(folder) if normals == "plane-fit" and FittedNormals.made in labels_of(tasks) else folder
 
 
 def labels_of(tasks: Iterable[str]) -> tuple[str, ...]:
