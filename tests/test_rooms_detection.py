@@ -26,7 +26,7 @@ def furnished() -> Room:
     for y in (0.8, 2.4):
         assert room.place(table, (3.5, y), 0.0)
     assert room.place(
-        Item((0.1,) * 3, [box((-0.05, -0.05, 0), (0.05, 0.05, 0.1), "box", "wood0")]), (3.1, 0.8), 0.0, 1.5
+        Item((0.1, 0.1, 0.1), [box((-0.05, -0.05, 0), (0.05, 0.05, 0.1), "box", "wood0")]), (3.1, 0.8), 0.0, 1.5
     )
     assert room.place(Item((0.2, 0.2, 1), [box((-0.1, -0.1, 0), (0.1, 0.1, 1), "lamp", "wood0")]), (8.0, 1.5), 0.0)
     return room
