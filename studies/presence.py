@@ -37,10 +37,14 @@ PENALTIES = tuple(10.0**k for k in range(-4, 2))  # of the squared weights, besi
 CPU = torch.device("cpu")
 
 
-def images_of(folder: Folder, size: tuple[int, int], batch: int = 16) -> Iterator[Tensor]:
-    """Whole photos at the network's size, (B, 3, h, w) in [0, 1]; all of one shape."""
-    for first in range(0, len(folder.ids), batch):
-        yield torch.stack([fitted(folder.read_window(id), size) for id in folder.ids[first : first + batch]])
+def read(folder: Folder, size: tuple[int, int]) -> Tensor:
+    """Whole photos at the network's size, all of one shape: (N, 3, h, w) uint8."""
+    return torch.stack([(255 * fitted(folder.read_window(id), size)).round().to(torch.uint8) for id in folder.ids])
+
+
+def batches(photos: Tensor) -> Iterator[Tensor]:
+    """(16, 3, h, w) in [0, 1]."""
+    return (batch.float() / 255 for batch in photos.split(16))
 
 
 def presence(folder: Folder) -> Tensor:
@@ -121,13 +125,14 @@ def main(arguments: argparse.Namespace) -> None:
     known = (y.sum(0) >= LEAST) & (exam_y.sum(0) > 0)
     y, exam_y = y[:, known], exam_y[:, known]
     names = [name for name, there in zip(train.classes, known.tolist(), strict=True) if there]
+    photos, exam_photos = read(train, size), read(exam, size)
     rows: dict[str, dict[str, Any]] = {"chance": {"map": float(exam_y.mean())}}
     for start in encoders(arguments.runs, arguments.seed):
         backbone = start.backbone.eval()
         if start.estimated:
-            estimate_statistics(backbone, images_of(train, size))
-        found = [features(backbone, images_of(folder, size)) for folder in (train, exam)]
-        ap, penalty = probe(found[0], y, found[1], exam_y, arguments.seed)
+            estimate_statistics(backbone, batches(photos))
+        x, exam_x = features(backbone, batches(photos)), features(backbone, batches(exam_photos))
+        ap, penalty = probe(x, y, exam_x, exam_y, arguments.seed)
         about = {"began": began(start.weights), "penalty": penalty}
         rows[start.title] = {"map": float(np.mean(ap)), **about, "ap": dict(zip(names, ap.tolist(), strict=True))}
         print(f"{start.title}: mean AP {np.mean(ap):.3f} (penalty {penalty:g})", flush=True)

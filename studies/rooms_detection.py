@@ -5,7 +5,7 @@
 Renders rooms that no run has seen (photo style, seed 31) and writes them as a devkit of VOC 2007: a box around what is
 seen of each piece of furniture with sides of 24 pixels at least, found by casting a ray through each pixel. Then
 `umadapt transfer detect` from every RUN and from the controls, with the image's own shorter side. The first number of
---rooms are those of trainval, the second those of test.
+--rooms are those of trainval, the second those of test; with 0 trainval is measured on itself.
 
 Cost for two runs with EfficientNet-Lite0 and both controls: see docs/results.md. What was stopped goes on.
 """
@@ -71,7 +71,7 @@ def annotation(boxes: list[Box], camera: Pinhole) -> str:
 def write_devkit(config: Render, devkit: Path, learnt: int) -> dict[str, int]:
     """Write VOC2007 of rendered rooms, the first `learnt` as trainval; returns class -> objects in trainval."""
     stock, counts = Stock(open_catalogue(config.furniture)), dict.fromkeys(FURNITURE, 0)
-    folder, splits = devkit / "VOC2007", {"trainval": [], "test": []}
+    folder, splits = devkit / "VOC2007", {"trainval": list[str](), "test": list[str]()}
     for number in tqdm(range(config.rooms), desc="boxes", unit="room", file=sys.stderr):
         room, poses = furnish(config, stock, number)
         triangles, camera = room.triangles(), pinhole_of(config, number)
@@ -86,6 +86,7 @@ def write_devkit(config: Render, devkit: Path, learnt: int) -> dict[str, int]:
                 counts[name] += 1
             write_bytes(folder / "JPEGImages" / f"{id}.jpg", image_path(config, view).read_bytes())
             write_bytes(folder / "Annotations" / f"{id}.xml", annotation(boxes, camera).encode())
+    splits["test"] = splits["test"] or splits["trainval"]
     for split, ids in splits.items():
         write_bytes(folder / "ImageSets" / "Main" / f"{split}.txt", "".join(f"{id}\n" for id in ids).encode())
     return counts
@@ -99,7 +100,7 @@ def main(arguments: argparse.Namespace) -> int:
     counts = write_devkit(config, out / "VOCdevkit", learnt)
     print("objects in trainval: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
     for k, run in enumerate(arguments.runs):
-        controls = "none" if k else "random,imagenet"
+        controls = "none" if k else arguments.controls
         options = [f"--{name}={value}" for name, value in (("epochs", arguments.epochs), ("lr", arguments.lr))]
         where = ["--voc", str(out / "VOCdevkit"), "--classes", ",".join(FURNITURE), "--out", str(out / "table")]
         code = umadapt(
@@ -117,6 +118,7 @@ if __name__ == "__main__":
     parser.add_argument("--rooms", type=int, nargs=2, default=(75, 25))
     parser.add_argument("--views", type=int, default=4)
     parser.add_argument("--size", default="240x320")
+    parser.add_argument("--controls", default="random,imagenet", help="of the first run")
     parser.add_argument("--epochs", type=float, default=12.0)
     parser.add_argument("--lr", type=float, default=0.005)
     sys.exit(main(parser.parse_args()))

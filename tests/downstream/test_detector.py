@@ -38,7 +38,7 @@ def test_any_backbone_that_train_takes(name: str, monkeypatch: pytest.MonkeyPatc
     assert any(k.startswith("roi_heads.box_head.branch") for k in trained)
     seen, _ = net.transform([image])
     assert tuple(seen.tensors.shape) == (1, 3, 64, 85), "the shorter side; nothing is padded"
-    assert net.backbone(seen.tensors).shape == (1, backbone.channels["res4"], 4, 6)
+    assert net.backbone(seen.tensors).shape[:3] == (1, backbone.channels["res4"], 4)
     [found] = net.eval()([image])
     assert found["boxes"].shape[1:] == (4,)
 

@@ -52,7 +52,7 @@ def test_a_damaged_photo_is_named_once_and_left_out(root: Path, capsys: pytest.C
     paths[1].write_bytes(b"\xff\xd8\xff rubbish")
     read = Reader()
     for _ in range(2):
-        [(places, images)] = batches_of(paths, 32, 8, read)
+        [(places, images)] = batches_of(paths, 32, 8, read, torch.device("cpu"))
         assert places == [0, 2, 3]
         assert images.shape == (3, 3, 32, 32)
     assert capsys.readouterr().err.count("1.jpg") == 1

@@ -80,6 +80,7 @@ def test_the_papers_layout(tmp_path: Path) -> None:
     assert ["adv*", "75.00", "not run", "not run"] in cells
     assert ["paper: UM-Adapt-S, ResNet-50", "69.51", "–", "70.02"] in cells
     assert transfer_table.notes(config).endswith("Not run without --voc VOCDEVKIT.")
+    assert '<th scope="row">adv*</th><td>75.00</td><td>not run</td>' in transfer_table.html(config, found)
     page = transfer_table.markdown(config, found)
     assert "| adv* | 75.00 | not run | not run |" in page
     assert "| paper: Motion Seg., ResNet-101 | 48.29 | – | 61.13 |" in page

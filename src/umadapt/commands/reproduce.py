@@ -151,9 +151,10 @@ def write(
     }
     for path in filter(None, (config.out / "ladder.json", config.json)):
         write_json(path, result)
+    more = transfer_table.html(config, transferred)
     page = layout.markdown(rows, known, commands) + transfer_table.markdown(config, transferred)
     write_bytes(config.out / "ladder.md", page.encode())
-    write_bytes(config.out / "ladder.html", layout.html(rows, known, commands, url).encode())
+    write_bytes(config.out / "ladder.html", layout.html(rows, known, commands, url, more).encode())
     last = transfer_table.text(config, transferred)
     return "\n".join([*map(measured, data.exams), "", layout.text(rows), "", last])
 

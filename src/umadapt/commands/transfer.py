@@ -32,8 +32,7 @@ def run(config: Transfer) -> int:
             title, reason = start
             not_run[title] = reason
             continue
-        if not process_group.rank():
-            print(f"{start.title}: {out / start.name}", flush=True)
+        print(f"{start.title}: {out / start.name}", flush=True)
         row = rows.open_row(out, start, config, data)
         work(row, start)
     assert row is not None

@@ -77,8 +77,8 @@ def run_row(
     backbone = start.backbone.to(device).to(memory_format=start.backbone.layout).eval()
     if start.estimated and row.record.result is None:
         few = [train.root / name for name in drawn(train, config.seed)]
-        crops = batches_of(few, size_of(config), STATISTICS[1], read)
-        estimate_statistics(backbone, (images.to(device) for _, images in crops))
+        crops = batches_of(few, size_of(config), STATISTICS[1], read, device)
+        estimate_statistics(backbone, (images for _, images in crops))
         process_group.broadcast(backbone.state_dict().values())
     if row.record.result is None:
         measure_row = linear if config.mode == "linear" else finetune
@@ -177,9 +177,9 @@ def finetune(
     logits_of = in_precision(net.eval(), config.precision, device)
     mine = process_group.share_of(range(len(val.names)), process_group.rank(), process_group.size())
     counts = Counts()
-    for places, images in batches_of([val.root / val.names[k] for k in mine], side, 32, read):
+    for places, images in batches_of([val.root / val.names[k] for k in mine], side, 32, read, device):
         with torch.inference_mode():
-            counts.add(logits_of(images.to(device)).cpu(), torch.tensor([val.labels[mine[p]] for p in places]))
+            counts.add(logits_of(images).cpu(), torch.tensor([val.labels[mine[p]] for p in places]))
     return counts.over_ranks().result(len(val.names))
 
 

@@ -63,8 +63,8 @@ def run_row(
     if start.estimated:
         place, count = Shuffled(len(learnt), config.seed, 4), min(len(learnt), STATISTICS[0] * STATISTICS[1])
         few = [train.path(train.ids[learnt[place(k)]]) for k in range(count)]
-        crops = batches_of(few, min(size_of(config), 224), STATISTICS[1], read)
-        estimate_statistics(backbone, (images.to(device) for _, images in crops))
+        crops = batches_of(few, min(size_of(config), 224), STATISTICS[1], read, device)
+        estimate_statistics(backbone, (images for _, images in crops))
         process_group.broadcast(backbone.state_dict().values())
     torch.manual_seed(config.seed)
     net = make_detector(backbone, len(train.classes), size_of(config)).to(device)

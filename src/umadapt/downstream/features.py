@@ -72,9 +72,9 @@ class Features:
     @torch.inference_mode()
     def _write(self, k: int, pooled: Callable[[Tensor], Tensor], side: int, device: torch.device, read: Reader) -> None:
         names = self._names(k)
-        rows: np.ndarray | None = None
-        for places, images in batches_of([self.photos.root / name for name in names], side, BATCH, read):
-            found = pooled(images.to(device)).half().cpu().numpy()
+        paths, rows = [self.photos.root / name for name in names], None
+        for places, images in batches_of(paths, side, BATCH, read, device):
+            found = pooled(images).half().cpu().numpy()
             if not np.isfinite(found).all():
                 raise UserError(f"{self.photos.root / names[places[0]]} or one after it has features beyond 65504")
             if rows is None:

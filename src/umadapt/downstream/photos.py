@@ -21,6 +21,7 @@ from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.training.batches import Shuffled
 from umadapt.training.run_folder import digest
+from umadapt.training.trainer import loaders
 
 MARGIN = 256 / 224  # a photo's shorter side over that of its centre crop
 AREA, ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # of random crops (Szegedy et al., CVPR 2015)
@@ -144,14 +145,19 @@ class Draws:
         raise UserError(f"{self.paths[0].parent}: none of {len(self.paths)} photos can be read")
 
 
-def batches_of(paths: Sequence[Path], side: int, batch: int, read: Reader) -> Iterator[tuple[list[int], Tensor]]:
-    """(places, (B, 3, side, side) in [0, 1]) of the centre crops of photos that can be read, decoded ahead."""
+def batches_of(
+    paths: Sequence[Path], side: int, batch: int, read: Reader, device: torch.device
+) -> Iterator[tuple[list[int], Tensor]]:
+    """(places, (B, 3, side, side) in [0, 1] on the device) of the centre crops of photos that can be read.
+
+    They are decoded ahead, in threads.
+    """
 
     def crop(path: Path) -> Tensor | None:
         image = read(path)
         return None if image is None else centre_crop(image, side)
 
-    with data_pool(2) as pool:
+    with data_pool(loaders(device)) as pool:
         starts = range(0, len(paths), batch)
         ahead = [pool.submit(crop, path) for path in paths[:batch]]
         for start in starts:
@@ -159,4 +165,4 @@ def batches_of(paths: Sequence[Path], side: int, batch: int, read: Reader) -> It
             found = [(start + k, x) for k, future in enumerate(ahead) if (x := future.result()) is not None]
             ahead = coming
             if found:
-                yield [place for place, _ in found], torch.stack([x for _, x in found]).float() / 255
+                yield [place for place, _ in found], torch.stack([x for _, x in found]).to(device).float() / 255

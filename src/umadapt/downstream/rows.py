@@ -23,7 +23,7 @@ ROW = json_schema.record(
         "title": json_schema.text(),
         "began": json_schema.text(),
         "weights": json_schema.text(),
-        "command": json_schema.fields(Transfer, run=json_schema.anything),
+        "command": json_schema.fields(Transfer, clip=json_schema.maybe(json_schema.number())),  # which may be infinite
         "data": json_schema.table(json_schema.text()),
         "done": json_schema.items(json_schema.text()),
         "packages": json_schema.table(json_schema.text()),

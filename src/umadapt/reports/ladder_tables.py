@@ -239,9 +239,13 @@ def text(tables: Sequence[tuple[Table, Sequence[Row]]]) -> str:
 
 
 def html(
-    tables: Sequence[tuple[Table, Sequence[Row]]], facts: Sequence[str], commands: Sequence[str], grid: str | None
+    tables: Sequence[tuple[Table, Sequence[Row]]],
+    facts: Sequence[str],
+    commands: Sequence[str],
+    grid: str | None,
+    more: str = "",
 ) -> str:
-    """The whole of ladder.html, one file that needs nothing else; `grid` is a data URL."""
+    """The whole of ladder.html, one file that needs nothing else; `grid` is a data URL, `more` further sections."""
     parts = [f"<header><h1>The ladder</h1><ul>{''.join(f'<li>{escape(fact)}</li>' for fact in facts)}</ul></header>"]
     for table, found in tables:
         ours, papers = headings(table)
@@ -258,6 +262,7 @@ def html(
     if grid:
         title = "<h2>Pictures <small>as the paper's Figure 4, seed 0</small></h2>"
         parts.append(f'<section>{title}<img alt="photos, truth and predictions" src="{grid}"></section>')
+    parts.append(more)
     parts.append(f"<section><h2>Commands</h2><pre>{escape(chr(10).join(commands))}</pre></section>")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

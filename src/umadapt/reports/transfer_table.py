@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from umadapt.downstream.rows import RowRecord, aligned, show
 from umadapt.reports.ladder import TRANSFER as NAME
 from umadapt.reports.ladder import Rung, asks_for
 from umadapt.reports.scheduler import Step
+from umadapt.reports.tables import table
 
 STARTS = ("source-only", "noadv", "adv", "semi")  # rungs whose encoders it takes, of the first seed
 TITLE = "Transfer to other tasks, in per cent (the paper's Table 8)"
@@ -111,6 +113,13 @@ def notes(config: Reproduce) -> str:
 def text(config: Reproduce, found: Mapping[str, Mapping[str, Any]]) -> str:
     """For the terminal."""
     return f"{TITLE}\n{aligned(lines_of(config, found))}\n{notes(config)}"
+
+
+def html(config: Reproduce, found: Mapping[str, Mapping[str, Any]]) -> str:
+    """A section of ladder.html."""
+    head, *rows = [[escape(cell) for cell in line] for line in lines_of(config, found)]
+    lines = [f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows]
+    return f"<section><h2>{escape(TITLE)}</h2>{table(head, lines)}<p>{escape(notes(config))}</p></section>"
 
 
 def markdown(config: Reproduce, found: Mapping[str, Mapping[str, Any]]) -> str:
