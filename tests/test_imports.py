@@ -21,6 +21,7 @@ ORDER = (  # of the package's first level: each imports from itself and from wha
     "inference",
     "evaluation",
     "reports",
+    "serve",
     "commands",
     "cli",
     "__init__",

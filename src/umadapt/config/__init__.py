@@ -2,7 +2,7 @@
 
 from umadapt.config.model_spec import ModelSpec
 from umadapt.config.training import Adapt, MethodName, NormalsKind, Semi, Train, Training
-from umadapt.config.use import Evaluate, Export, Predict, ProtocolName, Report, Reproduce, Score, Trust
+from umadapt.config.use import Evaluate, Export, Predict, ProtocolName, Report, Reproduce, Score, Serve, Trust
 
 __all__ = [
     "Adapt",
@@ -17,6 +17,7 @@ __all__ = [
     "Reproduce",
     "Score",
     "Semi",
+    "Serve",
     "Train",
     "Training",
     "Trust",
