@@ -22,6 +22,7 @@ ORDER = (  # of the package's first level: each imports from itself and from wha
     "evaluation",
     "downstream",
     "reports",
+    "serve",
     "commands",
     "cli",
     "__init__",

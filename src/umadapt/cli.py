@@ -28,6 +28,7 @@ COMMANDS = {  # name -> (its arguments, the module whose `run` takes them)
     "score": (config.Score, "umadapt.evaluation.label_free"),
     "trust": (config.Trust, "umadapt.evaluation.sparsification"),
     "predict": (config.Predict, "umadapt.inference.predict"),
+    "serve": (config.Serve, "umadapt.commands.serve"),
     "export": (config.Export, "umadapt.commands.export"),
     "transfer": (config.Transfer, "umadapt.commands.transfer"),
     "report": (config.Report, "umadapt.commands.report"),

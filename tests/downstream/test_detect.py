@@ -33,7 +33,8 @@ def learn(out: Path, split: Split, **options: object) -> tuple[dict, str]:
     config = Transfer("detect", Path("run"), size=96, batch=2, lr=0.05, **options)  # pyright: ignore[reportArgumentType]
     row = open_row(out, start_of(), config, {"trainval": split.digest()})
     run_row(row, start_of(), config, split, split, Reader(), CPU)
-    return row.config["result"], table(rows_of(out, row), {})
+    assert row.record.result is not None
+    return row.record.result, table(rows_of(out, row.record), {})
 
 
 @pytest.mark.slow

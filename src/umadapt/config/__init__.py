@@ -3,7 +3,7 @@
 from umadapt.config.model_spec import ModelSpec
 from umadapt.config.training import Adapt, MethodName, NormalsKind, Semi, Train, Training
 from umadapt.config.transfer import Looped, Transfer
-from umadapt.config.use import Evaluate, Export, Predict, ProtocolName, Report, Reproduce, Score, Trust
+from umadapt.config.use import Evaluate, Export, Predict, ProtocolName, Report, Reproduce, Score, Serve, Trust
 
 __all__ = [
     "Adapt",
@@ -19,6 +19,7 @@ __all__ = [
     "Reproduce",
     "Score",
     "Semi",
+    "Serve",
     "Train",
     "Training",
     "Transfer",

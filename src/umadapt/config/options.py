@@ -62,7 +62,10 @@ def parse_graph(edges: tuple[str, ...]) -> Graph:
     return graph
 
 
-_ONE = "shard_mb batch save_every critic_every joint_steps views views_per_room seeds jobs"
+_ONE = (
+    "shard_mb batch save_every critic_every joint_steps views views_per_room seeds jobs port upload_mb megapixels "
+    "most_photos"
+)
 _ZERO = (
     "seed workers rooms spp pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr "
     "critic_lr alpha ccr energy_weight margin clutter augment consensus kept_views "
@@ -72,6 +75,7 @@ _ZERO = (
 # argument, of whatever command -> its smallest sound value
 AT_LEAST = dict.fromkeys(_ONE.split(), 1.0) | dict.fromkeys(_ZERO.split(), 0.0)
 AT_MOST = {"batch": 65_536, "micro_batch": 65_536, "workers": 4096, "jobs": 4096, "candidates": 1000, "seeds": 1000}
+AT_MOST |= {"port": 65_535, "upload_mb": 1000, "megapixels": 100}
 MOST = 10**9  # of every other whole number
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, of Linux
 POSITIVE = ("epochs", "encoder_rate", "clip", "depth_scale_m", "width", "transfer_width")

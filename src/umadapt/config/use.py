@@ -1,4 +1,4 @@
-"""Arguments of the commands that use a trained network: measure, rank, predict, export, report, reproduce."""
+"""Arguments of the commands that use a trained network: measure, rank, predict, serve, export, report, reproduce."""
 
 from __future__ import annotations
 
@@ -80,6 +80,20 @@ class Predict:
     cloud: Literal["glb", "ply"] | None = None  # write what each photo shows as a shape too, into OUT/cloud
     cloud_shape: Literal["mesh", "points"] = "mesh"  # most viewers draw points a pixel wide
     cloud_colours: Literal["photo", "seg", "normals"] = "photo"  # what its vertices are painted with
+    device: str = "auto"  # auto, cpu, cuda
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Open a page to try a model on photos, turn the shapes around, and adapt the model to photos of one's own."""
+
+    run: Positional[Path] = Path("indoor")  # run folder, a file that export wrote, or a model that ships
+    port: int = 7860  # of the page's address
+    host: str = "127.0.0.1"  # who may ask: 127.0.0.1 = this machine alone, 0.0.0.0 = whoever reaches it
+    upload_mb: int = 30  # megabytes of the largest file that is taken
+    megapixels: int = 50  # of the largest photo that is taken
+    most_photos: int = 300  # that are taken at once, to look at or to adapt to
+    witnesses: Names = ()  # mirror, zoom, transfer: merge predictions with theirs, as `predict` does; slower
     device: str = "auto"  # auto, cpu, cuda
 
 

@@ -86,6 +86,15 @@ def write_shape(path: Path, shape: trimesh.Trimesh | trimesh.PointCloud) -> None
         linear = np.array(getattr(paint, name))
         linear[:, :3] = np.rint(255 * (linear[:, :3] / 255.0) ** 2.2)
         setattr(paint, name, linear)
-    content: Any = shape.export(file_type=kind)
+    content: Any = shape.export(file_type=kind, **({"tree_postprocessor": unlit} if kind == "glb" else {}))
     with whole_file(path) as file:
         file.write_bytes(content)
+
+
+def unlit(tree: dict[str, Any]) -> None:
+    """Have viewers show the colours as they are (KHR_materials_unlit): a photo has its light in it."""
+    name = "KHR_materials_unlit"
+    tree["extensionsUsed"] = [*tree.get("extensionsUsed", ()), name]
+    tree["materials"] = [{"extensions": {name: {}}, "doubleSided": True}]
+    for primitive in (part for mesh in tree["meshes"] for part in mesh["primitives"]):
+        primitive["material"] = 0
