@@ -38,7 +38,7 @@ def photo(tmp_path: Path) -> Path:
 def write_photo(path: Path, size: tuple[int, int] = (90, 120), focal_mm: int = 0) -> Path:
     """A photo of soft blobs of (H, W) pixels, perhaps with a focal length in its EXIF."""
     rng = np.random.default_rng(0)
-    image = Image.fromarray(rng.integers(0, 256, (9, 12, 3)).astype(np.uint8)).resize(size[::-1])
+    image = Image.fromarray(rng.integers(0, 256, (9, 12, 3)).astype(np.uint8)).resize((size[1], size[0]))
     exif = Image.Exif()
     if focal_mm:
         exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = focal_mm

@@ -66,10 +66,9 @@ def test_bad_photos_are_named_and_good_ones_stay(sessions: Sessions, photo: Path
 def test_only_the_last_results_are_kept(sessions: Sessions, tmp_path: Path) -> None:
     one = sessions.of("one")
     fill(one, tmp_path, sessions.limits)
-    for _ in range(session.KEPT + 3):
-        shown = one.show(1, "base")
+    shown = [one.show(1, "base") for _ in range(session.KEPT + 3)]
     assert len(list(one.folder.glob("shown-*"))) == session.KEPT
-    assert shown.under.exists()
+    assert [each.under.exists() for each in shown] == [False] * 3 + [True] * session.KEPT
     with pytest.raises(UserError, match="not here any more"):
         one.show(7, "base")
     with pytest.raises(UserError, match="no model 'gone'"):

@@ -86,7 +86,8 @@ def write_shape(path: Path, shape: trimesh.Trimesh | trimesh.PointCloud) -> None
         linear = np.array(getattr(paint, name))
         linear[:, :3] = np.rint(255 * (linear[:, :3] / 255.0) ** 2.2)
         setattr(paint, name, linear)
-    content: Any = shape.export(file_type=kind, **({"tree_postprocessor": unlit} if kind == "glb" else {}))
+    how: dict[str, Any] = {"tree_postprocessor": unlit} if kind == "glb" else {}
+    content: Any = shape.export(file_type=kind, **how)
     with whole_file(path) as file:
         file.write_bytes(content)
 

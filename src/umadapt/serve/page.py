@@ -221,10 +221,11 @@ class Page:
         working = {self.start: gr.Button(interactive=False), self.cancel: gr.Button(visible=True)}
         idle = {self.start: gr.Button(interactive=True), self.cancel: gr.Button(visible=False)}
         try:
+            now = None
             for now in session.adapt(self.sessions.turn, way, int(steps)):
                 yield {self.progress: texts.progress(now), **working}
-            if now.state != "done":
-                yield {self.progress: texts.progress(now), **idle}
+            if now is None or now.state != "done":
+                yield idle
                 return
             yield {
                 self.progress: texts.busy("looking at photos before and after"),

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +34,10 @@ class Source(NamedTuple):
 
 
 class Session:
-    """One visitor; `folder` holds their files."""
+    """One visitor; `folder` holds their files. Photos are read and predicted by `worker`, one at a time for all."""
 
-    def __init__(self, folder: Path, source: Source):
-        self.folder, self.source = folder, source
+    def __init__(self, folder: Path, source: Source, worker: Executor):
+        self.folder, self.source, self._worker = folder, source, worker
         self.models = {source.name: source.looker}
         self.photos: list[Photo] = []
         self.chosen = 0  # index of the one that is shown
@@ -54,7 +55,7 @@ class Session:
             try:
                 if len(self.photos) >= limits.photos:
                     raise UserError(f"{path.name}: {limits.photos} photos are here, which is all that the page takes")
-                self.photos.append(take(path, folder, limits))
+                self.photos.append(self._worker.submit(take, path, folder, limits).result())
                 yield None
             except UserError as error:
                 yield str(error)
@@ -88,7 +89,7 @@ class Session:
             raise UserError(f"there is no model {model!r} any more; choose another")
         folder = self.folder / f"shown-{next(self._numbers)}"
         results.append(folder)
-        return self.models[model].show(self.photos[index], folder, fov, beside)
+        return self._worker.submit(self.models[model].show, self.photos[index], folder, fov, beside).result()
 
     def adapt(self, turn: OneAtATime, way: str, steps: int, wait_s: float = 1.0) -> Iterator[Progress]:
         """Adapt the model to this visitor's photos; how far it is, each second. Left early, it stops.
@@ -137,6 +138,8 @@ class Sessions:
     def __init__(self, source: Source, limits: Limits, root: Path):
         self.source, self.limits, self.root = source, limits, root
         self.turn = OneAtATime()
+        # one thread: eight photos at once need the memory of one, and the next uses it again
+        self._worker = ThreadPoolExecutor(1, "umadapt-look")
         self._lock = threading.Lock()
         self._all: dict[str, Session] = {}
 
@@ -149,7 +152,7 @@ class Sessions:
                     oldest = min(self._all, key=lambda k: self._all[k].seen)
                     self._all.pop(oldest).close()
                 folder = Path(tempfile.mkdtemp(dir=self.root, prefix="visitor-"))
-                self._all[key] = Session(folder, self.source)
+                self._all[key] = Session(folder, self.source, self._worker)
             found = self._all[key]
             found.seen = time.monotonic()
             return found
@@ -165,3 +168,4 @@ class Sessions:
         self.turn.stop()
         for key in list(self._all):
             self.close(key)
+        self._worker.shutdown(cancel_futures=True)

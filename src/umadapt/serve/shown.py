@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
-import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,11 +70,10 @@ class Shown:
 
 
 class Looker:
-    """Shows photos, one at a time, whoever asks: what eight at once need of memory is what one does."""
+    """Shows photos as one network sees them."""
 
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
-        self._alone = threading.Lock()
 
     def show(self, photo: Photo, folder: Path, fov: float = 0.0, beside: Shown | None = None) -> Shown:
         """Predict a photo and write what is shown of it.
@@ -88,14 +86,13 @@ class Looker:
         Raises:
             UserError: it is gone, or cannot be predicted.
         """
-        with self._alone:
-            rgb = read_photo(photo.file)
-            sees = fov or photo.fov
-            focal = max(rgb.shape[:2]) / 2 / math.tan(math.radians(sees) / 2) if sees else None
-            found = self.predictor.predict(rgb, focal=focal)
-            folder.mkdir(parents=True)
-            scales = {layer.name: layer.scale for layer in beside.layers} if beside else {}
-            return write_shown(photo, rgb, found, self.predictor, fov, folder, scales)
+        rgb = read_photo(photo.file)
+        sees = fov or photo.fov
+        focal = max(rgb.shape[:2]) / 2 / math.tan(math.radians(sees) / 2) if sees else None
+        found = self.predictor.predict(rgb, focal=focal)
+        folder.mkdir(parents=True)
+        scales = {layer.name: layer.scale for layer in beside.layers} if beside else {}
+        return write_shown(photo, rgb, found, self.predictor, fov, folder, scales)
 
 
 def write_shown(
