@@ -162,6 +162,22 @@ def test_algorithm_2_trains_the_targets_res5_alone(tiny: UMAdapt, method: str) -
         assert not any("running" in k for k in critics if not torch.equal(critics[k], after[k]))
 
 
+@pytest.mark.parametrize(("method", "votes"), [("noadv", True), ("noadv-1", False)])
+def test_of_noadv_1_no_transfer_net_but_that_of_classes_votes(tiny: UMAdapt, method: str, votes: bool) -> None:
+    tiny.encoder.add_target()
+    batch = random_batch(tiny)
+    batch = dataclasses.replace(batch, plain=batch.images)
+    config = configure(method=method, consensus=1.0, witnesses=("transfer",))
+    targets = []
+    for change in (0.0, 1.0):
+        with torch.no_grad():
+            for parameter in tiny.transfers["depth"].parameters():
+                parameter += change
+        prepared = um_adapt.stage(tiny, config, lambda _: batch, Given({})).prepare(batch)
+        targets.append(prepared.batch.frozen.targets["depth"])
+    assert torch.equal(*targets) != votes
+
+
 def test_critic_hinge_stops_at_the_margin_and_the_literal_form_does_not(tiny: UMAdapt) -> None:
     tiny.encoder.add_target()
     tiny.freeze(tiny)

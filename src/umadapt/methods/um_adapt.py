@@ -119,6 +119,7 @@ def stage(
     parameters = model.adaptable(config.bn, config.trains)
     votes = shares_of(None, model.tasks, config.witnesses) if given.votes is None else given.votes
     graph = [task for task in model.graph if config.method != "noadv-1" or task == model.class_task]
+    votes = {who: {t: s for t, s in of.items() if who != "transfer" or t in graph} for who, of in votes.items()}
     nets, extra = model.transfers, {}
     if config.method == "adv":
         nets = extra["critics"] = copy.deepcopy(model.transfers)  # eval mode, as whenever N serves as an energy

@@ -51,7 +51,7 @@ RUNGS = (
     Rung("noadv", "UM-Adapt (noAdv), with consensus", "--method noadv"),
     Rung("adv", "UM-Adapt (Adv), with consensus", "--method adv"),
     Rung("self-training", "self-training", "--method self-training"),
-    Rung("semi", "UM-Adapt-S"),
+    Rung("semi", "UM-Adapt-S, transfer nets of stage 1"),
     Rung("oracle", "oracle: trained on target labels"),
 )
 TRANSFER = "transfer"  # a rung of other tables: `umadapt.reports.transfer_table`
