@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import math
 
@@ -119,21 +118,6 @@ def test_precision_never_falls_where_recall_stands() -> None:
     assert area(Curve(np.zeros(0), np.zeros(0))) == 0
 
 
-def coco_tool() -> tuple[type, type] | None:
-    """(COCO, COCOeval) of whichever package is installed."""
-    if importlib.util.find_spec("pycocotools"):
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-
-        return COCO, COCOeval
-    if importlib.util.find_spec("faster_coco_eval"):
-        from faster_coco_eval import COCO, COCOeval_faster
-
-        return COCO, COCOeval_faster
-    return None
-
-
-@pytest.mark.skipif(coco_tool() is None, reason="neither pycocotools nor faster-coco-eval is installed")
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_precision_at_each_recall_as_coco_has_it(seed: int) -> None:
@@ -142,8 +126,7 @@ def test_precision_at_each_recall_as_coco_has_it(seed: int) -> None:
     COCO samples the same envelope at 101 recalls; with a number of objects that divides 100 its mean is that of the
     steps between recalls, and so (100 area + precision at 0) / 101.
     """
-    tool = coco_tool()
-    assert tool is not None
+    coco, cocoeval = (pytest.importorskip(f"pycocotools.{name}") for name in ("coco", "cocoeval"))
     rng = np.random.default_rng(seed)
     count = (10, 20, 25, 50)[seed]
     corners = np.array([(100 * (k % 5), 100 * (k // 5 % 4)) for k in range(count)], float)
@@ -162,9 +145,8 @@ def test_precision_at_each_recall_as_coco_has_it(seed: int) -> None:
     def wide(box: np.ndarray) -> list[float]:
         return [*map(float, box[:2]), *map(float, np.subtract(box[2:], box[:2]))]
 
-    coco_class, eval_class = tool
     with contextlib.redirect_stdout(io.StringIO()):
-        gold = coco_class()
+        gold = coco.COCO()
         gold.dataset = {
             "info": {},
             "images": [{"id": int(name)} for name in sorted(set(images))],
@@ -180,7 +162,7 @@ def test_precision_at_each_recall_as_coco_has_it(seed: int) -> None:
             {"image_id": int(image), "category_id": 1, "bbox": wide(np.array(box)), "score": float(score)}
             for image, score, box in rows
         ]
-        test = eval_class(gold, gold.loadRes(given), "bbox")
+        test = cocoeval.COCOeval(gold, gold.loadRes(given), "bbox")
         test.params.recThrs = np.arange(101) / 100  # its own ones are off by a rounding, and pass over a recall of 7/20
         test.evaluate()
         test.accumulate()
