@@ -14,6 +14,7 @@ from umadapt.cli import main
 from umadapt.config import Adapt
 from umadapt.errors import UserError
 from umadapt.methods import um_adapt
+from umadapt.methods.method import Given
 from umadapt.nets.model import UMAdapt
 from umadapt.training.stage import Stage
 from umadapt.training.trainer import take
@@ -104,3 +105,29 @@ def test_a_batch_may_be_prepared_again() -> None:
         torch.manual_seed(1)
         assert stage.turns[0].loss(stage.prepare(kept)).terms
     assert (set(kept.frozen.trunk), set(kept.frozen.targets)) == before
+
+
+def test_photos_are_predicted_once_for_all_critics(tiny: UMAdapt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one sample, by which a bad one is found, by itself."""
+    tiny.encoder.add_target()
+    config = dataclasses.replace(CONFIG, method="adv")
+    batch = dataclasses.replace(random_batch(tiny), source=random_batch(tiny, seed=1))
+    stage = um_adapt.stage(tiny, config, lambda k: batch, Given(dict.fromkeys(tiny.graph, 1.0)))
+    tiny.train()
+    step, decode, sizes = stage.prepare(batch), tiny.decode, list[int]()
+
+    def counted(features: dict[str, Tensor], tasks: tuple[str, ...] | None = None) -> dict[str, Tensor]:
+        sizes.append(len(features["res5"]))
+        return decode(features, tasks)
+
+    monkeypatch.setattr(tiny, "decode", counted)
+    critics = [turn for turn in stage.turns if turn.name.startswith("critic")]
+    assert len(critics) == 2
+    for turn in critics:
+        assert not step.fakes["seg"].requires_grad
+        turn.loss(step)
+    assert sizes == [4]
+    critics[0].loss(step.only(2))
+    assert sizes == [4, 1]
+    assert step.updates
+    assert not step.only(2).updates, "which are of the whole batch"

@@ -60,7 +60,7 @@ class Batch:
         if device.type != "cuda":
             return self
         with torch.cuda.device(device):  # a thread begins with the first GPU, where each rank would leave a context
-            return each(self, lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())
+            return each(self, lambda tensor: tensor.pin_memory() if len(tensor) and not tensor.is_cuda else tensor)
 
 
 def only(samples: T, index: int) -> T:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from umadapt.data.folder import Folder
-from umadapt.data.prefetch import data_pool
+from umadapt.data.prefetch import prefetch
 
 TEMPERATURE = 0.01  # of the softmax over 1 - a class's share of the pixels, as in DAFormer
 LEAST = 0.01  # share of an image that a class must fill for the image to be drawn for it
@@ -25,8 +25,7 @@ class RareClasses:
             seg = folder.read_seg(id)
             return np.zeros(256, np.int64) if seg is None else np.bincount(seg.ravel(), minlength=256)
 
-        with data_pool(2) as pool:
-            counts = np.stack(list(pool.map(count, ids)))
+        counts = np.stack(list(prefetch(count, ids, workers=2, ahead=8)))
         counts[:, folder.ignore] = 0
         counts = counts[:, : len(folder.classes)]
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)

@@ -177,10 +177,10 @@ class Batches:
     @torch.no_grad()
     def collate(self, names: list[str], samples: Sequence[Drawn]) -> Batch:
         """One batch of samples, with their colours."""
-        plain = stack(sample.image for sample in samples).to(self.device)
+        plain = stack((sample.image for sample in samples), self.device)
         colours = [sample.colours for sample in samples if sample.colours is not None]
         images = paint(plain, colours) if colours else plain
-        contours = stack(sample.contour for sample in samples).to(self.device)
+        contours = stack((sample.contour for sample in samples), self.device)
         if self.contours and self.detector is None:
             contours = soft_contours(images, self.grid)
         return Batch(
@@ -238,10 +238,10 @@ class Batches:
         return compact
 
 
-def stack(parts: Iterable[Tensor | None]) -> Tensor:
-    """The parts of samples as one tensor, ABSENT where they have none."""
+def stack(parts: Iterable[Tensor | None], device: torch.device) -> Tensor:
+    """The parts of samples as one tensor there, ABSENT where they have none."""
     there = [part for part in parts if part is not None]
-    return torch.stack(there) if there else ABSENT
+    return torch.stack(there).to(device) if there else ABSENT
 
 
 def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool = True) -> Sample:
