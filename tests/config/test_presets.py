@@ -29,9 +29,9 @@ def differences(one: Train, other: Train) -> set[str]:
 def test_presets_are_the_papers_settings() -> None:
     plain = Train(source="a", out=Path("b"))
     assert parse() == plain
-    assert differences(parse("--preset", "indoor"), plain) == {"preset"}
+    assert differences(parse("--preset", "indoor"), plain) == {"preset", "dropout"}
     outdoor = parse("--preset=outdoor")
-    assert differences(outdoor, plain) == {"preset", "tasks", "size", "depth_scale_m"}
+    assert differences(outdoor, plain) == {"preset", "dropout", "tasks", "size", "depth_scale_m"}
     assert (outdoor.tasks, outdoor.size, outdoor.depth_scale_m) == (("depth", "seg"), (256, 512), 80.0)
     small = parse("--preset", "small", "--base-steps", "50")
     assert (small.backbone, small.optimiser, small.base_steps) == ("tf_efficientnet_lite0", "joint", 50)

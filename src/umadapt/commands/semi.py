@@ -13,7 +13,7 @@ from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.methods import um_adapt_s
+from umadapt.methods import METHODS, um_adapt_s
 from umadapt.nets.ensemble import shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training import compute
@@ -44,7 +44,8 @@ def run(config: Semi) -> int:
         raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
     shares = shares_of(before.witnesses, model.tasks, config.witnesses)
-    selects = before.command.get("candidates", 0) and before.command.get("method") != "adabn"
+    method = METHODS.get(before.command.get("method", ""))  # None: of another version
+    selects = before.command.get("candidates", 0) and (method is None or method.selects)
     if ("select" if selects else "adapt") not in before.done:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = compute.pick_device(config.device)
