@@ -78,6 +78,7 @@ def run(config: Adapt) -> int:
             "witnesses": before.get("witnesses"),
             "alpha": before["command"]["alpha"],
             "palette": before["palette"],
+            "class_map": before.get("class_map"),
             "data": {"target": digest(photos.known_as(photos.ids)), "base": before["data"]},
         },
     )
@@ -264,8 +265,9 @@ def open_source(config: Adapt, before: dict[str, Any], model: UMAdapt) -> Folder
     tasks = method.source_tasks(model)
     what = "labels" if method.source == "tuples" else "images"
     try:
-        address = address or str(rendered_rooms(model.spec.classes))
-        folder = labelled_source(address, tasks, before["command"].get("normals", "exact"))
+        class_map = before.get("class_map")
+        address = address or str(rendered_rooms(() if class_map else model.spec.classes))
+        folder = labelled_source(address, tasks, before["command"].get("normals", "exact"), class_map)
     except UserError as error:
         raise UserError(f"{config.method} reads {what} of the run's source: {error}\ngive --source DATA") from error
     if "seg" in model.tasks and folder.classes != model.spec.classes:

@@ -9,10 +9,11 @@ import numpy as np
 
 from umadapt.config import Semi
 from umadapt.data.augment import Augment
+from umadapt.data.class_map import Names, read_class_map
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.methods import um_adapt_s
+from umadapt.methods import METHODS, um_adapt_s
 from umadapt.nets.ensemble import shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training import compute, memory
@@ -41,7 +42,8 @@ def run(config: Semi) -> int:
         raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
     shares = shares_of(before, model.tasks, config.witnesses)
-    selects = before["command"].get("candidates", 0) and before["command"].get("method") != "adabn"
+    method = METHODS.get(before["command"].get("method", ""))
+    selects = before["command"].get("candidates", 0) and (method is None or method.selects)
     if ("select" if selects else "adapt") not in before["done"]:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = pick_device(config.device)
@@ -51,7 +53,8 @@ def run(config: Semi) -> int:
     for folder in photos:
         if not folder.has("image", folder.ids[0]):
             raise UserError(f"{folder.root} holds labels alone; expected a folder of photos")
-    labelled = open_labelled(config, model)
+    class_map = read_class_map(config.class_map) if config.class_map else before.get("class_map")
+    labelled = open_labelled(config, model, class_map)
     if not labelled or not photos:
         raise UserError("semi wants --target PHOTOS and --labelled DATA, each at least once")
     digests = {f"labelled-{i}": digest(folder.known_as(ids)) for i, (folder, ids) in enumerate(labelled)}
@@ -68,6 +71,7 @@ def run(config: Semi) -> int:
             "transfer_report": before.get("transfer_report"),
             "witnesses": before.get("witnesses"),
             "palette": before["palette"],
+            "class_map": class_map,
             "data": {f"target-{i}": digest(folder.known_as(folder.ids)) for i, folder in enumerate(photos)}
             | digests
             | {"adapted": before["data"]},
@@ -99,13 +103,15 @@ def run(config: Semi) -> int:
     return 0
 
 
-def open_labelled(config: Semi, model: UMAdapt) -> list[tuple[Folder, tuple[str, ...]]]:
+def open_labelled(config: Semi, model: UMAdapt, class_map: Names | None = None) -> list[tuple[Folder, tuple[str, ...]]]:
     """The labelled folders, each with the ids that have a label of the model's tasks.
 
     Raises:
         UserError: a folder has none, its classes are others than the model's, or --depth-labels asks for too many.
     """
     folders = [Folder(address) for address in config.labelled]
+    for folder in folders if class_map else ():
+        folder.merge_classes(class_map or {})
     given = [(folder.root.resolve(), folder.split) for folder in folders]
     if len(set(given)) < len(given):
         twice = next(address for i, address in enumerate(config.labelled) if given[i] in given[:i])

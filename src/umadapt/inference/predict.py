@@ -53,6 +53,7 @@ from umadapt.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from umadapt import config as configs
+    from umadapt.inference.hub import Model
 
 __all__ = ["Predictor", "load", "run"]
 
@@ -62,15 +63,20 @@ MEANS = json_schema.table(
 VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
 
 
-def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ()) -> Predictor:
+def load(
+    model: str | Path, device: str = "auto", witnesses: Sequence[str] = (), class_map: str | Path | None = None
+) -> Predictor:
     """Load a model that ships by its name, a run folder, or a file that `umadapt export` wrote.
 
     Args:
         witnesses: of a run: merge its predictions with those of the mirror image ("mirror"), a larger copy ("zoom") and
             the transfer nets ("transfer"); all together take 3.4 times as long.
+        class_map: of a run: merge its classes, their probabilities added, by a JSON file {old: new, or "ignore"} in
+            which "*" is every class that it does not name, or "nyu13", which ships.
 
     Raises:
-        UserError: no run, not trained yet, no export of ours, damaged, no such device or witness; witnesses of a file.
+        UserError: no run, not trained yet, no export of ours, damaged, no such device or witness, a map of other
+            classes; witnesses or a map for a file.
     """
     if not isinstance(model, str | os.PathLike):
         raise UserError(f"load takes the name of a run folder or of an exported file; found {type(model).__name__}")
@@ -79,6 +85,8 @@ def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ())
     exported = path.is_file() and path.suffix != ".safetensors"
     if witnesses and exported:
         raise UserError(f"{path} is an exported network, which looks at a photo once; --witnesses asks a run folder")
+    if class_map is not None and exported:
+        raise UserError(f"{path} is an exported network, whose classes are fixed; --class-map asks a run folder")
     if path.suffix == ".onnx":
         return load_onnx(path, device)
     if path.suffix == ".pt2":
@@ -89,10 +97,22 @@ def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ())
         raise UserError(
             f"{path} is a file; expected a run folder, or FILE.onnx, FILE.pt2 or FILE.safetensors of umadapt export"
         )
-    from umadapt.inference.photos import predictor_of
+    return load_run(path, device, witnesses, class_map)
+
+
+def load_run(
+    run: Path, device: str = "auto", witnesses: Sequence[str] = (), class_map: str | Path | None = None
+) -> Model:
+    """`load` of a run folder, a run that is a file, or a model that ships."""
+    from umadapt.data.class_map import read_class_map
+    from umadapt.inference.hub import Model
+    from umadapt.inference.photos import merge_classes, predictor_of
     from umadapt.training.run_folder import load_model
 
-    return predictor_of(*load_model(path, device), witnesses)
+    names = {} if class_map is None else read_class_map(str(class_map))
+    model, config = load_model(run, device)
+    merge_classes(model, names, run)
+    return Model.of(predictor_of(model, config, witnesses), run)
 
 
 class Photo(NamedTuple):
@@ -164,7 +184,7 @@ def predict_all(config: configs.Predict) -> int:
     photos = find_photos(config.photos)
     if config.out.resolve() in {photo.file.resolve().parent for photo in photos.values()}:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
-    predictor = load(config.run, config.device, config.witnesses)
+    predictor = load(config.run, config.device, config.witnesses, config.class_map)
     if config.cloud:
         cloud.check(predictor.maps, config.cloud_colours)
     if not process_group.rank():

@@ -21,6 +21,7 @@ KEY = "umadapt"  # of the file's header
 MODELS = Path(__file__).parents[1] / "models"
 # What is kept of config.json and of the command in it: nothing that names folders of the machine that trained.
 KEPT = ("format", "model", "palette", "backbone_weights", "witnesses", "transfer_report", "git", "packages", "card")
+KEPT += ("class_map",)
 ARGUMENTS = ("alpha", "lr", "holdout", "normals", "batch", "seed", "base_steps", "depth_loss", "decoder", "size")
 
 

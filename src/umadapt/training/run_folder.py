@@ -22,6 +22,7 @@ from torch import Tensor
 
 from umadapt.config import Adapt, ModelSpec, Semi, Train
 from umadapt.data import json_schema
+from umadapt.data.class_map import SCHEMA as CLASS_MAP
 from umadapt.data.files import LOCK, sweep, whole_file
 from umadapt.data.folder import write_bytes, write_json
 from umadapt.distributed import process_group
@@ -86,6 +87,7 @@ CONFIG = json_schema.record(  # of config.json
         "target": json_schema.maybe(json_schema.text()),
         "data": json_schema.table(json_schema.anything),
         "alpha": json_schema.number(),
+        "class_map": json_schema.maybe(CLASS_MAP),
         "palette": json_schema.items(json_schema.items(json_schema.count(0, 255), 3)),
         "backbone_weights": json_schema.maybe(json_schema.table(json_schema.anything)),
         "transfer_report": json_schema.maybe(
