@@ -74,7 +74,7 @@ class Predict:
     """Predict every task on photos of any size; with trust maps from the cross-task disagreement."""
 
     run: Positional[Path]  # run folder, or a file that export wrote (needs no torch)
-    photos: Positional[tuple[Path, ...]]  # photo files or folders of photos
+    photos: Positional[tuple[Path, ...]]  # photo files, folders of photos, or clips
     out: Path  # folder to write, in the folder format
     fov: float = 0.0  # degrees that the photos see along their longer side; 0 = by dataset.json or EXIF, else assumed
     witnesses: Names = ()  # mirror, zoom, transfer: merge predictions with theirs, as adapt's teacher does; slower

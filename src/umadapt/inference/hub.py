@@ -87,7 +87,7 @@ class Model(
         **model_kwargs: Any,
     ) -> Model:
         """A folder that `save_pretrained` wrote, or a repository of the Hub; device and witnesses as in `load`."""
-        from umadapt.inference.predict import load_run
+        from umadapt.inference.loading import load_run
 
         if not os.path.isdir(model_id):
             model_id = snapshot_download(
