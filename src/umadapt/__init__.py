@@ -10,14 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from umadapt.inference.hub import Model
     from umadapt.inference.predict import Predictor, load
 
-__all__ = ["Predictor", "load"]
+__all__ = ["Model", "Predictor", "load"]
 
 
 def __getattr__(name: str) -> Any:
     """Import torch only when it is needed: the command line's help is not to wait for it."""
     if name in __all__:
+        if name == "Model":
+            from umadapt.inference.hub import Model
+
+            return Model
         from umadapt.inference import predict
 
         return getattr(predict, name)

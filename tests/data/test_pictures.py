@@ -85,7 +85,7 @@ def test_a_heic_beside_its_jpeg_is_no_second_photo(tmp_path: Path) -> None:
     ("data", "told"),
     [
         (b"\x76\x2f\x31\x01" + bytes(99), "OpenEXR.*16-bit PNGs"),
-        (b"\0\0\0\x18ftypqt  " + bytes(99), "a film.*take frames out"),
+        (b"\0\0\0\x18ftypqt  " + bytes(99), "a film.*umadapt predict.*take frames out"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(99), "raw file.*develop"),
         (b"\xff\x0a" + bytes(99), "JPEG XL.*convert it"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "Git LFS.*git lfs pull"),

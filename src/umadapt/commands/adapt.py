@@ -73,6 +73,7 @@ def run(config: Adapt) -> int:
             transfer_report=before.transfer_report,
             witnesses=before.witnesses,
             alpha=before.argument("alpha"),
+            class_map=before.class_map,
             path=config.out,
         )
     )
@@ -262,8 +263,9 @@ def open_source(config: Adapt, before: RunRecord, model: UMAdapt) -> Folder:
     tasks = method.source_tasks(model)
     what = "labels" if method.source == "tuples" else "images"
     try:
-        address = address or str(rendered_rooms(model.spec.classes))
-        folder = labelled_source(address, tasks, before.command.get("normals", "exact"))
+        class_map = before.class_map
+        address = address or str(rendered_rooms(() if class_map else model.spec.classes))
+        folder = labelled_source(address, tasks, before.command.get("normals", "exact"), class_map)
     except UserError as error:
         raise UserError(f"{config.method} reads {what} of the run's source: {error}\ngive --source DATA") from error
     if "seg" in model.tasks and folder.classes != model.spec.classes:

@@ -19,14 +19,13 @@ from umadapt.data.atomic import write_json
 from umadapt.data.viz import palette
 from umadapt.errors import UserError
 from umadapt.inference.exported import FORMAT, load_onnx
+from umadapt.inference.hub import write_run
 from umadapt.inference.photos import predictor_of
 from umadapt.inference.predictor import Predictor
 from umadapt.nets.model import UMAdapt
-from umadapt.training import run_file
-from umadapt.training.load import base_of, load_model
+from umadapt.training.load import load_model
 from umadapt.training.provenance import git_commit, versions
 from umadapt.training.run_record import RunRecord
-from umadapt.training.weights import weights
 
 SIZES = ((480, 640), (228, 304), (700, 1000))  # H, W of the photos that are compared, beside the network's own
 TOLERANCE = 1e-4  # relative to the value, or absolute below 1
@@ -59,9 +58,8 @@ def run(config: configs.Export) -> int:
 
 def as_run_file(config: configs.Export) -> int:
     """Write the run with weights in half precision."""
-    model, stored = load_model(config.run, "cpu")
     out = default_out(config, "-half.safetensors")
-    run_file.write(out, stored, base_of(stored), weights(model))
+    write_run(config.run, out)
     size = out.stat().st_size / 1e6
     if config.json is not None:
         write_json(config.json, {"file": str(out), "format": config.format, "mb": size})

@@ -10,6 +10,7 @@ import numpy as np
 from umadapt.config import Semi
 from umadapt.data.augment import Augment
 from umadapt.data.batch import Batch
+from umadapt.data.class_map import Names, read_class_map
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -55,7 +56,8 @@ def run(config: Semi) -> int:
     for folder in photos:
         if not folder.has("image", folder.ids[0]):
             raise UserError(f"{folder.root} holds labels alone; expected a folder of photos")
-    labelled = open_labelled(config, model)
+    class_map = read_class_map(config.class_map) if config.class_map else before.class_map
+    labelled = open_labelled(config, model, class_map)
     if not labelled or not photos:
         raise UserError("semi wants --target PHOTOS and --labelled DATA, each at least once")
     digests = {f"labelled-{i}": digest(folder.known_as(ids)) for i, (folder, ids) in enumerate(labelled)}
@@ -73,6 +75,7 @@ def run(config: Semi) -> int:
             backbone_weights=before.backbone_weights,
             transfer_report=before.transfer_report,
             witnesses=before.witnesses,
+            class_map=class_map,
             path=config.out,
         )
     )
@@ -101,13 +104,15 @@ def run(config: Semi) -> int:
     return 0
 
 
-def open_labelled(config: Semi, model: UMAdapt) -> list[tuple[Folder, tuple[str, ...]]]:
+def open_labelled(config: Semi, model: UMAdapt, class_map: Names | None = None) -> list[tuple[Folder, tuple[str, ...]]]:
     """The labelled folders, each with the ids that have a label of the model's tasks.
 
     Raises:
         UserError: a folder has none, its classes are others than the model's, or --depth-labels asks for too many.
     """
     folders = [Folder(address) for address in config.labelled]
+    for folder in folders if class_map else ():
+        folder.merge_classes(class_map or {})
     given = [(folder.root.resolve(), folder.split) for folder in folders]
     if len(set(given)) < len(given):
         twice = next(address for i, address in enumerate(config.labelled) if given[i] in given[:i])

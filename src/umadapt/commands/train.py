@@ -15,6 +15,7 @@ from umadapt.config import ModelSpec, Train
 from umadapt.config.options import parse_graph
 from umadapt.data import viz
 from umadapt.data.augment import Augment
+from umadapt.data.class_map import read_class_map
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -60,7 +61,8 @@ def run(config: Train) -> int:
     """Train the stages that are asked for and not yet done."""
     device = compute.pick_device(config.device)
     compute.check(config, device)
-    folder = labelled_source(config.source, config.tasks, config.normals)
+    class_map = read_class_map(config.class_map) if config.class_map else None
+    folder = labelled_source(config.source, config.tasks, config.normals, class_map)
     ids = source_ids(folder, config)
     train_ids, heldout_ids = split_heldout(ids, config.holdout)
     begun = (config.out / "config.json").exists()
@@ -89,9 +91,10 @@ def run(config: Train) -> int:
             command=command_dict(config),
             source=config.source,
             target=None,
-            data={"source": digest(folder.known_as(ids))},
+            data={"source": digest([*folder.known_as(ids), *map(str, (class_map or {}).items())])},
             palette=viz.palette(len(spec.classes)).tolist(),
             backbone_weights=weights.about() if config.init is None else origin_of(config.init),
+            class_map=class_map,
             path=config.out,
         )
     )

@@ -142,3 +142,4 @@ Span = Annotated[tuple[float, float], _one_word("LOW-HIGH", parse_span, lambda s
 Shard = Annotated[tuple[int, int], _one_word("I/N", parse_shard, lambda s: f"{s[0]}/{s[1]}")]
 Names = Annotated[tuple[str, ...], _one_word("A,B,…", parse_names, ",".join)]
 JsonFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+ClassMap = Annotated[str | None, tyro.conf.arg(metavar="FILE.json")]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from tyro.conf import Positional, UseAppendAction
 
-from umadapt.config.options import Names, Size, Span
+from umadapt.config.options import ClassMap, Names, Size, Span
 
 NormalsKind = Literal["exact", "plane-fit"]
 
@@ -22,6 +22,7 @@ class Train:
     stage: Literal["all", "transfer", "base", "contour"] = "all"  # run one stage alone, or all in order
     preset: Literal["indoor", "outdoor", "small"] | None = None  # the paper's settings, or one for a CPU, as defaults
     tasks: Names = ("depth", "normals", "seg")  # tasks to learn: depth, normals, seg, edges (made from depth)
+    class_map: ClassMap = None  # merge classes of the source: {old: new, or "ignore"}, or nyu13; kept for what follows
     normals: NormalsKind = "exact"  # as the source has them; or planes fitted to its depth, as NYUDv2 is judged by
     transfer: UseAppendAction[tuple[str, ...]] = ()  # edges such as "seg<-depth,normals"; default: the paper's graph
     backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
@@ -145,6 +146,7 @@ class Semi:
     labelled: UseAppendAction[tuple[str, ...]]  # labelled photos of the target; may be given several times
     out: Path  # run folder to write (an unfinished one is continued)
     mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
+    class_map: ClassMap = None  # merge classes of the labelled photos; default: as RUN's source was
     depth_labels: int = 0  # use the depth of that many labelled photos, drawn with --seed; 0 = of all
     steps: int = 200  # steps, each with a labelled batch and one without labels
     batch: int = 16  # images of each of the two

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction
 
-from umadapt.config.options import JsonFile, Names, Size
+from umadapt.config.options import ClassMap, JsonFile, Names, Size
 
 ProtocolName = Literal[
     "raw",
@@ -34,6 +34,7 @@ class Evaluate:
     prior: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None  # or constant maps made of these labels
     data: str = ""  # labelled data, DATA or DATA:SPLIT
     protocol: ProtocolName = "raw"  # crop, caps, classes and pooling
+    class_map: ClassMap = None  # merge classes first, of predictions and labels: {old: new, or "ignore"}, or nyu13
     align: Literal["none", "median", "scale-shift"] = "none"  # fit each image's predicted depth to its truth first
     normals_from_depth: bool = False  # make normals ground truth from depth and camera
     witnesses: Names = ()  # of a run: mirror, zoom, transfer; merge predictions with theirs, as adapt's teacher does
@@ -73,10 +74,11 @@ class Predict:
     """Predict every task on photos of any size; with trust maps from the cross-task disagreement."""
 
     run: Positional[Path]  # run folder, or a file that export wrote (needs no torch)
-    photos: Positional[tuple[Path, ...]]  # photo files or folders of photos
+    photos: Positional[tuple[Path, ...]]  # photo files, folders of photos, or clips
     out: Path  # folder to write, in the folder format
     fov: float = 0.0  # degrees that the photos see along their longer side; 0 = by dataset.json or EXIF, else assumed
     witnesses: Names = ()  # mirror, zoom, transfer: merge predictions with theirs, as adapt's teacher does; slower
+    class_map: ClassMap = None  # merge classes, their probabilities added: {old: new, or "ignore"}, or nyu13
     cloud: Literal["glb", "ply"] | None = None  # write what each photo shows as a shape too, into OUT/cloud
     cloud_shape: Literal["mesh", "points"] = "mesh"  # most viewers draw points a pixel wide
     cloud_colours: Literal["photo", "seg", "normals"] = "photo"  # what its vertices are painted with

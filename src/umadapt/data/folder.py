@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from umadapt.data.camera import Camera, exif_focal, read_camera, read_cameras
+from umadapt.data.class_map import UNLABELLED, Names, is_merged, merging
 from umadapt.data.dataset_json import check_meta
 from umadapt.data.depth_units import MOST_STEPS, refuse_no_scene
 from umadapt.data.files import (
@@ -158,6 +159,16 @@ class Folder:
         """id -> file, of "image" or a task of the format; of ids outside the split too."""
         return self._images if task == "image" else self._labels[task]
 
+    def merge_classes(self, names: Names) -> None:
+        """Have seg hold the classes that a map makes of its own; nothing, where it is without, or has them already.
+
+        Raises UserError when the map names others.
+        """
+        if not names or not self.classes or is_merged(names, self.classes):
+            return
+        found = merging(names, self.classes, self.root)
+        self.classes, self.ignore, self._new_ids = found.classes, UNLABELLED, found.table()
+
     def keep_labels(self, task: str, ids: Collection[str]) -> None:
         """Forget the labels of a task but for these ids."""
         kept = {id: path for id in self.ids if id in ids and (path := self.label_path(task, id)) is not None}
@@ -177,6 +188,8 @@ class Folder:
         self.name = str(self.meta.get("name") or self.root.resolve().name)
         self.classes: tuple[str, ...] = tuple(seg.get("classes", ()))
         self.ignore = int(seg.get("ignore", 255))
+        self._stored_classes, self._stored_ignore = self.classes, self.ignore
+        self._new_ids: np.ndarray | None = None  # (256,) uint8, by stored id
         self.depth_scale_m = float(depth.get("scale_m", 0.001))
         self.depth_max_m = float(depth.get("max_m", 10.0))
         self.most_steps = MOST_STEPS  # the largest stored depth that is one
@@ -308,14 +321,15 @@ class Folder:
         if path is None:
             return None
         seg = read_label_bytes(path, "seg")
-        if self.classes:  # without names any id may be right
+        if self._stored_classes:  # without names any id may be right
             present = np.flatnonzero(np.bincount(seg.ravel(), minlength=256))
-            strange = [int(i) for i in present if i >= len(self.classes) and i != self.ignore]
+            known, ignore = len(self._stored_classes), self._stored_ignore
+            strange = [int(i) for i in present if i >= known and i != ignore]
             if strange:
                 listed = ", ".join(map(str, strange[:8]))
-                expected = f"expected 0 to {len(self.classes) - 1}, or {self.ignore} for unlabelled"
+                expected = f"expected 0 to {known - 1}, or {ignore} for unlabelled"
                 raise UserError(f"{path}: unknown class ids {listed}; {expected}")
-        return seg
+        return seg if self._new_ids is None else self._new_ids[seg]
 
     def read_share(self, task: str, id: str) -> np.ndarray | None:
         """(H, W) float32 in [0, 1], -1 = missing: what `write_share` wrote, such as edges. None when absent."""

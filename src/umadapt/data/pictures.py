@@ -50,7 +50,10 @@ OTHER = [
     (rb"%PDF", Kind("a PDF", CONVERT)),
     (rb"(FUJIFILMCCD-RAW|IIRO|IIU\0)", Kind("a camera's raw file", "develop it to JPEG")),
     (rb"....ftypcrx ", Kind("a camera's raw file", "develop it to JPEG")),
-    (rb"(....ftyp(isom|iso\d|mp4\d|qt  |M4V |3gp)|\x1a\x45\xdf\xa3|RIFF....AVI )", Kind("a film", "take frames out")),
+    (
+        rb"(....ftyp(isom|iso\d|mp4\d|qt  |M4V |3gp)|\x1a\x45\xdf\xa3|RIFF....AVI )",
+        Kind("a film", "give it to `umadapt predict` by its name, or take frames out"),
+    ),
     (rb"\x93NUMPY", Kind("a NumPy array", "write it by the functions of umadapt.data.files")),
     (rb"\x89HDF\r\n", Kind("an HDF5 file", "write its pictures as PNGs")),
     (rb"PK\x03\x04", Kind("a zip archive", "unpack it")),

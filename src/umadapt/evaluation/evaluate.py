@@ -13,6 +13,7 @@ from torch import Tensor
 
 from umadapt import config as configs
 from umadapt.data.atomic import write_json
+from umadapt.data.class_map import Names, read_class_map
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -20,7 +21,14 @@ from umadapt.evaluation.evaluations import ALIGNED, read_evaluation
 from umadapt.evaluation.evaluator import Evaluator, Maps
 from umadapt.evaluation.image_prior import MOST, prior_maps
 from umadapt.evaluation.protocols import PROTOCOLS, Protocol
-from umadapt.inference.photos import photo_batches, physical_maps, read_ahead, run_model, voting
+from umadapt.inference.photos import (
+    merge_classes,
+    photo_batches,
+    physical_maps,
+    read_ahead,
+    run_model,
+    voting,
+)
 from umadapt.inference.predictor import Predictor
 from umadapt.nets.ensemble import Shares
 from umadapt.nets.model import UMAdapt
@@ -64,7 +72,7 @@ def evaluate(
         UserError: see `Evaluator`.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    evaluator = Evaluator(folder, protocol, tuple(model.tasks), model.spec.classes, normals_from_depth, align)
+    evaluator = Evaluator(folder, protocol, tuple(model.tasks), model.classes, normals_from_depth, align)
     ids = folder.ids if ids is None else ids
     for seen in photo_batches(folder, ids, model.spec, batch, evaluator.read, progress):
         predictions = run_model(model, seen.images, domain, shares)
@@ -169,30 +177,38 @@ def run(config: configs.Evaluate) -> int:
         raise UserError(f"expected one of {', '.join(given)}; found {' and '.join(found) or 'none of them'}")
     if config.witnesses and config.run is None:
         raise UserError("--witnesses asks a RUN; give it to `umadapt predict`, which writes the predictions")
-    folder = Folder(config.data)
+    class_map = read_class_map(config.class_map) if config.class_map else {}
+    folder = _folder(config.data, class_map)
     address = _address(folder)
     options: dict[str, Any] = {"normals_from_depth": config.normals_from_depth, "align": config.align}
     if config.run is not None:
         model, stored = load_model(config.run, config.device)
+        if not class_map and folder.classes != model.classes:
+            folder.merge_classes(stored.class_map or {})
+        if folder.classes != model.classes:
+            merge_classes(model, class_map, config.run)
         options |= {"batch": config.batch, "shares": voting(model, stored, config.witnesses)}
         result = evaluate(model, stored.domain, folder, config.protocol, **options, progress=True)
         result |= {"variant": stored.variant, "data": address}
         result |= {"witnesses": options["shares"]} if config.witnesses else {}
+        result |= {"class_map": class_map} if class_map else {}
         suffix = "-normals-from-depth" if "normals_from" in result else ""
         suffix += f"-align-{config.align}" if "align" in result else ""
         suffix += "".join(f"-{witness}" for witness in config.witnesses)
+        suffix += f"-{Path(config.class_map).stem}" if config.class_map else ""
         name = re.sub(r"[^\w.-]+", "_", f"{config.protocol}-{folder.name}-{folder.split or 'all'}{suffix}")
         if not process_group.rank() and config.run.is_dir():
             write_json(own_file(config.run / "evaluations" / f"{name}.json", address), result)
         what = f"{config.run} ({stored.variant})"
     elif config.prior is not None:
-        prior = Folder(config.prior)
+        prior = _folder(config.prior, class_map, folder)
         result = evaluate_prior(prior, folder, config.protocol, **options, progress=True)
         result |= {"data": address, "prior": _address(prior)}
         what = f"the prior of {config.prior}"
     else:
         assert config.predictions is not None
-        result = evaluate_predictions(Folder(config.predictions), folder, config.protocol, **options, progress=True)
+        predictions = _folder(config.predictions, class_map, folder)
+        result = evaluate_predictions(predictions, folder, config.protocol, **options, progress=True)
         result |= {"data": address}
         what = f"predictions in {config.predictions}"
     if config.json is not None and not process_group.rank():
@@ -200,6 +216,14 @@ def run(config: configs.Evaluate) -> int:
     print(f"{what} on {config.data}")
     print(table(result, len(folder.classes)))
     return 0
+
+
+def _folder(address: str | Path, class_map: Names, beside: Folder | None = None) -> Folder:
+    """A folder, its classes merged; not where they are those of another that was."""
+    folder = Folder(address)
+    if beside is None or folder.classes != beside.classes:
+        folder.merge_classes(class_map)
+    return folder
 
 
 def _address(folder: Folder) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from umadapt.data import json_schema
+from umadapt.data.class_map import SCHEMA as CLASS_MAP
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.tasks import TASKS
 
@@ -37,6 +38,7 @@ EVALUATION = json_schema.record(
         "variant": json_schema.text(),
         "data": json_schema.text(),
         "prior": json_schema.text(),
+        "class_map": CLASS_MAP,
     },
 )
 

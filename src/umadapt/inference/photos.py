@@ -14,9 +14,11 @@ from tqdm import tqdm
 
 from umadapt.config import ModelSpec
 from umadapt.data.augment import fit_size, resize_image, to_sample
+from umadapt.data.class_map import Names, is_merged, merging
 from umadapt.data.folder import Folder
 from umadapt.data.prefetch import prefetch
 from umadapt.distributed import process_group
+from umadapt.errors import UserError
 from umadapt.inference.enlarge import Enlarged, finite
 from umadapt.inference.predictor import Predictor
 from umadapt.nets.ensemble import Shares, consensus, shares_of
@@ -56,6 +58,18 @@ def magnification(spec: ModelSpec, image: Tensor, rgb: np.ndarray, focal: float 
     """`ModelSpec.magnification` of a photo (H, W, 3) of that focal length, seen by the network as image (3, h, w)."""
     h, w = image.shape[-2:]
     return spec.magnification(None if focal is None else focal * w / rgb.shape[1], (h, w))
+
+
+def merge_classes(model: UMAdapt, names: Names, run: object) -> None:
+    """Have a model predict the classes that a map makes of its own; nothing where it is empty, or it has them already.
+
+    Raises:
+        UserError: the map names others, or the model predicts none.
+    """
+    if names and "seg" not in model.tasks:
+        raise UserError(f"--class-map merges classes, and {run} predicts {', '.join(model.tasks)} alone")
+    if names and not is_merged(names, model.spec.classes):
+        model.merge_classes(*merging(names, model.spec.classes, run))
 
 
 def voting(model: UMAdapt, record: RunRecord, witnesses: Sequence[str]) -> Shares | None:

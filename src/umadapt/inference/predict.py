@@ -11,6 +11,7 @@ OUT/
   trust/means.json        {STEM: {TASK: mean disagreement of the photo}}, of all photos predicted into OUT
   view/STEM.png           photo | each task | trust, for people
   cloud/STEM.glb|ply      with --cloud: what the photo shows as a mesh or points, metres, y up
+  video/STEM.mp4          of a clip: its frames beside their maps, in colours that are fixed for it; nothing else
   dataset.json            classes, depth scale, and what "white" stands for
 """
 
@@ -19,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,9 +35,9 @@ from umadapt.data.ids import check_id
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.inference import cloud
+from umadapt.inference import cloud, video
 from umadapt.inference.enlarge import strips
-from umadapt.inference.exported import load_onnx
+from umadapt.inference.loading import load
 from umadapt.inference.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -49,39 +49,6 @@ MEANS = json_schema.table(
     json_schema.table(json_schema.number(0))
 )  # of trust/means.json: photo -> task -> mean disagreement
 VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
-
-
-def load(model: str | Path, device: str = "auto", witnesses: Sequence[str] = ()) -> Predictor:
-    """Load a model that ships by its name, a run folder, or a file that `umadapt export` wrote.
-
-    Args:
-        witnesses: of a run: merge its predictions with those of the mirror image ("mirror"), a larger copy ("zoom") and
-            the transfer nets ("transfer"); all together take 3.4 times as long.
-
-    Raises:
-        UserError: no run, not trained yet, no export of ours, damaged, no such device or witness; witnesses of a file.
-    """
-    if not isinstance(model, str | os.PathLike):
-        raise UserError(f"load takes the name of a run folder or of an exported file; found {type(model).__name__}")
-    path = Path(model)
-    witnesses = (witnesses,) if isinstance(witnesses, str) else tuple(witnesses)
-    exported = path.is_file() and path.suffix != ".safetensors"
-    if witnesses and exported:
-        raise UserError(f"{path} is an exported network, which looks at a photo once; --witnesses asks a run folder")
-    if path.suffix == ".onnx":
-        return load_onnx(path, device)
-    if path.suffix == ".pt2":
-        from umadapt.inference.exported_programs import load_programs
-
-        return load_programs(path, device)
-    if exported:
-        raise UserError(
-            f"{path} is a file; expected a run folder, or FILE.onnx, FILE.pt2 or FILE.safetensors of umadapt export"
-        )
-    from umadapt.inference.photos import predictor_of
-    from umadapt.training.load import load_model
-
-    return predictor_of(*load_model(path, device), witnesses)
 
 
 class Photo(NamedTuple):
@@ -108,7 +75,7 @@ class Photo(NamedTuple):
         return self.camera.fx * width / self.camera.width if self.camera else exif_focal(self.file)
 
 
-def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
+def find_photos(photos: Sequence[Path], some: bool = True) -> dict[str, Photo]:
     """Stem, or id in its folder -> photo, of photo files and folders (plain, DATA, or DATA:SPLIT).
 
     Raises:
@@ -132,7 +99,7 @@ def find_photos(photos: Sequence[Path]) -> dict[str, Photo]:
                 f"{twin} and {file} would both be written as {id}.png. "
                 "Rename one of them, or predict them into two folders"
             )
-    if not found:
+    if not found and some:
         raise UserError("no photos given; expected files or folders, for example: umadapt predict RUN PHOTO --out DIR")
     return found
 
@@ -150,10 +117,11 @@ def predict_all(config: configs.Predict) -> int:
     """`run`, alone in its folder."""
     from tqdm import tqdm
 
-    photos = find_photos(config.photos)
+    clips = video.find_clips(config.photos)
+    photos = find_photos([path for path in config.photos if path not in clips.values()], some=not clips)
     if config.out.resolve() in {photo.file.resolve().parent for photo in photos.values()}:
         raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
-    predictor = load(config.run, config.device, config.witnesses)
+    predictor = load(config.run, config.device, config.witnesses, config.class_map)
     if config.cloud:
         cloud.check(predictor.maps, config.cloud_colours)
     if not process_group.rank():
@@ -180,10 +148,13 @@ def predict_all(config: configs.Predict) -> int:
         means[stem] = write_prediction(config.out, stem, photo.file, rgb, found, predictor)
         if config.cloud:
             write_cloud(config, stem, rgb, focal, predictor)
+    bad += predict_clips(config, clips, predictor)
     add_means(config.out / "trust" / "means.json", process_group.gather(means))
     bad = [line for part in process_group.gather(bad) for line in part]
     unknown = sum(process_group.gather(unknown))
-    print(f"{len(photos) - len(bad)} of {len(photos)} photos predicted into {config.out}")
+    given = len(photos) + len(clips)
+    what = "photos" if not clips else "photos and clips" if photos else "clips"
+    print(f"{given - len(bad)} of {given} {what} predicted into {config.out}")
     if unknown and predictor.fov:
         print(
             f"the camera of {unknown} is not known (no dataset.json, no EXIF) and taken to see {predictor.fov:.0f} "
@@ -192,6 +163,20 @@ def predict_all(config: configs.Predict) -> int:
     for line in bad if not process_group.rank() else ():
         print(line, file=sys.stderr)
     return 1 if bad else 0
+
+
+def predict_clips(config: configs.Predict, clips: Mapping[str, Path], predictor: Predictor) -> list[str]:
+    """Write OUT/video/STEM.mp4 of this rank's share of clips; what is wrong with others."""
+    bad = []
+    for stem, clip in process_group.share_of(list(clips.items()), process_group.rank(), process_group.size()):
+        try:
+            written = config.out / "video" / f"{check_id(stem, clip)}.mp4"
+            count = video.predict_clip(clip, written, predictor, config.fov)
+        except UserError as error:
+            bad.append(str(error))
+            continue
+        print(f"{count} frames of {clip}: {written}")
+    return bad
 
 
 def add_means(file: Path, parts: Sequence[Mapping[str, Mapping[str, float]]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from umadapt.nets.convolution import specialise
 from umadapt.nets.decoder import DECODERS
 from umadapt.nets.encoder import Encoder, Features
 from umadapt.nets.transfer_net import TransferNet
-from umadapt.tasks import make_tasks
+from umadapt.tasks import MergedSeg, Seg, make_tasks
 
 Maps = dict[str, Tensor]  # task -> (B, C, h, w)
 
@@ -61,6 +61,18 @@ class UMAdapt(nn.Module):
                 for task, inputs in spec.graph.items()
             }
         )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the ids that it predicts: the spec's, or those that they are merged into."""
+        seg = self.tasks.get("seg")
+        return seg.classes if isinstance(seg, Seg) else ()
+
+    def merge_classes(self, classes: Sequence[str], ids: Sequence[int | None]) -> None:
+        """Predict these classes in the place of the spec's, see `MergedSeg`."""
+        seg = self.tasks["seg"]
+        assert isinstance(seg, Seg)
+        self.tasks["seg"] = MergedSeg(seg, classes, ids)
 
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] to the backbone's statistics, in the layout."""

@@ -109,17 +109,6 @@ class OneAtATime:
                 self.running.stop()
 
 
-def write_model(adapted: Path, base: Path, out: Path) -> Path:
-    """Write an adapted run as one file, as `umadapt export --format safetensors` does; every command reads it."""
-    from umadapt.training import run_file
-    from umadapt.training.load import load_model, read_record
-    from umadapt.training.weights import weights
-
-    model, record = load_model(adapted, "cpu")
-    run_file.write(out, record, read_record(base), weights(model))
-    return out
-
-
 def _tail(path: Path) -> str:
     with contextlib.suppress(OSError), path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from umadapt.errors import UserError
 from umadapt.inference.predictor import Predictor
-from umadapt.serve.adaptation import WAYS, Adaptation, OneAtATime, Progress, write_model
+from umadapt.serve.adaptation import WAYS, Adaptation, OneAtATime, Progress
 from umadapt.serve.photos import Limits, Photo, take
 from umadapt.serve.shown import Looker, Shown
 
@@ -117,10 +117,14 @@ class Session:
         Raises:
             UserError: it cannot be read.
         """
+        from umadapt.inference.hub import write_run
+
         name = f"adapted to {len(self.photos)} photos"
         looker = Looker(self.source.load(run))
         self.models = {self.source.name: self.source.looker, name: looker}
-        return name, write_model(run, self.source.run, run.parent / f"{self.source.run.stem}-adapted.safetensors")
+        file = run.parent / f"{self.source.run.stem}-adapted.safetensors"
+        write_run(run, file)
+        return name, file
 
     def stop(self) -> None:
         """Stop this visitor's adaptation, if one runs."""

@@ -5,9 +5,9 @@ from umadapt.tasks.base import Task
 from umadapt.tasks.depth import Depth
 from umadapt.tasks.edges import Edges
 from umadapt.tasks.normals import Normals
-from umadapt.tasks.seg import Seg
+from umadapt.tasks.seg import MergedSeg, Seg
 
-__all__ = ["TASKS", "Depth", "Edges", "Normals", "Seg", "Task", "label_of", "make_tasks"]
+__all__ = ["TASKS", "Depth", "Edges", "MergedSeg", "Normals", "Seg", "Task", "label_of", "make_tasks"]
 
 TASKS: dict[str, type[Task]] = {"depth": Depth, "normals": Normals, "seg": Seg, "edges": Edges}
 

@@ -130,7 +130,7 @@ class Seg(SegMap):
     @property
     def trust(self) -> Trust:
         """White is the cross-entropy of a uniform guess."""
-        return Trust(math.log(max(2, len(self.classes))), "nats")
+        return Trust(math.log(max(2, self.channels)), "nats")
 
     def resize(self, physical: Tensor, size: tuple[int, int], never: Sequence[int] = ()) -> Tensor:
         """Logits upsampled, then argmax: (C, h, w) to (H, W)."""
@@ -153,6 +153,25 @@ class Seg(SegMap):
 
     def pixel_error(self, found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         return (found != truth).float(), truth != self.ignore
+
+
+class MergedSeg(Seg):
+    """Segmentation of a network whose classes are merged after it: outside, there are only the new ones.
+
+    Args:
+        seg: of the network.
+        classes: the new ones.
+        ids: of each of the network's classes its new id; None = never predicted.
+    """
+
+    def __init__(self, seg: Seg, classes: Sequence[str], ids: Sequence[int | None]):
+        super().__init__(classes, ignore=seg.ignore, softened=seg.softened)
+        self.channels, self.weights = seg.channels, seg.weights
+        self.members = [[old for old, new in enumerate(ids) if new == id] for id in range(len(classes))]
+
+    def to_physical(self, prediction: Tensor) -> Tensor:
+        """Logits of the new classes, whose probabilities are sums of those of the old."""
+        return torch.stack([prediction[:, old].logsumexp(1) for old in self.members], 1)
 
 
 def class_weights(frequencies: Sequence[float], how: str) -> list[float]:

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal
 from umadapt.config import Adapt, ModelSpec, Semi, Train, Transfer
 from umadapt.data import json_schema
 from umadapt.data.atomic import write_json
+from umadapt.data.class_map import SCHEMA as CLASS_MAP
+from umadapt.data.class_map import Names
 from umadapt.errors import UserError
 from umadapt.nets.ensemble import Shares
 
@@ -77,6 +79,7 @@ SCHEMA = json_schema.record(
     {
         "format": json_schema.count(),
         "alpha": json_schema.maybe(json_schema.number()),
+        "class_map": json_schema.maybe(CLASS_MAP),
         "backbone_weights": json_schema.maybe(json_schema.table(json_schema.anything)),
         "transfer_report": json_schema.maybe(
             json_schema.table(json_schema.table(json_schema.table(json_schema.maybe(json_schema.number()))))
@@ -117,6 +120,7 @@ class RunRecord:
     transfer_report: Report | None = None  # of the transfer nets on real tuples
     witnesses: Shares | None = None  # what each look is worth in a consensus
     alpha: float | None = None  # of the training that it goes back to
+    class_map: Names | None = None  # how classes of the source were merged
     selected: Selected | None = None
     adapted: dict[str, Any] | None = None  # of a file: how it was adapted
     card: dict[str, Any] | None = None  # of a model that ships

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from umadapt.config import NormalsKind
+from umadapt.data.class_map import Names
 from umadapt.data.fitted import FittedNormals
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
@@ -12,13 +13,15 @@ from umadapt.nets.model import UMAdapt
 from umadapt.tasks import label_of
 
 
-def labelled_source(address: str, tasks: Iterable[str], normals: NormalsKind) -> Folder:
+def labelled_source(address: str, tasks: Iterable[str], normals: NormalsKind, class_map: Names | None = None) -> Folder:
     """A labelled source; where a task is made from normals, with its own or those of planes fitted to its depth.
 
     Raises:
-        UserError: as `Folder` and `FittedNormals`.
+        UserError: as `Folder`, `merge_classes` and `FittedNormals`.
     """
     folder = Folder(address)
+    if class_map:
+        folder.merge_classes(class_map)
     return FittedNormals(folder) if normals == "plane-fit" and FittedNormals.made in labels_of(tasks) else folder
 
 
