@@ -85,7 +85,11 @@ def serving(run: str, *arguments: str) -> Iterator[Page]:
     finally:
         process.send_signal(signal.SIGINT)
         process.stdout.close()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 def photos(seed: int = 0) -> dict[str, tuple[bytes, bool]]:

@@ -26,7 +26,7 @@ NET="--source $OUT/rooms --preset small --alpha 0 --holdout 0.03 --precision bf1
 # shellcheck disable=SC2086
 $UMADAPT train $NET --out "$OUT/base-120" --transfer-steps 200
 # shellcheck disable=SC2086
-$UMADAPT train $NET --out "$OUT/base-192" --init "$OUT/base-120" --size 192x256 --transfer-steps 1 --base-steps 1500 --lr 6e-4
+$UMADAPT train $NET --out "$OUT/base-192" --init "$OUT/base-120" --size 192x256 --transfer-steps 150 --base-steps 1500 --lr 6e-4
 # shellcheck disable=SC2086
 $UMADAPT train $NET --out "$OUT/base" --init "$OUT/base-192" --size 240x320 --transfer-steps 150 --base-steps 2000 --lr 6e-4
 

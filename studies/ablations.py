@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -125,8 +126,7 @@ def main() -> None:
     results: dict[str, list[dict]] = {}
     for seed in map(int, given.seeds.split(",")):
         for name, options in chosen.items():
-            words = [word.strip("'") for word in options.split()]
-            results.setdefault(name, []).append(measure(given, name, words, seed))
+            results.setdefault(name, []).append(measure(given, name, shlex.split(options), seed))
             (given.out / "table.md").write_text(table(results))
     print(table(results), end="")
 

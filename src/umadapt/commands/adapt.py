@@ -144,9 +144,8 @@ def refuse(config: Adapt, before: RunRecord, model: UMAdapt) -> None:
     reason = method.refuse(config, model)
     if reason:
         raise UserError(f"{config.run}: {reason}")
-    shares_of(
-        before.witnesses, model.tasks, {*config.witnesses, *method.votes(config)}
-    )  # refuses one that there is not
+    asked = {*config.witnesses, *method.votes(config)}
+    shares_of(before.witnesses, model.tasks, asked)  # refuses one that there is not
     if config.candidates and config.trains == "all" and method.selects:
         raise UserError(
             "--adapt all moves the decoders, which the source model shares, so that no checkpoint can be compared with "

@@ -34,10 +34,10 @@ from umadapt.data.files import (
 from umadapt.data.listing import (
     Listing,
     beside,
-    entries,
     list_folder,
     match_labels,
     nothing_found,
+    read_split,
     refuse_photos_elsewhere,
     told,
 )
@@ -89,7 +89,10 @@ class Folder:
             raise UserError(nothing_found(self.root, self.unread))
         if tell:
             self._tell_unread()
-        self.ids: tuple[str, ...] = tuple(known) if self.split is None else self._read_split(set(known))
+        others = self.packed.index.splits if self.packed else ()
+        self.ids: tuple[str, ...] = (
+            tuple(known) if self.split is None else read_split(self.root, self.split, set(known), others)
+        )
         self.tasks: tuple[str, ...] = tuple(t for t in TASKS if any(i in self._labels[t] for i in self.ids))
 
     @classmethod
@@ -199,29 +202,6 @@ class Folder:
         self.cameras = read_cameras(self.meta, path)
         self._window = read_window(self.meta.get("window"), path)
         self._windows: dict[str, Window | None] = {}  # of ids with one of their own
-
-    def _read_split(self, known: set[str]) -> tuple[str, ...]:
-        path = self.root / "splits" / f"{self.split}.txt"
-        try:
-            lines = path.read_bytes().decode("utf-8-sig").splitlines()
-        except FileNotFoundError as error:
-            listed = [Path(e.name).stem for e in entries(path.parent) if e.name.endswith(".txt")]
-            names = listed or (self.packed.index.splits if self.packed else ())
-            have = ", ".join(names) or f"none (no {path.parent}/NAME.txt)"
-            raise UserError(f"{self.root}: no split {self.split!r}; it has: {have}") from error
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); expected text, one id a line") from error
-        ids = [line.strip() for line in lines if line.strip()]
-        repeated = [i for i, n in Counter(ids).items() if n > 1]
-        absent = [i for i in ids if i not in known]
-        if not ids:
-            raise UserError(f"{path}: empty; expected one id a line")
-        if repeated:
-            raise UserError(f"{path}: id {repeated[0]!r} is listed more than once ({len(repeated)} such ids)")
-        if absent:
-            hint = " (write ids without the suffix)" if Path(absent[0]).with_suffix("").as_posix() in known else ""
-            raise UserError(f"{path}: {len(absent)} of {len(ids)} ids have no image, such as {absent[0]!r}{hint}")
-        return tuple(ids)
 
     def image_path(self, id: str) -> Stored:
         """The photo's file. Raises UserError when there is none."""

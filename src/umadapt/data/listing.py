@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -208,3 +208,36 @@ def nothing_found(root: Path, unread: Counter[str]) -> str:
         hint = f". Is it {meant[0]}/ that should be called image/?" if meant else ""
     expected = " ".join(PHOTO_SUFFIXES)
     return f"{place}: found no photos ({told(unread) or 'no files'}); expected {expected}{hint}"
+
+
+def read_split(root: Path, split: str, known: Collection[str], others: Sequence[str] = ()) -> tuple[str, ...]:
+    """The ids that ROOT/splits/SPLIT.txt lists.
+
+    Args:
+        known: ids that there are.
+        others: names of splits that a packed set's index has.
+
+    Raises:
+        UserError: no such split, or it is empty, repeats ids or lists some that there are not.
+    """
+    path = root / "splits" / f"{split}.txt"
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        listed = [Path(e.name).stem for e in entries(path.parent) if e.name.endswith(".txt")]
+        names = listed or others
+        have = ", ".join(names) or f"none (no {path.parent}/NAME.txt)"
+        raise UserError(f"{root}: no split {split!r}; it has: {have}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); expected text, one id a line") from error
+    ids = [line.strip() for line in lines if line.strip()]
+    repeated = [i for i, n in Counter(ids).items() if n > 1]
+    absent = [i for i in ids if i not in known]
+    if not ids:
+        raise UserError(f"{path}: empty; expected one id a line")
+    if repeated:
+        raise UserError(f"{path}: id {repeated[0]!r} is listed more than once ({len(repeated)} such ids)")
+    if absent:
+        hint = " (write ids without the suffix)" if Path(absent[0]).with_suffix("").as_posix() in known else ""
+        raise UserError(f"{path}: {len(absent)} of {len(ids)} ids have no image, such as {absent[0]!r}{hint}")
+    return tuple(ids)

@@ -66,7 +66,7 @@ def merge_classes(model: UMAdapt, names: Names, run: object) -> None:
     Raises:
         UserError: the map names others, or the model predicts none.
     """
-    if names and "seg" not in model.tasks:
+    if names and model.class_task is None:
         raise UserError(f"--class-map merges classes, and {run} predicts {', '.join(model.tasks)} alone")
     if names and not is_merged(names, model.spec.classes):
         model.merge_classes(*merging(names, model.spec.classes, run))

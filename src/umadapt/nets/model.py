@@ -65,14 +65,15 @@ class UMAdapt(nn.Module):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the ids that it predicts: the spec's, or those that they are merged into."""
-        seg = self.tasks.get("seg")
+        seg = self.tasks[self.class_task] if self.class_task else None
         return seg.classes if isinstance(seg, Seg) else ()
 
     def merge_classes(self, classes: Sequence[str], ids: Sequence[int | None]) -> None:
         """Predict these classes in the place of the spec's, see `MergedSeg`."""
-        seg = self.tasks["seg"]
+        assert self.class_task is not None
+        seg = self.tasks[self.class_task]
         assert isinstance(seg, Seg)
-        self.tasks["seg"] = MergedSeg(seg, classes, ids)
+        self.tasks[self.class_task] = MergedSeg(seg, classes, ids)
 
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] to the backbone's statistics, in the layout."""

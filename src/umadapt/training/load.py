@@ -91,4 +91,4 @@ def make_model(record: RunRecord, tensors: Mapping[str, Tensor]) -> UMAdapt:
         return UMAdapt(record.model)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise UserError(f"{record.path / 'config.json'} is damaged: there is no such model ({reason})") from error
+        raise UserError(f"{record.where} is damaged: there is no such model ({reason})") from error

@@ -163,6 +163,11 @@ class RunRecord:
         cure = "copy the run anew, or repeat it with another --out"
         return cls.from_json(json_schema.read(path / cls.FILE, SCHEMA, cure), path)
 
+    @property
+    def where(self) -> Path:
+        """The file that holds it: RUN/config.json, or the one file of a run."""
+        return self.path if self.path.is_file() else self.path / self.FILE
+
     def write(self) -> None:
         """Write RUN/config.json."""
         write_json(self.path / self.FILE, self.to_json())
@@ -184,5 +189,5 @@ class RunRecord:
     def argument(self, name: str) -> Any:
         """One that the run was begun with. Raises UserError where the record lacks it."""
         if name not in self.command:
-            raise UserError(f"{self.path / self.FILE} is damaged: it lacks command.{name}; copy the run anew")
+            raise UserError(f"{self.where} is damaged: it lacks command.{name}; copy the run anew")
         return self.command[name]
