@@ -37,6 +37,8 @@ def test_no_argument_is_left_without_a_line_of_help() -> None:
     files = sorted(Path(config.__file__).parent.glob("*.py"))
     inside = False
     for line in [line for file in files for line in file.read_text().splitlines()]:
+        if line and not line.startswith(" "):
+            inside = False  # the class has ended
         if line.startswith("class "):
             inside = line.split()[1].rstrip(":") in {kind.__name__ for kind, _ in COMMANDS.values()}
         if inside and line.startswith("    ") and ": " in line and not line.strip().startswith(('"', "#")):

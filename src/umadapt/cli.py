@@ -12,7 +12,7 @@ from contextlib import nullcontext, redirect_stdout
 import tyro
 
 from umadapt import config
-from umadapt.config import data, options, presets
+from umadapt.config import data, grouped, options, presets
 from umadapt.distributed import process_group
 from umadapt.errors import LostRank, Terminated, UserError, heed_sigterm
 
@@ -52,6 +52,17 @@ def usage() -> str:
     )
 
 
+def start() -> str:
+    """What somebody sees who types the name alone."""
+    return (
+        "Depth, surface normals and classes of photos. To begin:\n\n"
+        "  umadapt predict indoor photo.jpg --out out         maps and pictures of a photo, or of a folder\n"
+        "  umadapt serve                                      the same on a page: drop photos, turn shapes around\n"
+        "  umadapt adapt indoor --target photos/ --out mine   a model of your own rooms, without labels\n\n"
+        "umadapt --help lists all commands."
+    )
+
+
 def be_a_good_neighbour() -> None:
     """Have threads that wait for each other give up their core soon, before torch is imported.
 
@@ -66,7 +77,10 @@ def be_a_good_neighbour() -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code: 0 done, 1 bad data found, or another process lost, 2 a mistake of the
     user, 130 stopped by Ctrl-C, 143 by SIGTERM."""
-    command, *rest = arguments or ["--help"]
+    if not arguments:
+        print(start())
+        return 0
+    command, *rest = arguments
     if command in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -84,6 +98,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if process_group.size() > 1 and command not in SHARED:
             raise UserError(f"{command} runs in one process; start it without torchrun")
+        if kind in grouped.GROUPS and {"-h", "--help"} & set(rest):
+            grouped.print_help(kind, prog)
         preset = presets.chosen(rest) if command == "train" else None
         if preset is None:
             parsed = tyro.cli(kind, args=rest, prog=prog)

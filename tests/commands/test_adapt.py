@@ -7,14 +7,17 @@ import shutil
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 from toy_runs import make_run
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.config import MethodName
+from umadapt.data.viz import GAP, TITLE_HEIGHT
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
@@ -153,3 +156,17 @@ def test_a_cut_run_ends_in_the_same_weights(root: Path, method: str, tmp_path: P
     for step in (0, 2, 4) if chosen else ():
         a, b = (tmp_path / d / "checkpoints" / f"{step:06d}.safetensors" for d in ("whole", "cut"))
         assert a.read_bytes() == b.read_bytes()
+
+
+def test_the_end_is_a_picture_of_before_and_after(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--method", "adabn", "--device", "cpu"]) == 0
+    picture = tmp_path / "out" / "samples" / "before-after.png"
+    assert f"before and after: {picture}" in capsys.readouterr().out
+    with Image.open(picture) as sheet:
+        pixels = np.asarray(sheet).astype(int)
+    width = (pixels.shape[1] - GAP) // 7  # image, and three tasks before and after
+    before, after = (pixels[TITLE_HEIGHT:, k * width : (k + 1) * width] for k in (1, 2))
+    assert (before != after).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,13 @@ def test_a_network_without_depth_makes_no_shape(tmp_path: Path, capsys: pytest.C
     command = ["predict", str(tmp_path / "run"), str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
     assert main([*command, "--cloud", "glb"]) == 2
     assert "--cloud needs depth, and this network predicts seg" in capsys.readouterr().err
+
+
+def test_colours_of_gltf_are_shown_as_they_are(tmp_path: Path) -> None:
+    depth, _, colours = room()
+    write_shape(tmp_path / "room.glb", shape_of(depth, FOCAL, colours, most=2_000))
+    content = (tmp_path / "room.glb").read_bytes()
+    tree = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+    (primitive,) = tree["meshes"][0]["primitives"]
+    assert "KHR_materials_unlit" in tree["materials"][primitive["material"]]["extensions"]
+    assert tree["extensionsUsed"] == ["KHR_materials_unlit"]

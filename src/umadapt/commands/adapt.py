@@ -30,7 +30,7 @@ from umadapt.training.mixture import Union
 from umadapt.training.replay import rendered_rooms
 from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
-from umadapt.training.sample_sheet import save_samples
+from umadapt.training.sample_sheet import save_before_after, save_samples
 from umadapt.training.sizes import check_training
 from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, split_heldout
 from umadapt.training.stage import Stage
@@ -108,7 +108,10 @@ def run(config: Adapt) -> int:
         run_folder.finish("select", model)
         print(f"kept the checkpoint of step {step} of {', '.join(map(str, candidates.candidates(config.out)))}")
     save_samples(model, run_folder, photos, photos.ids, "adapt")
+    base, _ = load_model(config.run, config.device)
+    picture = save_before_after(base, model, run_folder, photos, photos.ids)
     print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {', '.join(config.target)}")
+    print(f"before and after: {picture}")
     return 0
 
 

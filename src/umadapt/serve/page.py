@@ -135,7 +135,7 @@ class Page:
             show_progress="hidden",
             **private,
         )
-        self.cancel.click(self.on_cancel, None, self.progress, concurrency_limit=None, **private)
+        self.cancel.click(self.on_cancel, None, None, concurrency_limit=None, **private)
         self.blocks.unload(self.on_leave)
 
     # --- Photos
@@ -244,9 +244,8 @@ class Page:
             **idle,
         }
 
-    def on_cancel(self, request: gr.Request) -> str:
-        self.session(request).stop()
-        return texts.errors(["stopped; the model is as it was"])
+    def on_cancel(self, request: gr.Request) -> None:
+        self.session(request).stop()  # which `on_adapt` then tells
 
     def on_leave(self, request: gr.Request) -> None:
         self.sessions.close(request.session_hash)
