@@ -23,10 +23,10 @@ import numpy as np
 from tqdm import tqdm
 
 from umadapt.cli import main as umadapt
+from umadapt.commands import render
 from umadapt.config.data import Render
 from umadapt.config.options import parse_size
 from umadapt.data.files import write_bytes
-from umadapt.scenes import render
 from umadapt.scenes.classes import NYU40
 from umadapt.scenes.interior.layout import Room
 from umadapt.scenes.interior.stock import Stock

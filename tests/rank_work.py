@@ -21,9 +21,7 @@ from umadapt.distributed import global_batch as batch
 from umadapt.distributed import process_group
 from umadapt.training import trainer
 
-COMMANDS = [f"umadapt.commands.{name}" for name in ("train", "adapt", "semi")]
-COMMANDS += [f"umadapt.evaluation.{name}" for name in ("evaluate", "label_free", "sparsification")]
-COMMANDS += ["umadapt.inference.predict"]
+COMMANDS = [f"umadapt.commands.{name}" for name in ("train", "adapt", "semi", "evaluate", "score", "trust", "predict")]
 PRELOAD = ["rank_work", *COMMANDS, "torch.utils.tensorboard"]
 
 

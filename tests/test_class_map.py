@@ -13,8 +13,8 @@ from toy_runs import make_run
 from toys import CLASSES, random_batch, write_toy_world
 from umadapt.cli import main
 from umadapt.data.folder import Folder
+from umadapt.inference.loading import load
 from umadapt.inference.photos import merge_classes
-from umadapt.inference.predict import load
 from umadapt.training.load import read_record
 
 TINY = [

@@ -90,7 +90,7 @@ def test_a_file_that_the_system_refuses_is_named(
     def refuse(config: object) -> int:
         return len((loop / "config.json").read_bytes())
 
-    monkeypatch.setattr("umadapt.data.check.run", refuse)
+    monkeypatch.setattr("umadapt.commands.check.run", refuse)
     assert main(["check", "x"]) == 2
     assert "config.json: Too many levels of symbolic links" in capsys.readouterr().err
 

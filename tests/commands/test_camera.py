@@ -23,8 +23,8 @@ from umadapt.data.files import write_depth, write_image, write_normals
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate
+from umadapt.inference.loading import load
 from umadapt.inference.photos import physical_maps
-from umadapt.inference.predict import load
 from umadapt.tasks import make_tasks
 from umadapt.training.batches import Batches
 from umadapt.training.whole_sets import canonical_focal

@@ -18,8 +18,8 @@ from umadapt.data.folder import Folder
 from umadapt.evaluation.evaluate import evaluate, evaluate_predictions, evaluate_predictor
 from umadapt.evaluation.label_free import score
 from umadapt.evaluation.sparsification import trust
+from umadapt.inference.loading import load
 from umadapt.inference.photos import predictor_of
-from umadapt.inference.predict import load
 from umadapt.training.load import load_model, read_weights
 
 WINDOW = [5, 3, 91, 60]

@@ -18,7 +18,7 @@ from umadapt.data.files import decode_normals, read_photo, write_depth, write_im
 from umadapt.data.folder import Folder
 from umadapt.data.packed.remote import split_address
 from umadapt.errors import UserError
-from umadapt.inference.predict import find_photos
+from umadapt.inference.photo_files import find_photos
 
 META = {
     "name": "toy",

@@ -13,7 +13,7 @@ from umadapt.data.files import write_depth, write_image, write_seg
 from umadapt.data.folder import Folder
 from umadapt.data.listing import kind_of, list_folder, nearest_name
 from umadapt.errors import UserError
-from umadapt.inference.predict import find_photos
+from umadapt.inference.photo_files import find_photos
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 

@@ -17,7 +17,7 @@ from umadapt.data.convert.base import decode
 from umadapt.data.files import read_label_bytes, read_photo, write_image
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.inference.predict import find_photos
+from umadapt.inference.photo_files import find_photos
 
 PHOTO = np.kron(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
 

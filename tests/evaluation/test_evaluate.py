@@ -11,12 +11,13 @@ import torch
 
 from toy_runs import make_run
 from toys import CLASSES, write_toy_world
+from umadapt.commands.evaluate import run
 from umadapt.config import Evaluate
 from umadapt.data.atomic import write_json
 from umadapt.data.files import write_depth, write_image, write_normals, write_seg
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.evaluation.evaluate import evaluate, evaluate_predictions, run
+from umadapt.evaluation.evaluate import evaluate, evaluate_predictions
 from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.nets.model import UMAdapt

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from toys import CLASSES, write_toy_world
+from umadapt.commands.evaluate import run
 from umadapt.config import Evaluate
 from umadapt.data.atomic import write_json
 from umadapt.data.files import write_depth, write_normals, write_seg
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.evaluation.evaluate import evaluate_prior, run
+from umadapt.evaluation.evaluate import evaluate_prior
 from umadapt.evaluation.image_prior import prior_maps
 from umadapt.evaluation.protocols import PROTOCOLS, Protocol
 

@@ -11,10 +11,11 @@ import torch
 
 from toy_runs import make_run
 from toys import CLASSES
+from umadapt.commands.score import run
 from umadapt.config import Score
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
-from umadapt.evaluation.label_free import class_entropy, run, score
+from umadapt.evaluation.label_free import class_entropy, score
 from umadapt.evaluation.selection import badness
 from umadapt.training import candidates
 

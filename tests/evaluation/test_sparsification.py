@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from toy_runs import make_run
 from toys import tiny_spec
+from umadapt.commands.trust import run
 from umadapt.config import Trust
 from umadapt.data.files import write_image, write_seg
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate
-from umadapt.evaluation.sparsification import BOTH, FRACTIONS, association, measure, run, sparsification, trust
+from umadapt.evaluation.sparsification import BOTH, FRACTIONS, association, measure, sparsification, trust
 from umadapt.nets.model import UMAdapt
 
 MANY = st.lists(st.tuples(st.integers(0, 20), st.integers(-8, 8)), min_size=1, max_size=60)

@@ -22,8 +22,8 @@ from umadapt.errors import UserError
 from umadapt.inference import photos
 from umadapt.inference.enlarge import MAX_PIXELS, Enlarged, Filled, Maps, check_size, reduced, strips
 from umadapt.inference.exported import OLD_PIXELS, Exported, grids_of
+from umadapt.inference.loading import load
 from umadapt.inference.photos import fitted
-from umadapt.inference.predict import load
 from umadapt.tasks.resize import resize_labels, resize_map
 
 SIZES = [(97, 61), (8, 12), (5, 7), (300, 40), (3, 90), (700, 1000)]

@@ -12,7 +12,7 @@ from toy_runs import make_run
 from umadapt.cli import main
 from umadapt.errors import UserError
 from umadapt.inference import video
-from umadapt.inference.predict import load
+from umadapt.inference.loading import load
 
 av = pytest.importorskip("av")
 

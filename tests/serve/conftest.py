@@ -10,7 +10,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from toy_runs import write_runs
-from umadapt.inference.predict import load
+from umadapt.inference.loading import load
 from umadapt.serve.photos import Limits
 from umadapt.serve.session import Sessions, Source
 from umadapt.serve.shown import Looker

@@ -166,7 +166,7 @@ def test_a_true_adaptation_becomes_a_model_and_a_file(sessions: Sessions, tmp_pa
     assert name == "adapted to 3 photos"
     before, after = next(iter(one.compare(name)))
     assert before.layers[0].scale == after.layers[0].scale
-    from umadapt.inference.predict import load
+    from umadapt.inference.loading import load
 
     photo = one.photos[0].file
     adapted, exported = one.models[name].predictor.predict(photo), load(file, "cpu").predict(photo)

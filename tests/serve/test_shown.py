@@ -13,7 +13,7 @@ from PIL import Image
 from serve.conftest import write_photo
 from toys import CLASSES
 from umadapt.data.files import read_photo
-from umadapt.inference.predict import load
+from umadapt.inference.loading import load
 from umadapt.serve.photos import Limits, take
 from umadapt.serve.shown import Looker, Shown
 from umadapt.serve.viewer import before_beside_after, photo_beside_maps

@@ -14,7 +14,7 @@ from PIL import Image
 
 from umadapt.config import Serve
 from umadapt.errors import UserError
-from umadapt.inference.predict import load
+from umadapt.inference.loading import load
 from umadapt.serve.photos import Limits
 from umadapt.serve.session import Sessions, Source
 from umadapt.serve.shown import Looker

@@ -1,4 +1,4 @@
-"""`umadapt check DATA`: read every file once, say what is wrong and what the labels look like."""
+"""What is wrong with a data folder, and what its labels look like: every file is read once."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from umadapt.config.data import Check
-from umadapt.data import viz
 from umadapt.data.aligned import misplaced
-from umadapt.data.atomic import write_json
 from umadapt.data.axes import strange_axes
 from umadapt.data.border import common_border
-from umadapt.data.files import hxw, other_size, read_label_bytes, write_image
+from umadapt.data.files import hxw, other_size, read_label_bytes
 from umadapt.data.folder import TASKS, Folder
 from umadapt.data.plausible import Ends, depth_factor, depth_kind, depth_units, ends_of, spikes, upside_down
 from umadapt.errors import UserError
@@ -44,6 +40,35 @@ class View:
     not_unit: int = 0  # normals
     ends: Ends | None = None  # depth
     histogram: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))  # seg
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is found in a folder."""
+
+    views: list[View]  # in the order of its ids
+    tasks: dict[str, dict[str, Any]]  # task -> its figures
+    warnings: list[str]
+    notes: list[str]
+    bad: list[str]  # a line for each bad file
+    images: int
+    sizes: Counter[str]  # of the images
+
+
+def examine(folder: Folder) -> Findings:
+    """Read every file of a folder."""
+    views = _inspect_all(folder)
+    tasks = {task: _summary(folder, task, views) for task in TASKS if task in folder.tasks}
+    inside = f"{folder.root}{os.sep}"
+    bad = [error.removeprefix(inside) for view in views for error in view.errors]
+    bad += [f"{t}: every pixel of every file is missing" for t, s in tasks.items() if s["read"] and s["missing"] == 1]
+    lines = [line for line in (folder.unread_line(), folder.strange_line()) if line]
+    warnings = [line.removeprefix(f"{folder.root}: ") for line in lines]
+    warnings += _warnings(folder, views, tasks)
+    notes = [line for line, left_out in _spikes(folder, views) if left_out]
+    sizes = Counter(view.size for view in views if view.size)
+    images = sum(folder.has("image", id) for id in folder.ids)
+    return Findings(views, tasks, warnings, notes, bad, images, sizes)
 
 
 def _thin(values: np.ndarray) -> np.ndarray:
@@ -145,22 +170,7 @@ def _summary(folder: Folder, task: str, views: list[View]) -> dict[str, Any]:
     return result
 
 
-def _describe(folder: Folder, task: str, found: dict[str, Any]) -> list[str]:
-    """Lines for people."""
-    head = f"{task:8}{found['read']} of {len(folder.ids)} views, {found['missing']:.1%} of pixels missing"
-    at = found.get("percentiles")
-    if task == "depth" and at:
-        spread = f"5/50/95 %: {at['5']:.2f} / {at['50']:.2f} / {at['95']:.2f} m"
-        return [f"{head}; {spread}; {found['beyond_max']:.1%} beyond {folder.depth_max_m:g} m"]
-    if task == "normals" and at:
-        axes = [f"{axis} {at['5'][i]:+.2f} / {at['50'][i]:+.2f} / {at['95'][i]:+.2f}" for i, axis in enumerate("xyz")]
-        return [f"{head}; {found['not_unit']:.1%} not unit; 5/50/95 %: {', '.join(axes)}"]
-    shares = [f"{name} {share:.1%}" for name, share in found.get("classes", {}).items()]
-    lines = [", ".join(shares[i : i + 8]) for i in range(0, len(shares), 8)]
-    return [f"{head}; {len(shares)} classes"] + [f"        {line}" for line in lines]
-
-
-def _pick(folder: Folder, views: list[View], *tasks: str, count: int = VIEWS) -> list[str]:
+def pick(folder: Folder, views: list[View], *tasks: str, count: int = VIEWS) -> list[str]:
     """Up to `count` ids without an error that have all of `tasks`, evenly spread."""
     sound = [id for id, view in zip(folder.ids, views, strict=True) if not view.errors]
     good = [id for id in sound if all(folder.has(task, id) for task in tasks)]
@@ -192,7 +202,7 @@ def _border(folder: Folder, views: list[View]) -> str | None:
     """A warning when a border belongs to the photos: what to write into dataset.json."""
     if len({view.size for view in views if view.size}) != 1:
         return None  # one window would not fit all
-    window = common_border(folder, _pick(folder, views, "image", count=BORDERED))
+    window = common_border(folder, pick(folder, views, "image", count=BORDERED))
     if window is None:
         return None
     return f'photos have a border of one colour; write "window": {window} into {folder.root / "dataset.json"}'
@@ -203,86 +213,16 @@ def _senseless(folder: Folder, views: list[View], tasks: dict[str, Any]) -> Iter
     if "percentiles" in tasks.get("depth", {}):
         middle, scale_m = tasks["depth"]["percentiles"]["50"], folder.depth_scale_m
         within = tasks["depth"]["beyond_max"] <= 0.05  # else max_m may be as wrong as the units
-        depths = [folder.read_depth(id, within) for id in _pick(folder, views, "depth", count=COMPARED)]
+        depths = [folder.read_depth(id, within) for id in pick(folder, views, "depth", count=COMPARED)]
         there = [depth for depth in depths if depth is not None]
         units = depth_units(middle, scale_m, folder.classes)
         yield units or depth_factor(there, scale_m, folder.camera, folder.classes)
         if middle / scale_m > FINE:  # else the steps bend all surfaces
             yield depth_kind(there, folder.camera) or upside_down(there)
     if "normals" in tasks:
-        both = _pick(folder, views, "depth", "normals")
+        both = pick(folder, views, "depth", "normals")
         yield strange_axes(
-            folder, both if both and folder.has_camera else _pick(folder, views, "normals", count=COMPARED)
+            folder, both if both and folder.has_camera else pick(folder, views, "normals", count=COMPARED)
         )
     for task in tasks:
-        yield misplaced(folder, _pick(folder, views, "image", task, count=COMPARED), task)
-
-
-def _sheet(folder: Folder, views: list[View], far_m: float) -> np.ndarray:
-    columns = [c for c in ("image", *folder.tasks) if any(folder.has(c, id) for id in folder.ids)]
-    colours = viz.palette(len(folder.classes) or 255)
-    show = {
-        "depth": lambda x: viz.depth_to_rgb(x, far_m),
-        "normals": viz.normals_to_rgb,
-        "seg": lambda x: viz.seg_to_rgb(x, colours),
-    }
-    blank = np.full((3, 4, 3), 255, np.uint8)
-    rows = []
-    for id in _pick(folder, views):
-        row = []
-        for column in columns:
-            if not folder.has(column, id):
-                row.append(blank)
-            else:
-                row.append(show[column](folder.read_label(column, id)) if column in show else folder.read_image(id))
-        rows.append(row)
-    return viz.contact_sheet(rows, columns)
-
-
-def _write_sheet(folder: Folder, views: list[View], asked: Path | None, far_m: float) -> str:
-    """Write the contact sheet; a line on where it is, or why not."""
-    if asked is None and folder.photos_in_root:
-        return "no contact sheet: it would count as a photo in this folder; use --sheet FILE"
-    # The mode too: an administrator may write where the owner has said that nobody should.
-    if asked is None and not (os.access(folder.root, os.W_OK) and folder.root.stat().st_mode & 0o222):
-        return f"no contact sheet: {folder.root} is read-only; use --sheet FILE"
-    path = asked or folder.root / "check.png"
-    write_image(path, _sheet(folder, views, far_m))
-    return f"contact sheet: {path}"
-
-
-def run(config: Check) -> int:
-    """Print the findings; 0, or 1 when any file is bad. Raises UserError when DATA itself cannot be understood."""
-    folder = Folder(config.data, tell=False)
-    views = _inspect_all(folder)
-    tasks = {task: _summary(folder, task, views) for task in TASKS if task in folder.tasks}
-    inside = f"{folder.root}{os.sep}"
-    bad = [error.removeprefix(inside) for view in views for error in view.errors]
-    bad += [f"{t}: every pixel of every file is missing" for t, s in tasks.items() if s["read"] and s["missing"] == 1]
-    unread = folder.unread_line()
-    lines = [line for line in (unread, folder.strange_line()) if line]
-    warnings = [line.removeprefix(f"{folder.root}: ") for line in lines]
-    warnings += _warnings(folder, views, tasks)
-    notes = [line for line, left_out in _spikes(folder, views) if left_out]
-    sizes = Counter(view.size for view in views if view.size)
-
-    images = sum(folder.has("image", id) for id in folder.ids)
-    listed = ", ".join(f"{size} ({n})" for size, n in sizes.most_common(3)) + (", …" if len(sizes) > 3 else "")
-    print(f"{folder.name}{f':{folder.split}' if folder.split else ''}: {len(folder.ids)} ids")
-    print(f"image   {images} of {len(folder.ids)} views" + (f"; sizes {listed}" if listed else ""))
-    for task, found in tasks.items():
-        print("\n".join(_describe(folder, task, found)))
-    for line in warnings:
-        print(f"warning: {line}")
-    for line in notes:
-        print(f"note: {line}")
-    for line in bad:
-        print(line)
-    far_m = tasks.get("depth", {}).get("percentiles", {}).get("95", folder.depth_max_m)
-    print(_write_sheet(folder, views, config.sheet, far_m))
-    print(f"bad: {len(bad)}" if bad else "all files that are read are good" if unread else "all files are good")
-    if config.json:
-        findings = {"data": config.data, "name": folder.name, "n": len(folder.ids), "images": images, "sizes": sizes}
-        findings["unread"] = folder.unread
-        write_json(config.json, {**findings, "tasks": tasks, "warnings": warnings, "notes": notes, "bad": bad})
-    return 1 if bad else 0
+        yield misplaced(folder, pick(folder, views, "image", task, count=COMPARED), task)

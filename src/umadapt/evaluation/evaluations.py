@@ -1,12 +1,14 @@
-"""The JSON of an evaluation, as `evaluate` writes it and others read it."""
+"""The JSON of an evaluation, as `evaluate` writes it and others read it, and what decided its figures, for people."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from umadapt.data import json_schema
 from umadapt.data.class_map import SCHEMA as CLASS_MAP
+from umadapt.evaluation.image_prior import MOST
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.tasks import TASKS
 
@@ -46,3 +48,21 @@ EVALUATION = json_schema.record(
 def read_evaluation(path: Path) -> Evaluation:
     """An evaluation. Raises UserError where it is damaged, FileNotFoundError where there is none."""
     return json_schema.read(path, EVALUATION, "delete it and evaluate again")
+
+
+def conditions(result: Mapping[str, Any], classes: int = 0) -> dict[str, str]:
+    """What decides the figures of an evaluation, for people; `classes` of the data, 0 where unknown."""
+    protocol = PROTOCOLS[result["protocol"]]
+    told = {"protocol": protocol.describe(), "images": str(result["n"])}
+    if "seg" in result:
+        measured, there = len(protocol.classes) or classes, len(result["seg"]["iou"])
+        told["classes"] = f"{measured}, {there} of them there" if measured else f"{there} there"
+    if "depth" in result:
+        told["align"] = ALIGNED[result.get("align", "none")]
+    if "normals_from" in result:
+        told["normals"] = f"ground truth made from {result['normals_from']}"
+    if "prior" in result:
+        told["prior"] = f"one map a task for all photos, of up to {MOST} label maps of {result['prior']}"
+    if "witnesses" in result:
+        told["votes"] = f"of the network's own prediction and of {', '.join(result['witnesses'])}"
+    return told

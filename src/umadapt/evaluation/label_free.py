@@ -11,34 +11,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from umadapt import config as configs
-from umadapt.data.atomic import write_json
 from umadapt.data.batch import Batch, Frozen
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.evaluation.selection import badness, choose
+from umadapt.evaluation.selection import choose
 from umadapt.inference.photos import photo_batches, run_model
 from umadapt.methods.cross_task import target_features
 from umadapt.nets.encoder import shares_trunk
 from umadapt.nets.ensemble import UNKNOWN, Shares, consensus, excesses, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.training.candidates import candidates, load_candidate
-from umadapt.training.load import load_model
 from umadapt.training.run_folder import RunFolder
 from umadapt.training.run_record import RunRecord, Selected
-from umadapt.training.weights import source_key
 
 SAMPLE = 96  # photos that the checkpoints of a run are compared on, spread evenly over all
-
-CAUTION = (
-    "score = geometric mean over the tasks of the distance d to what the source model makes of a photo, its mirror\n"
-    "image and a larger copy, and its transfer nets of that, divided by exp(2 (diversity - E seg)): what the tasks\n"
-    "tell of each other. Of adapted runs and checkpoints the lowest is the best; it flatters the source model itself,\n"
-    "whose consensus that is. Low energy E is no proof of good predictions: maps that agree may agree on being wrong.\n"
-    "Compare with the energy of real tuples; E seg holds the entropy of the prediction, which these have not.\n"
-    "s is how far a task is from what the source model itself predicts, 0 where it predicts the same."
-)
 
 
 class Figures(NamedTuple):
@@ -174,50 +161,6 @@ def class_entropy(logits: Tensor) -> tuple[Tensor, Tensor]:
     return -(p * log_p).sum(1).mean((1, 2)), p.mean((2, 3))
 
 
-def run(config: configs.Score) -> int:
-    """The command `score`: prints the runs, or their checkpoints, best first, and writes --json."""
-    if not config.runs:
-        raise UserError("no runs given; expected for example: umadapt score RUN1 RUN2 --photos PHOTOS")
-    if len(set(config.runs)) < len(config.runs):
-        raise UserError(f"{next(run for run in config.runs if config.runs.count(run) > 1)} is given twice")
-    photos = Folder(config.photos)
-    if not photos.has("image", photos.ids[0]):
-        raise UserError(f"{photos.root} holds labels alone; expected photos")
-    rows: list[dict[str, Any]] = []
-    first, shares = "", None
-    for path in config.runs:
-        model, stored = load_model(path, config.device)
-        if not model.graph:
-            raise UserError(f"{path} has no transfer nets, so there is no cross-task energy to score")
-        trained = stored.command.get("adapt") or ("all" if stored.variant == "self-training" else "res5")
-        if stored.command.get("train_decoders") or trained == "all":
-            raise UserError(
-                f"{path} has trained its decoders, which serve both domains: its source model is not there any more. "
-                "Leave it out, or measure it by `umadapt evaluate` on labelled photos"
-            )
-        key = source_key(model)
-        first = first or key
-        if key != first:
-            raise UserError(
-                f"{path} and {config.runs[0]} have different source models or transfer nets, so their distances and "
-                "energies do not compare. Score runs that were adapted from the same base run"
-            )
-        shares = shares or shares_of(stored.witnesses, model.tasks, UNKNOWN)  # one base run, one consensus
-        if config.checkpoints and candidates(path):
-            measured = score_candidates(path, model, photos, shares, photos.ids, config.batch, progress=True)
-        else:
-            measured = [score(model, stored.domain, photos, shares=shares, batch=config.batch, progress=True)]
-        about = {"run": str(path), "variant": stored.variant, "real": real_energy(stored)}
-        rows += [about | {"score": badness(found)} | found for found in measured]
-    rows.sort(key=lambda row: row["score"])
-    print(f"{len(photos.ids)} photos of {config.photos}; best score first\n")
-    print(table(rows))
-    print("\n" + CAUTION)
-    if config.json is not None and not process_group.rank():
-        write_json(config.json, {"photos": config.photos, "source": first, "ranking": rows})
-    return 0
-
-
 @torch.inference_mode()
 def score_candidates(
     path: Path, model: UMAdapt, photos: Folder, shares: Shares, ids: Sequence[str], batch: int, progress: bool = False
@@ -259,23 +202,3 @@ def real_energy(record: RunRecord) -> dict[str, float]:
     report = record.transfer_report or {}
     parts = {task: by_part.get("heldout") or by_part.get("source") or {} for task, by_part in report.items()}
     return {task: float(figures["energy"]) for task, figures in parts.items() if figures.get("energy") is not None}
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Aligned plain text: one line a run, and the energy of real tuples below."""
-    near, tasks = list(rows[0]["distance"]), list(rows[0]["energy"])
-    spread = [key for key in ("entropy", "diversity") if key in rows[0]]
-    lines = [["", "score", *(f"d {task}" for task in near), "total E", *(f"E {task}" for task in tasks), *spread]]
-    lines[0] += [f"s {task}" for task in near]
-    for row in rows:
-        figures = [row["score"], *row["distance"].values(), row["total"], *row["energy"].values()]
-        step = f", step {row['step']}" if "step" in row else ""
-        cells = [f"{x:.4f}" for x in [*figures, *(row[key] for key in spread), *row["disagreement"].values()]]
-        lines.append([f"{row['run']} ({row['variant']}{step})", *cells])
-    real = rows[0]["real"]
-    if real:
-        known = [f"{real[task]:.4f}" if task in real else "-" for task in tasks]
-        total = f"{sum(real.values()):.4f}" if all(task in real for task in tasks) else "-"
-        lines.append(["real tuples of the source", *[""] * (1 + len(near)), total, *known])
-    wide = max(len(line[0]) for line in lines)
-    return "\n".join(line[0].ljust(wide) + "".join(f"{cell:>11}" for cell in line[1:]) for line in lines)

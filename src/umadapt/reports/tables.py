@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from umadapt.evaluation.evaluate import conditions
+from umadapt.evaluation.evaluations import conditions
 from umadapt.reports.figures import COLOURS
 from umadapt.reports.runs import ReportedRun, key_of
 from umadapt.tasks import TASKS

@@ -1,4 +1,4 @@
-"""`umadapt render`: rooms drawn, seen, labelled and rendered by worker processes into the folder format.
+"""A data set of rooms: drawn, seen, labelled and rendered by worker processes into the folder format.
 
 Everything about a room follows from (seed, room index) and about a view from (seed, view index), so the files do not
 depend on the number of workers or shards, nor on where an earlier run stopped. The image is written last: its presence
@@ -32,18 +32,17 @@ from umadapt.scenes.views import nyu_camera
 
 GENERATOR = 6  # raise it when the same seed gives other rooms, so that an old set is not continued with new ones
 PILOT_ROOMS, PILOT_SIZE = 32, (90, 120)  # whose tones stand for those of the set
-LEAVE_OUT = ("textures", "light", "sensor", "poses")
 
 
-def run(config: Render) -> int:
-    """Make or continue a data set. Returns the exit code 0; raises UserError for what the user can mend."""
-    unknown = sorted(set(config.without) - set(LEAVE_OUT))
-    if unknown:
-        raise UserError(f"--without names {', '.join(unknown)}; there are {', '.join(LEAVE_OUT)}")
-    if config.tone_of and (config.style != "photo" or "sensor" in config.without):
-        raise UserError("--tone-of gives a camera the tones of photos; it needs --style photo, with its sensor")
-    if config.fov[1] >= 150:
-        raise UserError(f"--fov is {config.fov[0]:g}-{config.fov[1]:g}; expected degrees below 150")
+def render_set(config: Render) -> str:
+    """Make or continue a data set.
+
+    Returns:
+        a line on what is there now, for people.
+
+    Raises:
+        UserError: Embree, the furniture or the engine is not there, or the folder holds a set of other settings.
+    """
     catalogue = open_catalogue(config.furniture)
     require_embree()
     config = resolved(config)
@@ -67,8 +66,7 @@ def run(config: Render) -> int:
     share = sum(len(views) for _, views in _rooms(config))
     skipped = f" ({share - missing} were there already)" if missing < share else ""
     part = f" of {total_views(config)}, shard {'/'.join(map(str, config.shard))}" if config.shard[1] > 1 else ""
-    print(f"{config.out}: {share} views{part}{skipped}, engine {'+'.join(sorted(engines))}")
-    return 0
+    return f"{config.out}: {share} views{part}{skipped}, engine {'+'.join(sorted(engines))}"
 
 
 def resolved(config: Render) -> Render:

@@ -37,7 +37,7 @@ def rendered_rooms(classes: Sequence[str]) -> Path:
     if not process_group.any_of(done.exists()):
         if not process_group.rank():
             print(f"rendering {ROOMS * VIEWS} views of rooms to rehearse on, once; kept in {folder}", flush=True)
-        render.run(Render(out=folder, rooms=ROOMS, views=VIEWS, size=SIZE, style="photo", seed=SEED))
+        print(render.render_set(Render(out=folder, rooms=ROOMS, views=VIEWS, size=SIZE, style="photo", seed=SEED)))
         if not process_group.rank():
             done.touch()
     return folder

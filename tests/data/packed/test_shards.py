@@ -40,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def packed(world: Path) -> Path:
     """Several shards: the smallest that the command line allows is too large for so little."""
-    from umadapt.data.packed import pack
+    from umadapt.commands import pack
 
     with pytest.MonkeyPatch.context() as patch:
         plan = pack.plan_shards

@@ -1,8 +1,7 @@
-"""`umadapt convert NAME SRC OUT`: every image of a public set into the folder format; what is bad is named."""
+"""What `convert` writes: a public set in the folder format, begun, gone on with after a stop, and finished."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +14,7 @@ from tqdm import tqdm
 
 from umadapt.config.data import Convert
 from umadapt.data.atomic import sweep, write_bytes, write_json
-from umadapt.data.convert import SETS
 from umadapt.data.convert.base import NONE, DataSet, Plan, Record
-from umadapt.data.convert.digests import verify
-from umadapt.data.convert.source import Source
 from umadapt.data.files import hxw, write_depth, write_image, write_normals, write_seg
 from umadapt.data.pictures import decode_picture
 from umadapt.errors import UserError
@@ -26,53 +22,10 @@ from umadapt.errors import UserError
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png"}
 STATE = "convert.json"  # in OUT: options and source
 AHEAD = 4096  # images that wait for a thread; of 500,000 at once the waiting alone would take a gigabyte
-SHOWN = 20  # bad images that the screen lists; --json lists all
 UNTOLD = ("src", "out", "more", "workers", "json")  # arguments that do not change what is written
 
 
-def run(config: Convert) -> int:
-    """Convert; 0, or 1 when something was bad and is left out. What is there from before is not written again."""
-    module = importlib.import_module(SETS[config.name])
-    chosen: DataSet = module.SET
-    source = Source(config.src, *config.more)
-    plan = chosen.plan(source, config)
-    if not plan.ids:
-        lines = [*plan.missing, *source.refused, *source.unread]
-        found = "; ".join(lines) or f"{len(source.names)} files of other names"
-        raise UserError(f"{config.src}: no image of {chosen.title} ({found}). Its owner offers it at {chosen.home}")
-    _tell(plan, chosen, source)
-    state = _begin(config)
-    warnings = list(verify(source, chosen.digests, state["digests"]))  # no fault: a part of the set may be wanted
-    for line in warnings:
-        print(f"warning: {line}")
-    write_json(config.out / STATE, state)
-    bad = [*source.refused, *_convert_all(config, plan)]
-    written = _finish(config.out, chosen, plan, config.name)
-    for line in bad[:SHOWN]:
-        print(f"bad: {line}")
-    if len(bad) > SHOWN:
-        print(f"bad: … and {len(bad) - SHOWN} more" + ("" if config.json else "; --json FILE lists all"))
-    print(f"{config.out}: {written} of {len(plan.ids)} images of {chosen.title}; license: {chosen.license}")
-    print(f"look at them with: umadapt check {config.out}")
-    if config.json:
-        found = {"name": config.name, "images": written, "found": len(plan.ids), "published": chosen.published or None}
-        write_json(config.json, {**found, "missing": list(plan.missing), "warnings": warnings, "bad": bad})
-    return 1 if bad else 0
-
-
-def _tell(plan: Plan, chosen: DataSet, source: Source) -> None:
-    """Say what is missing before the work begins."""
-    for line in plan.missing:
-        print(f"missing: {line}")
-    for line in source.unread:
-        print(f"not read: {line}")
-    if chosen.published and len(plan.ids) < chosen.published:
-        print(f"found {len(plan.ids):,} of the {chosen.published:,} published images")
-    if plan.missing or len(plan.ids) < chosen.published:
-        print(f"the owner of {chosen.title} offers it at {chosen.home}")
-
-
-def _begin(config: Convert) -> dict[str, Any]:
+def begin(config: Convert) -> dict[str, Any]:
     """Note the options in OUT; returns what is known of the work there: options, source, digests.
 
     Raises UserError when what lies there was made with other options.
@@ -99,7 +52,7 @@ def _begin(config: Convert) -> dict[str, Any]:
     return state
 
 
-def _convert_all(config: Convert, plan: Plan) -> list[str]:
+def convert_all(config: Convert, plan: Plan) -> list[str]:
     """Convert what is not there yet, several images at a time; returns a line for each bad image."""
     images = config.out / "image"
     there = {path.stem for path in images.iterdir()} if images.is_dir() else set[str]()
@@ -110,10 +63,10 @@ def _convert_all(config: Convert, plan: Plan) -> list[str]:
         def one(id: str) -> str | None:
             try:
                 record = plan.read(id)
-                suffix = _check(record, plan, id)
+                suffix = check_record(record, plan, id)
             except UserError as error:
                 return str(error)
-            _write(config.out, id, suffix, record, plan)  # an error here is the disk's and ends the run
+            write_record(config.out, id, suffix, record, plan)  # an error here is the disk's and ends the run
             return None
 
         bad = []
@@ -128,7 +81,7 @@ def _convert_all(config: Convert, plan: Plan) -> list[str]:
         return bad
 
 
-def _check(record: Record, plan: Plan, id: str) -> str:
+def check_record(record: Record, plan: Plan, id: str) -> str:
     """The image's suffix. Raises UserError when the parts do not fit together or hold what cannot be."""
     if isinstance(record.image, bytes):
         image = decode_picture(record.image, record.where)
@@ -147,7 +100,7 @@ def _check(record: Record, plan: Plan, id: str) -> str:
     return suffix
 
 
-def _write(out: Path, id: str, suffix: str, record: Record, plan: Plan) -> None:
+def write_record(out: Path, id: str, suffix: str, record: Record, plan: Plan) -> None:
     """All files of one image, the image last: where it is, the labels are."""
     if record.depth_m is not None:
         write_depth(out / "depth" / f"{id}.png", record.depth_m, plan.depth_scale_m)
@@ -162,7 +115,7 @@ def _write(out: Path, id: str, suffix: str, record: Record, plan: Plan) -> None:
         write_image(path, record.image)
 
 
-def _finish(out: Path, chosen: DataSet, plan: Plan, name: str) -> int:
+def finish(out: Path, chosen: DataSet, plan: Plan, name: str) -> int:
     """Write dataset.json and the splits over what is there; returns the number of images."""
     images = out / "image"
     there = {path.stem for path in images.iterdir()} if images.is_dir() else set[str]()

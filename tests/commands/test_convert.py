@@ -10,7 +10,7 @@ import pytest
 
 from originals import ORIGINALS
 from umadapt.cli import main
-from umadapt.data.convert import run as module
+from umadapt.data.convert import output
 from umadapt.data.folder import Folder
 
 
@@ -72,7 +72,7 @@ def test_the_report_counts(tmp_path: Path) -> None:
 def test_ctrl_c_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = ORIGINALS["gta5"](tmp_path / "src")
     command = ["convert", "gta5", str(tmp_path / "src"), str(tmp_path / "out"), "--workers", "1"]
-    before, count = module._write, 0
+    before, count = output.write_record, 0
 
     def stop(*given: object) -> None:
         nonlocal count
@@ -82,7 +82,7 @@ def test_ctrl_c_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         before(*given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write", stop)
+        patch.setattr(output, "write_record", stop)
         assert main(command) == 130
     assert main(command) == 0
     assert Folder(tmp_path / "out").ids == original.ids

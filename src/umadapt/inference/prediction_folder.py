@@ -1,4 +1,4 @@
-"""All tasks on photos of any size, with trust maps; the output folder is a data folder of its own.
+"""The folder that `predict` writes, a data folder of its own.
 
 OUT/
   image/STEM.jpg|png      the photo, upright
@@ -23,160 +23,26 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from umadapt.data import json_schema, viz
-from umadapt.data.atomic import claimed, sweep, whole_file, write_bytes, write_json
-from umadapt.data.camera import Camera, exif_focal
-from umadapt.data.files import LABEL_MODES, Stored, is_upright_jpeg, read_photo, write_image, write_pixels
-from umadapt.data.ids import check_id
-from umadapt.data.window import Window
+from umadapt.data.atomic import whole_file, write_bytes, write_json
+from umadapt.data.files import LABEL_MODES, Stored, is_upright_jpeg, write_image, write_pixels
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.inference import cloud, video
+from umadapt.inference import cloud
 from umadapt.inference.enlarge import strips
-from umadapt.inference.loading import load
 from umadapt.inference.predictor import Predictor
 
 if TYPE_CHECKING:
     from umadapt import config as configs
 
-__all__ = ["Predictor", "load", "run"]
-
 MEANS = json_schema.table(
     json_schema.table(json_schema.number(0))
 )  # of trust/means.json: photo -> task -> mean disagreement
 VIEW_WIDTH = 400  # of each of the pictures for people, in pixels
-
-
-class Photo(NamedTuple):
-    """A photo to predict."""
-
-    file: Stored
-    window: Window | None  # of its folder; a file that was given by itself is seen whole
-    camera: Camera | None  # of its folder
-
-    def read(self) -> np.ndarray:
-        """(H, W, 3) uint8, the whole photo. Raises UserError when it cannot be read or the window does not fit."""
-        rgb = read_photo(self.file)
-        if self.window is not None:
-            self.window.check(rgb, self.file)
-        if self.camera is not None:
-            self.camera.check(rgb.shape, self.file)
-        return rgb
-
-    def focal(self, rgb: np.ndarray, fov: float) -> float | None:
-        """Its focal length in pixels: by --fov, its folder, or its EXIF; None = unknown."""
-        height, width = rgb.shape[:2]
-        if fov:
-            return max(height, width) / 2 / math.tan(math.radians(fov) / 2)
-        return self.camera.fx * width / self.camera.width if self.camera else exif_focal(self.file)
-
-
-def find_photos(photos: Sequence[Path], some: bool = True) -> dict[str, Photo]:
-    """Stem, or id in its folder -> photo, of photo files and folders (plain, DATA, or DATA:SPLIT).
-
-    Raises:
-        UserError: nothing there, or two photos of one name (their predictions would overwrite each other).
-    """
-    from umadapt.data.folder import Folder
-
-    given: list[tuple[str, Photo]] = []
-    for path in photos:
-        if path.is_file():
-            given.append((path.stem, Photo(path, None, None)))
-        else:
-            folder = Folder(path)
-            for id in folder.ids:
-                given.append((id, Photo(folder.image_path(id), folder.window_of(id), folder.camera_of(id))))
-    found: dict[str, Photo] = {}
-    for id, photo in given:
-        file, twin = photo.file, found.setdefault(check_id(id, photo.file), photo).file
-        if twin.resolve() != file.resolve():
-            raise UserError(
-                f"{twin} and {file} would both be written as {id}.png. "
-                "Rename one of them, or predict them into two folders"
-            )
-    if not found and some:
-        raise UserError("no photos given; expected files or folders, for example: umadapt predict RUN PHOTO --out DIR")
-    return found
-
-
-def run(config: configs.Predict) -> int:
-    """The command `predict`. Photos that cannot be read are named at the end, with exit code 1.
-
-    Raises UserError where another process predicts into the folder.
-    """
-    with contextlib.nullcontext() if process_group.rank() else claimed(config.out):
-        return predict_all(config)
-
-
-def predict_all(config: configs.Predict) -> int:
-    """`run`, alone in its folder."""
-    from tqdm import tqdm
-
-    clips = video.find_clips(config.photos)
-    photos = find_photos([path for path in config.photos if path not in clips.values()], some=not clips)
-    if config.out.resolve() in {photo.file.resolve().parent for photo in photos.values()}:
-        raise UserError(f"{config.out} is the folder of the photos themselves; give --out a new folder")
-    predictor = load(config.run, config.device, config.witnesses, config.class_map)
-    if config.cloud:
-        cloud.check(predictor.maps, config.cloud_colours)
-    if not process_group.rank():
-        refuse_foreign(config.out, predictor.maps)
-    meta = describe(predictor, config.out.resolve().name)
-    if not process_group.rank():
-        write_json(config.out / "dataset.json", meta)  # first: marks the folder as ours, also when interrupted
-        for folder in (config.out, *config.out.glob("*/"), *config.out.glob("*/*/")):
-            sweep(folder)
-    process_group.barrier()
-    mine = process_group.share_of(list(photos.items()), process_group.rank(), process_group.size())
-    bad: list[str] = []
-    unknown = 0
-    means: dict[str, dict[str, float]] = {}
-    for stem, photo in tqdm(mine, unit="photo", file=sys.stderr, leave=False, disable=process_group.rank() > 0):
-        try:
-            rgb = photo.read()
-        except UserError as error:
-            bad.append(str(error))
-            continue
-        focal = photo.focal(rgb, config.fov)
-        unknown += focal is None
-        found = predictor.look(rgb, photo.window, focal, photo.file)
-        means[stem] = write_prediction(config.out, stem, photo.file, rgb, found, predictor)
-        if config.cloud:
-            write_cloud(config, stem, rgb, focal, predictor)
-    bad += predict_clips(config, clips, predictor)
-    add_means(config.out / "trust" / "means.json", process_group.gather(means))
-    bad = [line for part in process_group.gather(bad) for line in part]
-    unknown = sum(process_group.gather(unknown))
-    given = len(photos) + len(clips)
-    what = "photos" if not clips else "photos and clips" if photos else "clips"
-    print(f"{given - len(bad)} of {given} {what} predicted into {config.out}")
-    if unknown and predictor.fov:
-        print(
-            f"the camera of {unknown} is not known (no dataset.json, no EXIF) and taken to see {predictor.fov:.0f} "
-            "degrees along the longer side; with another field of view depths are off by a factor: give --fov DEGREES"
-        )
-    for line in bad if not process_group.rank() else ():
-        print(line, file=sys.stderr)
-    return 1 if bad else 0
-
-
-def predict_clips(config: configs.Predict, clips: Mapping[str, Path], predictor: Predictor) -> list[str]:
-    """Write OUT/video/STEM.mp4 of this rank's share of clips; what is wrong with others."""
-    bad = []
-    for stem, clip in process_group.share_of(list(clips.items()), process_group.rank(), process_group.size()):
-        try:
-            written = config.out / "video" / f"{check_id(stem, clip)}.mp4"
-            count = video.predict_clip(clip, written, predictor, config.fov)
-        except UserError as error:
-            bad.append(str(error))
-            continue
-        print(f"{count} frames of {clip}: {written}")
-    return bad
 
 
 def add_means(file: Path, parts: Sequence[Mapping[str, Mapping[str, float]]]) -> None:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from toy_runs import make_run
 from toys import CLASSES
+from umadapt.commands.predict import run
 from umadapt.config import Predict
 from umadapt.data.files import read_photo, write_image
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate, evaluate_predictions
-from umadapt.inference.photos import predict_photo
-from umadapt.inference.predict import find_photos, load, run
+from umadapt.inference.loading import load
+from umadapt.inference.photo_files import find_photos
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +30,6 @@ def run_path(tmp_path_factory) -> Path:
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
-
-
-@pytest.mark.parametrize("size", [(64, 96), (97, 61), (10, 15), (300, 40), (500, 700)])
-def test_photo_of_any_size(tiny, size):
-    found = predict_photo(tiny.eval(), "source", noise(*size, 3))
-    assert found["depth"].shape == found["seg"].shape == size
-    assert found["depth"].dtype == np.float32
-    assert (found["depth"] > 0).all()
-    assert found["seg"].dtype == np.uint8
-    assert found["seg"].max() < len(CLASSES)
-    assert np.linalg.norm(found["normals"], axis=-1) == pytest.approx(1, abs=1e-4)
-    assert set(found["trust"]) == {"seg", "depth"}
-    for disagreement in found["trust"].values():
-        assert disagreement.shape == size
-        assert (disagreement >= 0).all()
 
 
 def test_output_is_a_data_folder_of_the_photos_size(tmp_path, run_path, capsys):
@@ -176,13 +161,6 @@ def test_fewer_tasks(tmp_path):
     assert run(Predict(tmp_path / "run", (tmp_path / "x.png",), tmp_path / "out", device="cpu")) == 0
     assert Folder(tmp_path / "out").tasks == ("depth",)
     assert not (tmp_path / "out" / "trust").exists()
-
-
-def test_a_model_that_diverged_is_named(tiny):
-    with torch.no_grad():
-        next(tiny.decoders["depth"].parameters()).fill_(float("nan"))
-    with pytest.raises(UserError, match="depth holds NaN"):
-        predict_photo(tiny.eval(), "source", noise(40, 60, 3))
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 3}', b'{"a": {"depth": "x"}}', b"\xff"])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from umadapt.commands.check import run
 from umadapt.config.data import Check
-from umadapt.data import check
 from umadapt.data.atomic import write_json
 from umadapt.data.files import read_photo, write_depth, write_image, write_normals, write_seg
 from umadapt.data.folder import Folder
@@ -38,7 +38,7 @@ def data(tmp_path):
 
 
 def _run(data, tmp_path, capsys):
-    code = check.run(Check(str(data), json=tmp_path / "found.json"))
+    code = run(Check(str(data), json=tmp_path / "found.json"))
     return code, capsys.readouterr().out, json.loads((tmp_path / "found.json").read_text())
 
 
@@ -125,9 +125,9 @@ def test_missing_labels_and_no_classes(data, tmp_path, capsys):
 
 def test_photos_get_no_sheet_unless_asked(tmp_path, capsys):
     write_image(tmp_path / "photos/a.jpg", np.zeros((20, 30, 3), np.uint8))
-    assert check.run(Check(str(tmp_path / "photos"))) == 0
+    assert run(Check(str(tmp_path / "photos"))) == 0
     assert "no contact sheet" in capsys.readouterr().out
-    assert check.run(Check(str(tmp_path / "photos"), sheet=tmp_path / "sheet.png")) == 0
+    assert run(Check(str(tmp_path / "photos"), sheet=tmp_path / "sheet.png")) == 0
     assert (tmp_path / "sheet.png").exists()
     assert [p.name for p in (tmp_path / "photos").iterdir()] == ["a.jpg"]
 
@@ -145,7 +145,7 @@ def test_read_only_folder_gets_no_sheet(data, tmp_path, capsys):
 
 def test_no_folder(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
-        check.run(Check(str(tmp_path / "nowhere")))
+        run(Check(str(tmp_path / "nowhere")))
 
 
 def test_a_hundred_views_are_quick(tmp_path, capsys):
@@ -154,7 +154,7 @@ def test_a_hundred_views_are_quick(tmp_path, capsys):
         write_image(tmp_path / f"image/{k}.jpg", image)
         write_depth(tmp_path / f"depth/{k}.png", image[..., 0] / 50)
     start = time.process_time()
-    check.run(Check(str(tmp_path)))
+    run(Check(str(tmp_path)))
     assert time.process_time() - start < 10  # 240x320; about half a second alone
 
 
