@@ -21,6 +21,7 @@ from umadapt.data.augment import nearer, scale_crop
 from umadapt.data.camera import exif_focal
 from umadapt.data.files import write_depth, write_image, write_normals
 from umadapt.data.folder import Folder
+from umadapt.data.joined import join
 from umadapt.errors import UserError
 from umadapt.evaluation.evaluate import evaluate
 from umadapt.inference.loading import load
@@ -64,7 +65,7 @@ def test_pictures_may_have_cameras_of_their_own(walls: Path, tmp_path: Path) -> 
     assert [folder.focal_of(id, 64) for id in "abc"] == [40, 60, 120]
     assert folder.focal_of("c", 128) == 240
     write_image(tmp_path / "photos" / "x.png", np.zeros((48, 64, 3), np.uint8))
-    joined = Folder.joined([walls, tmp_path / "photos"])
+    joined = join([walls, tmp_path / "photos"])
     assert [joined.focal_of(id, 64) for id in joined.ids] == [40, 60, 120, None]
     assert canonical_focal(folder, folder.ids, SIZE) == 60
     assert canonical_focal(folder, folder.ids, (96, 128)) == 120

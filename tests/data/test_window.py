@@ -17,6 +17,7 @@ from umadapt.data.augment import Augment
 from umadapt.data.camera import Camera
 from umadapt.data.files import write_depth, write_image, write_normals, write_seg
 from umadapt.data.folder import Folder
+from umadapt.data.joined import join
 from umadapt.data.window import Window
 from umadapt.errors import UserError
 from umadapt.tasks.resize import fill
@@ -87,7 +88,7 @@ def test_without_a_window_it_does(tmp_path: Path) -> None:
 
 def test_joined_photos_keep_their_own_windows(framed: Path, tmp_path: Path) -> None:
     other = write_framed(tmp_path / "other", [10, 7, 50, 40])
-    both = Folder.joined([framed, other])
+    both = join([framed, other])
     assert both.read_window("0-1").shape == (55, 81, 3)
     assert both.read_window("1-1").shape == (33, 40, 3)
     assert both.known_as(["0-1", "1-1"]) == ["0-1 [9, 6, 90, 61]", "1-1 [10, 7, 50, 40]"]

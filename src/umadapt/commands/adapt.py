@@ -13,6 +13,7 @@ from umadapt.config import Adapt
 from umadapt.data.augment import Augment
 from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
+from umadapt.data.joined import join
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.label_free import real_energy, select
@@ -56,7 +57,7 @@ def run(config: Adapt) -> int:
         check_training(model, config.batch, config.micro_batch, lambda copy: trained_norms(copy, config), "target")
     learned = model.spec.contours == "hed" and method.contours
     detector = HedContours(device) if learned else None
-    photos = Folder.joined(config.target)
+    photos = join(config.target)
     source = open_source(config, before, model) if method.source else None
     variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
     run_folder = RunFolder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import math
@@ -99,6 +100,20 @@ MEANT = {  # what others call an entry
     "task": "tasks", "licence": "license",
 }  # fmt: skip
 PLACES = {"scale_m": "tasks.depth", "max_m": "tasks.depth", "classes": "tasks.seg", "ignore": "tasks.seg"}
+
+
+def read_meta(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """What a dataset.json holds, nothing where there is none, and which of its entries nothing reads.
+
+    Raises UserError when it is no JSON, or not of the schema.
+    """
+    meta: dict[str, Any] = {}
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            meta = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: malformed ({error}); expected JSON as in docs/data.md") from error
+    return meta, check_meta(meta, path)
 
 
 def check_meta(meta: Any, path: Path) -> list[str]:

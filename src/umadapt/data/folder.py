@@ -7,48 +7,32 @@ also be a set that `umadapt pack` wrote (see `shards`), here or behind a URL.
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from umadapt.data.camera import Camera, exif_focal, read_camera, read_cameras
 from umadapt.data.class_map import UNLABELLED, Names, is_merged, merging
-from umadapt.data.dataset_json import check_meta
+from umadapt.data.dataset_json import read_meta
 from umadapt.data.depth_units import MOST_STEPS, refuse_no_scene
 from umadapt.data.files import (
-    PHOTO_SUFFIXES,
     Stored,
     decode_normals,
     other_size,
     read_label_bytes,
     read_photo,
 )
-from umadapt.data.listing import (
-    Listing,
-    beside,
-    list_folder,
-    match_labels,
-    nothing_found,
-    read_split,
-    refuse_photos_elsewhere,
-    told,
-)
+from umadapt.data.listing import list_data, list_folder, nothing_found, read_split, told
 from umadapt.data.packed.remote import split_address
 from umadapt.data.packed.shards import Packed, open_packed
 from umadapt.data.window import Window, read_window
 from umadapt.errors import UserError
 
 TASKS = ("depth", "normals", "seg")  # those with labels of the format; others are made from these, or predictions
-
-
 # What else lies in data sets and folders of predictions: written by our commands, or read by its name alone.
 OTHERS = ("dataset.json", "splits", "check.png", "shards", "index.npz", "pack.json", "trust", "view", "npy")
 
@@ -95,48 +79,11 @@ class Folder:
         )
         self.tasks: tuple[str, ...] = tuple(t for t in TASKS if any(i in self._labels[t] for i in self.ids))
 
-    @classmethod
-    def joined(cls, addresses: Sequence[str | Path]) -> Folder:
-        """The photos of several folders as one, without labels; ids are `0-ID`, `1-ID`, … by folder.
-
-        One address gives that folder, labels and all. Raises UserError when one of them has no photos.
-        """
-        folders = [cls(address) for address in addresses]
-        for folder in folders:
-            if not folder.has("image", folder.ids[0]):
-                raise UserError(f"{folder.root} holds labels alone; expected a folder of photos")
-        if len(folders) == 1:
-            return folders[0]
-        self = copy.copy(folders[0])
-        self.root, self.split = Path(" + ".join(map(str, addresses))), None
-        self.name, self.camera, self.tasks = " + ".join(folder.name for folder in folders), None, ()
-        self.cameras = {f"{i}-{id}": f.camera_of(id) for i, f in enumerate(folders) for id in f.ids}
-        self._windows = {f"{i}-{id}": f.window_of(id) for i, f in enumerate(folders) for id in f.ids}
-        self._labels = {task: {} for task in TASKS}
-        self._images = {f"{i}-{id}": f.image_path(id) for i, f in enumerate(folders) for id in f.ids}
-        self.ids = tuple(self._images)
-        return self
-
     def _list(self) -> None:
-        labels = {task: list_folder(self.root / task, [".png"]) for task in TASKS}
-        inside = (self.root / "image").is_dir()
-        # Beside label folders, a picture directly in DATA is no photo (a contact sheet, say).
-        self.photos_in_root = not inside and not any(listed.files for listed in labels.values())
-        photos = Listing()
-        if inside or self.photos_in_root:
-            place = self.root / "image" if inside else self.root
-            photos = list_folder(place, PHOTO_SUFFIXES, photos_alone=self.photos_in_root)
-        for task, listed in labels.items():
-            match_labels(self.root / task, listed, photos)
-        self._labels = {task: listed.files for task, listed in labels.items()}
-        self._images = photos.files
-        for listed in (photos, *labels.values()):
-            self.unread += listed.unread
-        if not self.photos_in_root:
-            own = {"image", *TASKS, *OTHERS, *(self.meta.get("tasks") or ())}
-            self.unread += beside(self.root, own)
-            if not inside:
-                refuse_photos_elsewhere(self.root, own, set().union(*self._labels.values()))
+        own = {"image", *TASKS, *OTHERS, *(self.meta.get("tasks") or ())}
+        found = list_data(self.root, TASKS, own)
+        self._images, self._labels = found.images, dict(found.labels)
+        self.unread, self.photos_in_root = found.unread, found.photos_in_root
 
     def _tell_unread(self) -> None:
         for line in (self.unread_line(), self.strange_line()):
@@ -180,13 +127,7 @@ class Folder:
 
     def _read_meta(self) -> None:
         path = self.root / "dataset.json"
-        self.meta: dict[str, Any] = {}
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                self.meta = json.loads(path.read_bytes().decode("utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{path}: malformed ({error}); expected JSON as in docs/data.md") from error
-        self.strange = check_meta(self.meta, path)
+        self.meta, self.strange = read_meta(path)
         depth, seg = ((self.meta.get("tasks") or {}).get(task) or {} for task in ("depth", "seg"))
         self.name = str(self.meta.get("name") or self.root.resolve().name)
         self.classes: tuple[str, ...] = tuple(seg.get("classes", ()))
@@ -196,7 +137,8 @@ class Folder:
         self.depth_scale_m = float(depth.get("scale_m", 0.001))
         self.depth_max_m = float(depth.get("max_m", 10.0))
         self.most_steps = MOST_STEPS  # the largest stored depth that is one
-        if "max_m" in depth:
+        self.max_m_stated = "max_m" in depth
+        if self.max_m_stated:
             self.most_steps = int(min(MOST_STEPS, round(min(self.depth_max_m / self.depth_scale_m, MOST_STEPS))))
         self.camera = read_camera(self.meta.get("camera"), path)  # of pictures that have none of their own
         self.cameras = read_cameras(self.meta, path)

@@ -183,6 +183,42 @@ def match_labels(folder: Path, labels: Listing, photos: Listing) -> None:
         )
 
 
+@dataclass
+class DataListing:
+    """What lies in a data folder."""
+
+    images: dict[str, Path]
+    labels: dict[str, dict[str, Path]]  # by task
+    unread: Counter[str]
+    photos_in_root: bool  # a plain folder of photos
+
+
+def list_data(root: Path, tasks: Sequence[str], own: Collection[str]) -> DataListing:
+    """List a data folder or a plain folder of photos; `own` is what belongs into the former.
+
+    Raises:
+        UserError: labels or photos lie where nothing reads them, see `match_labels` and `refuse_photos_elsewhere`.
+    """
+    labels = {task: list_folder(root / task, [".png"]) for task in tasks}
+    inside = (root / "image").is_dir()
+    # Beside label folders, a picture directly in DATA is no photo (a contact sheet, say).
+    photos_in_root = not inside and not any(listed.files for listed in labels.values())
+    photos = Listing()
+    if inside or photos_in_root:
+        photos = list_folder(root / "image" if inside else root, PHOTO_SUFFIXES, photos_alone=photos_in_root)
+    for task, listed in labels.items():
+        match_labels(root / task, listed, photos)
+    files = {task: listed.files for task, listed in labels.items()}
+    unread: Counter[str] = Counter()
+    for listed in (photos, *labels.values()):
+        unread += listed.unread
+    if not photos_in_root:
+        unread += beside(root, own)
+        if not inside:
+            refuse_photos_elsewhere(root, own, set().union(*files.values()))
+    return DataListing(photos.files, files, unread, photos_in_root)
+
+
 def refuse_photos_elsewhere(root: Path, own: Collection[str], ids: Collection[str]) -> None:
     """Raise a UserError when photos of the labels `ids` lie beside these, where nothing reads them; `own` is what does
     belong there."""
