@@ -10,7 +10,7 @@ from umadapt.data import json_schema
 from umadapt.data.class_map import SCHEMA as CLASS_MAP
 from umadapt.evaluation.image_prior import MOST
 from umadapt.evaluation.protocols import PROTOCOLS
-from umadapt.tasks import TASKS
+from umadapt.tasks import TASKS, class_task
 
 Evaluation = dict[str, Any]
 
@@ -23,7 +23,7 @@ ALIGNED = {
 _FIGURE = json_schema.maybe(json_schema.number())  # null where it was not finite
 _FIGURES = {
     task: json_schema.record(
-        {"iou": json_schema.table(json_schema.number(0, 1))} if task == "seg" else {},
+        {"iou": json_schema.table(json_schema.number(0, 1))} if kind.categorical else {},
         {column.key: _FIGURE for column in kind.columns},
     )
     for task, kind in TASKS.items()
@@ -54,10 +54,11 @@ def conditions(result: Mapping[str, Any], classes: int = 0) -> dict[str, str]:
     """What decides the figures of an evaluation, for people; `classes` of the data, 0 where unknown."""
     protocol = PROTOCOLS[result["protocol"]]
     told = {"protocol": protocol.describe(), "images": str(result["n"])}
-    if "seg" in result:
-        measured, there = len(protocol.classes) or classes, len(result["seg"]["iou"])
+    classified = class_task(result)
+    if classified:
+        measured, there = len(protocol.classes) or classes, len(result[classified]["iou"])
         told["classes"] = f"{measured}, {there} of them there" if measured else f"{there} there"
-    if "depth" in result:
+    if any(kind.metric for task, kind in TASKS.items() if task in result):
         told["align"] = ALIGNED[result.get("align", "none")]
     if "normals_from" in result:
         told["normals"] = f"ground truth made from {result['normals_from']}"

@@ -19,7 +19,7 @@ from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.premises import Premises
 from umadapt.evaluation.protocols import Protocol, clip_depth
-from umadapt.tasks import Task, label_of, make_tasks
+from umadapt.tasks import Task, class_task, label_of, make_tasks
 from umadapt.tasks.resize import fill, to_map, to_tensor
 
 Maps = dict[str, Tensor]  # task -> map
@@ -50,19 +50,20 @@ class Evaluator:
         align: str = "none",
     ):
         self.protocol, self.align = protocol, align
-        self.from_depth = from_depth and "normals" in tasks
+        self.from_depth = from_depth and FittedNormals.made in tasks
         folder = self.folder = FittedNormals(folder) if self.from_depth else folder
         self.tasks = tuple(task for task in tasks if label_of(task) in folder.tasks)
         if not self.tasks:
             have, want = ", ".join(folder.tasks) or "nothing", ", ".join(tasks) or "nothing"
             raise UserError(f"{folder.root} has labels of {have}, the predictions are of {want}: nothing to measure")
-        if "seg" in self.tasks and classes is not None:
+        classified = class_task(self.tasks) is not None
+        if classified and classes is not None:
             _same_classes(tuple(classes), folder)
         names = tuple(folder.classes or classes or ())
         self.kinds = make_tasks(ModelSpec(tasks=self.tasks, graph={}, classes=names, ignore=folder.ignore))
         self.classes = names
-        self.never = protocol.unseen(names) if "seg" in self.tasks else protocol.never
-        counting = protocol.counting(names if "seg" in self.tasks else ())
+        self.never = protocol.unseen(names) if classified else protocol.never
+        counting = protocol.counting(names if classified else ())
         self.meters = {task: kind.meter(counting) for task, kind in self.kinds.items()}
         self.count = 0
         self.premises = Premises()
@@ -114,19 +115,19 @@ class Evaluator:
     def compare(self, task: str, found: Tensor, truth: Tensor, window: Window | None = None) -> tuple[Tensor, Tensor]:
         """A prediction (C, h, w), or labels (h, w), and its truth as the protocol compares them: of one size, cropped,
         what is not measured missing in the truth, depth aligned and clipped."""
-        size = (truth.shape[-2], truth.shape[-1])
+        kind, size = self.kinds[task], (truth.shape[-2], truth.shape[-1])
         seen = size if window is None else window.size
-        resized = self.kinds[task].resize(found, seen, self.never) if found.is_floating_point() else None
+        resized = kind.resize(found, seen, self.never) if found.is_floating_point() else None
         resized = fill(resize_seg(found, seen) if resized is None else resized, window, size)
-        if task == "depth":
+        if kind.metric:
             self.premises.see(resized, truth.to(resized.device))
         top, bottom, left, right = self.protocol.window(size)
         resized, truth = (x[..., top:bottom, left:right] for x in (resized, truth))
         truth = truth.to(resized.device)
-        if task == "depth":
+        if kind.metric:
             truth = self.protocol.masked_depth(truth)
             resized = clip_depth(self.protocol, resized, truth, self.align)
-        if task == "seg":
+        if kind.categorical:
             truth = self.protocol.masked_seg(truth, self.classes, self.folder.ignore)
         return resized, truth
 
@@ -150,13 +151,13 @@ class Evaluator:
         if not measured:
             raise UserError(f"no valid pixel of ground truth in {self.folder.root} under {self.protocol.name}")
         result: dict[str, Any] = {"protocol": self.protocol.name, "n": self.count} | measured
-        if self.from_depth and "normals" in measured:
+        if self.from_depth and FittedNormals.made in measured:
             result["normals_from"] = "depth"
         if self.align != "none":
             result["align"] = self.align
-        stated = "max_m" in ((self.folder.meta.get("tasks") or {}).get("depth") or {})
-        max_m = self.folder.depth_max_m if stated else None
-        failed = list(self.premises.failed(self.protocol, self.align, max_m)) if "depth" in measured else []
+        max_m = self.folder.depth_max_m if self.folder.max_m_stated else None
+        metric = any(self.kinds[task].metric for task in measured)
+        failed = list(self.premises.failed(self.protocol, self.align, max_m)) if metric else []
         if failed:
             result["premises"] = failed
         return result

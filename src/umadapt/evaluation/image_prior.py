@@ -14,7 +14,7 @@ from umadapt.errors import UserError
 from umadapt.evaluation.evaluator import Maps
 from umadapt.evaluation.protocols import Protocol
 from umadapt.inference.photos import read_ahead
-from umadapt.tasks import TASKS, Task, label_of, make_tasks
+from umadapt.tasks import TASKS, Task, class_task, label_of, make_tasks
 from umadapt.tasks.resize import to_tensor
 
 MOST = 200  # label maps of a task that its constant map is made of
@@ -36,11 +36,11 @@ def prior_maps(folder: Folder, protocol: Protocol, normals_from_depth: bool = Fa
     """
     fit = normals_from_depth and fits_normals(folder)
     folder = FittedNormals(folder) if fit else folder
-    left_out = ("normals",) if normals_from_depth and not fit else ()
+    left_out = (FittedNormals.made,) if normals_from_depth and not fit else ()
     tasks = tuple(task for task in TASKS if label_of(task) in folder.tasks and task not in left_out)
     if not tasks:
         raise UserError(f"{folder.root} has no labels to make a prior of; give labelled data, DATA or DATA:SPLIT")
-    if "seg" in tasks and not folder.classes:
+    if class_task(tasks) and not folder.classes:
         raise UserError(f"{folder.root / 'dataset.json'} names no classes; add them under tasks, seg, classes")
     kinds = make_tasks(ModelSpec(tasks=tasks, graph={}, classes=folder.classes, ignore=folder.ignore))
     return {name: task.constant(_truths(folder, task, protocol)) for name, task in kinds.items()}
@@ -54,7 +54,7 @@ def _truths(folder: Folder, task: Task, protocol: Protocol) -> Iterator[Tensor]:
     for _, label in read_ahead(lambda id: folder.read_label(task.label, id), ids):
         assert label is not None
         whole = to_tensor(label)
-        whole = protocol.masked_depth(whole) if task.name == "depth" else whole
+        whole = protocol.masked_depth(whole) if task.metric else whole
         size = size or (whole.shape[-2], whole.shape[-1])
         kind = LABELS[task.label]
         resized = kind.resize(whole.reshape(*kind.channels, *whole.shape[-2:]), size)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from umadapt.tasks import class_task
+
 LEAST = 1e-9  # stands for a distance of zero
 WEIGHT = 2.0  # of the information; 1 to 3 rank alike
 
@@ -19,7 +21,7 @@ def badness(row: Mapping[str, Any]) -> float:
     """Distance to the source model's consensus, less where seg and the other tasks tell more of each other.
 
     OURS: exp(mean log d_t - WEIGHT I). d_t is the distance of task t to what several witnesses of the source model
-    agree on (`consensus.py`), which errs less than the source model and cannot move with a checkpoint. I = H(mean
+    agree on (`nets.ensemble`), which errs less than the source model and cannot move with a checkpoint. I = H(mean
     prediction of seg) - E_seg is, in nats, the least that the other tasks' maps tell of the classes (Barber and Agakov,
     NIPS 2003, with the transfer net as the decoder). The cross-task energy E_seg alone is low, too, where one class is
     everywhere, which tells nothing. Of the label-free figures of a study over checkpoints of three targets this alone
@@ -34,4 +36,5 @@ def badness(row: Mapping[str, Any]) -> float:
 
 def information(row: Mapping[str, Any]) -> float:
     """I of `badness` in nats; 0 where no transfer net predicts seg."""
-    return row["diversity"] - row["energy"]["seg"] if "seg" in row["energy"] else 0.0
+    classified = class_task(row["energy"])
+    return row["diversity"] - row["energy"][classified] if classified else 0.0

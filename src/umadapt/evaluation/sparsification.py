@@ -140,7 +140,8 @@ def trust(
         direct = run_model(model, seen.images, domain)
         metric = physical_maps(model, direct, seen.magnifications)
         cross = model.cross(direct)
-        entropy = torch.special.entr(direct["seg"].softmax(1)).sum(1) if "seg" in direct else None  # (B, h, w)
+        logits = direct.get(model.class_task or "")
+        entropy = None if logits is None else torch.special.entr(logits.softmax(1)).sum(1)  # (B, h, w)
         for task in evaluator.tasks:
             maps = {"disagreement": model.tasks[task].energy_map(cross[task], direct[task])}
             if entropy is not None:

@@ -1,5 +1,7 @@
 """The tasks, made from a ModelSpec."""
 
+from collections.abc import Iterable
+
 from umadapt.config import ModelSpec
 from umadapt.tasks.base import Task
 from umadapt.tasks.depth import Depth
@@ -7,7 +9,7 @@ from umadapt.tasks.edges import Edges
 from umadapt.tasks.normals import Normals
 from umadapt.tasks.seg import MergedSeg, Seg
 
-__all__ = ["TASKS", "Depth", "Edges", "MergedSeg", "Normals", "Seg", "Task", "label_of", "make_tasks"]
+__all__ = ["TASKS", "Depth", "Edges", "MergedSeg", "Normals", "Seg", "Task", "class_task", "label_of", "make_tasks"]
 
 TASKS: dict[str, type[Task]] = {"depth": Depth, "normals": Normals, "seg": Seg, "edges": Edges}
 
@@ -27,3 +29,8 @@ def make_tasks(spec: ModelSpec) -> dict[str, Task]:
 def label_of(task: str) -> str:
     """The folder of DATA that a task's ground truth comes from; a name that is no task stands for itself."""
     return TASKS[task].label if task in TASKS else task
+
+
+def class_task(tasks: Iterable[str]) -> str | None:
+    """The one of these tasks that predicts classes; None where there is none."""
+    return next((task for task in tasks if task in TASKS and TASKS[task].categorical), None)

@@ -65,6 +65,7 @@ class Task(Map, Protocol):
     error: str  # what `pixel_error` is, with its unit
     has_level: bool  # whether `match_level` does anything
     categorical: bool  # whether a prediction is the logits of `ModelSpec.classes`
+    metric: bool  # whether it is in metres along the optical axis, which a protocol may align, clip and mask
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Task:

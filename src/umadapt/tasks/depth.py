@@ -59,6 +59,7 @@ class Depth(DepthMap):
     error = "|d - d*| / d*"
     has_level = True
     categorical = False
+    metric = True
 
     def __init__(self, scale_m: float = 10.0, head: str = "softplus", kind_of_loss: str = "berhu"):
         # the largest depth that the file can hold is twice the network's unit at least, and 65 m indoors

@@ -71,6 +71,7 @@ class Edges(ShareMap):
     error = "|p - y|"
     has_level = False
     categorical = False
+    metric = False
 
     def __init__(self, softened: float = 0.5):
         super().__init__()

@@ -37,6 +37,7 @@ class Normals(NormalsMap):
     error = "angle in degrees"
     has_level = False
     categorical = False
+    metric = False
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Normals:

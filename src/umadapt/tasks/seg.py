@@ -39,6 +39,7 @@ class Seg(SegMap):
     error = "1 where the class is wrong"
     has_level = False
     categorical = True
+    metric = False
 
     def __init__(self, classes: Sequence[str], weights: Sequence[float] = (), ignore: int = 255, softened: float = 0.5):
         super().__init__(classes, ignore)
