@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+from umadapt.downstream.rows import aligned
+from umadapt.reports import markup
 from umadapt.reports.ladder import LABELLED, PRIOR, Rung
 from umadapt.reports.paper import ROWS, Figure, Table
-from umadapt.reports.style import STYLE
-from umadapt.reports.tables import table as html_table
 
 Evaluations = Mapping[str, Mapping[int, Mapping[str, Any]]]  # rung -> seed -> evaluation JSON
 BASELINE, ORACLE = "source-only", "oracle"
@@ -229,12 +229,7 @@ def text(tables: Sequence[tuple[Table, Sequence[Row]]]) -> str:
         for row in found:
             cells = [c + ("*" if best else " ") for c, best in zip(row.cells, row.best, strict=True)]
             grid.append([row.title, row.labels, *cells, *([row.of_all] if table.of_all else []), row.paper[0]])
-        widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
-        shown = [
-            "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-            for line in grid
-        ]
-        blocks.append("\n".join([table.title, *shown]))
+        blocks.append(f"{table.title}\n{aligned(grid)}")
     return "\n\n".join(blocks)
 
 
@@ -255,18 +250,15 @@ def html(
             cells = [f"<b>{c}</b>" if best else c for c, best in zip(row.cells, row.best, strict=True)]
             cells += [row.of_all] if table.of_all else []
             cells = [row.labels, *cells, *(f"<small>{c}</small>" for c in row.paper)]
-            lines.append(f'<tr><th scope="row">{escape(row.title)}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>')
+            lines.append(markup.row(escape(row.title), cells))
         note = f"paper: {table.note}. Other data and another amount of training: compare the order and steps."
-        parts.append(f"<section><h2>{escape(table.title)}</h2>{html_table(head, lines)}<p>{escape(note)}</p></section>")
+        parts.append(
+            f"<section><h2>{escape(table.title)}</h2>{markup.table(head, lines)}<p>{escape(note)}</p></section>"
+        )
     parts.append(f"<p>{escape(NOTES)}</p>")
     if grid:
         title = "<h2>Pictures <small>as the paper's Figure 4, seed 0</small></h2>"
         parts.append(f'<section>{title}<img alt="photos, truth and predictions" src="{grid}"></section>')
     parts.append(more)
     parts.append(f"<section><h2>Commands</h2><pre>{escape(chr(10).join(commands))}</pre></section>")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>UM-Adapt ladder</title><style>{STYLE}main{{max-width:80rem}}</style></head>\n"
-        f"<body><main>\n{chr(10).join(parts)}\n</main></body></html>\n"
-    )
+    return markup.shell("UM-Adapt ladder", parts, "main{max-width:80rem}")

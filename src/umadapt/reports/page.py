@@ -1,4 +1,4 @@
-"""The HTML of a report: one file, no scripts, nothing fetched; light and dark; readable on a phone."""
+"""The page of a report: the runs, their figures, pictures and curves, and how to repeat them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from umadapt.reports import markup
 from umadapt.reports.figures import Pictures
 from umadapt.reports.runs import ReportedRun
-from umadapt.reports.style import STYLE
-from umadapt.reports.tables import ladders, short, swatch, table, transfer_report
+from umadapt.reports.tables import ladders, short, swatch, transfer_report
 from umadapt.tasks import TASKS
 from umadapt.training.run_record import command_of
 
@@ -27,12 +27,7 @@ def page(runs: Sequence[ReportedRun], curves: Mapping[str, Mapping[str, str]], p
         _curves(curves, runs),
         _reproduce(runs),
     ]
-    body = "\n".join(part for part in parts if part)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>UM-Adapt report</title><style>{STYLE}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"
-    )
+    return markup.shell("UM-Adapt report", parts)
 
 
 def _intro(runs: Sequence[ReportedRun]) -> str:
@@ -47,14 +42,11 @@ def _intro(runs: Sequence[ReportedRun]) -> str:
     rows = []
     for i, run in enumerate(runs):
         target = run.record.target
-        rows.append(
-            f'<tr><th scope="row">{swatch(i)}{escape(run.label)}</th><td>{escape(run.name)}</td>'
-            f"<td>{escape(short(str(run.record.source or '–')))}</td>"
-            f"<td>{escape(short(str(target))) if target else '–'}</td></tr>"
-        )
+        data = (short(str(run.record.source or "–")), short(str(target)) if target else "–")
+        rows.append(markup.row(swatch(i) + escape(run.label), map(escape, (run.name, *data))))
     h, w = spec.size
     facts = f"{spec.backbone} at {h}×{w} · {', '.join(spec.tasks)} · {len(spec.classes)} classes"
-    return f'<header><h1>UM-Adapt report</h1><p class="facts">{escape(facts)}</p>{about}</header>' + table(
+    return f'<header><h1>UM-Adapt report</h1><p class="facts">{escape(facts)}</p>{about}</header>' + markup.table(
         ["variant", "run", "source", "photos"], rows, left=True
     )
 
@@ -101,10 +93,7 @@ def _pictures(pictures: Pictures, runs: Sequence[ReportedRun]) -> str:
             cells += _trust_cells(row.trust[run.label], pictures.trust, run.label)
         columns = len(pictures.tasks) + len(pictures.trust)
         blocks.append(f'<div class="compare" style="--tasks:{columns}">{"".join(cells)}</div>')
-    legend = "".join(
-        f'<span><i class="swatch" style="background:{colour}"></i>{escape(name)}</span>'
-        for name, colour in pictures.legend
-    )
+    legend = "".join(f"<span>{markup.swatch(colour)}{escape(name)}</span>" for name, colour in pictures.legend)
     return (
         f"<section><h2>Pictures <small>{escape(short(pictures.address))}</small></h2>"
         "<p>Ground truth beside the photo, each run below it; one colour scale for all depth maps of a photo."

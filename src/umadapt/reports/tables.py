@@ -7,7 +7,9 @@ from html import escape
 from typing import Any
 
 from umadapt.evaluation.evaluations import conditions
+from umadapt.reports import markup
 from umadapt.reports.figures import COLOURS
+from umadapt.reports.markup import table
 from umadapt.reports.runs import ReportedRun, key_of
 from umadapt.tasks import TASKS
 from umadapt.tasks.base import Column
@@ -48,13 +50,8 @@ def short(address: str) -> str:
 
 
 def swatch(i: int) -> str:
-    return f'<i class="swatch" style="background:{COLOURS[i % len(COLOURS)]}"></i>'
-
-
-def table(headings: Sequence[str], rows: Iterable[str], left: bool = False) -> str:
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
-    kind = ' class="words"' if left else ""
-    return f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    """The colour of run i."""
+    return markup.swatch(COLOURS[i % len(COLOURS)])
 
 
 def ladders(runs: Sequence[ReportedRun]) -> Iterable[str]:
@@ -90,10 +87,14 @@ def _ladder(columns: Sequence[Column], rows: Sequence[tuple[int, ReportedRun, Ma
     for i, run, figures in rows:
         cells = []
         for key, _, _ in columns:
-            text = f"{figures[key]:.3f}" if figures.get(key) is not None else "–"
-            cells.append(f"<td><b>{text}</b></td>" if text == best[key] else f"<td>{text}</td>")
-        lines.append(f'<tr><th scope="row">{swatch(i)}{escape(run.label)}</th>{"".join(cells)}</tr>')
+            text = _figure(figures.get(key))
+            cells.append(f"<b>{text}</b>" if text == best[key] else text)
+        lines.append(markup.row(swatch(i) + escape(run.label), cells))
     return table(["", *_headings(columns)], lines)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def _headings(columns: Sequence[Column]) -> list[str]:
@@ -105,10 +106,7 @@ def _paper(task: str, unfolded: bool) -> str:
     if task not in PAPER:
         return ""
     columns = TASKS[task].columns
-    rows = [
-        f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{x:.3f}</td>" for x in values) + "</tr>"
-        for name, values in PAPER[task].items()
-    ]
+    rows = [markup.row(escape(name), (f"{x:.3f}" for x in values)) for name, values in PAPER[task].items()]
     return (
         f'<details class="paper"{" open" if unfolded else ""}><summary>For reference: {PAPER_NOTE}</summary>'
         + table(["", *_headings(columns)], rows)
@@ -121,10 +119,7 @@ def _class_table(rows: Sequence[tuple[ReportedRun, Mapping[str, float]]]) -> str
     if not rows:
         return ""
     classes = list(dict.fromkeys(name for _, iou in rows for name in iou))
-    lines = []
-    for name in classes:
-        cells = "".join(f"<td>{iou[name]:.3f}</td>" if name in iou else "<td>–</td>" for _, iou in rows)
-        lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+    lines = [markup.row(escape(name), (_figure(iou.get(name)) for _, iou in rows)) for name in classes]
     inner = table(["", *(escape(run.label) for run, _ in rows)], lines)
     return f"<details><summary>IoU of each class</summary>{inner}</details>"
 
@@ -144,12 +139,7 @@ def transfer_report(runs: Sequence[ReportedRun]) -> str:
             for part, figures in parts.items():
                 cells[f"{task} ← {reads} · {'held out' if part == 'heldout' else part}"] = figures
         names = list(dict.fromkeys(name for figures in cells.values() for name in figures))
-        lines = [
-            f'<tr><th scope="row">{escape(title)}</th>'
-            + "".join(f"<td>{f[n]:.3f}</td>" if f.get(n) is not None else "<td>–</td>" for n in names)
-            + "</tr>"
-            for title, f in cells.items()
-        ]
+        lines = [markup.row(escape(title), (_figure(f.get(n)) for n in names)) for title, f in cells.items()]
         blocks.append(table(["", *map(escape, names)], lines))
     if not blocks:
         return ""

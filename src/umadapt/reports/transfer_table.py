@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from umadapt.config import Reproduce
 from umadapt.downstream.rows import RowRecord, aligned, show
+from umadapt.reports import markup
 from umadapt.reports.ladder import TRANSFER as NAME
 from umadapt.reports.ladder import Rung, asks_for
 from umadapt.reports.scheduler import Step
-from umadapt.reports.tables import table
 
 STARTS = ("source-only", "noadv", "adv", "semi")  # rungs whose encoders it takes, of the first seed
 TITLE = "Transfer to other tasks, in per cent (the paper's Table 8)"
@@ -118,8 +118,8 @@ def text(config: Reproduce, found: Mapping[str, Mapping[str, Any]]) -> str:
 def html(config: Reproduce, found: Mapping[str, Mapping[str, Any]]) -> str:
     """A section of ladder.html."""
     head, *rows = [[escape(cell) for cell in line] for line in lines_of(config, found)]
-    lines = [f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows]
-    return f"<section><h2>{escape(TITLE)}</h2>{table(head, lines)}<p>{escape(notes(config))}</p></section>"
+    lines = [markup.row(title, cells) for title, *cells in rows]
+    return f"<section><h2>{escape(TITLE)}</h2>{markup.table(head, lines)}<p>{escape(notes(config))}</p></section>"
 
 
 def markdown(config: Reproduce, found: Mapping[str, Mapping[str, Any]]) -> str:

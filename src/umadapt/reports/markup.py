@@ -1,4 +1,8 @@
-"""The look of a report: one style sheet for light and dark, for a desk and a phone."""
+"""What every page is built of: one file, no scripts, nothing fetched; light and dark; readable on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1d2430;--soft:#5d6775;--line:#dfe3e8;--paper:#fff;--panel:#f5f7f9;--best:#0f6b45}
@@ -48,3 +52,30 @@ th,td{padding:.34rem .5rem}
 .compare .photo,.compare .who{grid-column:1/-1}
 .compare .photo img{max-width:20rem}}
 """
+
+
+def shell(title: str, parts: Iterable[str], style: str = "") -> str:
+    """A whole page as text; `style` is added to the sheet. Empty parts are left out."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE}{style}</style></head>\n"
+        f"<body><main>\n{chr(10).join(filter(None, parts))}\n</main></body></html>\n"
+    )
+
+
+def table(headings: Sequence[str], rows: Iterable[str], left: bool = False) -> str:
+    """A table of rows (`row`), which scrolls sideways where it is wide; `left` for words."""
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
+    kind = ' class="words"' if left else ""
+    return f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def row(heading: str, cells: Iterable[str]) -> str:
+    """A row of a table."""
+    return f'<tr><th scope="row">{heading}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def swatch(colour: str) -> str:
+    """A small square."""
+    return f'<i class="swatch" style="background:{colour}"></i>'
