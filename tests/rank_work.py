@@ -112,12 +112,12 @@ def train_joint(out: Path, world: Path) -> int:
     return main(["train", *where, *SMALL, *STEPS])
 
 
-def at_step(step: int, act: Callable[[], None]) -> None:
-    """Do something when step `step` (from 0) of stage base begins."""
+def at_step(step: int, act: Callable[[], None], of: str = "base") -> None:
+    """Do something when step `step` (from 0) of a stage begins."""
     seed = trainer.step_seed
 
     def step_seed(number: int, stage: str, at: int) -> int:
-        if (stage, at) == ("base", step):
+        if (stage, at) == (of, step):
             act()
         return seed(number, stage, at)
 
@@ -134,6 +134,13 @@ def train_and_perhaps_die(out: Path, world: Path, victim: int | None, step: int)
     if process_group.rank() == victim:
         at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL))
     return train_joint(out, world)
+
+
+def adapt_and_die(arguments: Sequence[str], step: int | None) -> int:
+    """A command of `adapt`, killed when that step begins; None = never."""
+    if step is not None:
+        at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL), of="adapt")
+    return main(["adapt", *arguments])
 
 
 def train_and_stop(out: Path, world: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from rank_work import adapt_and_die, together
 from toy_runs import make_run
 from toys import write_toy_world
 from umadapt.cli import main
@@ -156,6 +158,23 @@ def test_a_cut_run_ends_in_the_same_weights(root: Path, method: str, tmp_path: P
     for step in (0, 2, 4) if chosen else ():
         a, b = (tmp_path / d / "checkpoints" / f"{step:06d}.safetensors" for d in ("whole", "cut"))
         assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [m for m in get_args(MethodName) if m != "adabn"])
+def test_a_killed_process_is_gone_on_with_to_the_same_bits(root: Path, method: str, tmp_path: Path) -> None:
+    options = "--steps 4 --save-every 2 --batch 2 --candidates 0 --critic-every 1 --joint-steps 1 --lr 1e-3".split()
+
+    def adapt(out: Path, killed_at: int | None = None) -> int | None:
+        common = [str(root / "base"), "--target", str(root / "photos"), "--out", str(out), "--method", method]
+        return together(1, adapt_and_die, [*common, *options], killed_at)[0]
+
+    assert adapt(tmp_path / "whole") == 0
+    assert adapt(tmp_path / "cut", killed_at=3) == -signal.SIGKILL
+    assert torch.load(tmp_path / "cut" / "state.pt", weights_only=True)["step"] == 2
+    assert adapt(tmp_path / "cut") == 0
+    whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
 
 
 def test_the_end_is_a_picture_of_before_and_after(
