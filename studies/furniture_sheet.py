@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from umadapt.data.camera import Camera
 from umadapt.errors import UserError
-from umadapt.scenes.labels import Pinhole, Pose, Triangles, cast
+from umadapt.scenes.labels import Pose, Triangles, cast
 from umadapt.scenes.shapes import Item, Part
 from umadapt.scenes.sweethome.catalogue import Catalogue, Model, default_folder
 
@@ -70,7 +71,7 @@ def picture(item: Item) -> np.ndarray:
     axes = np.stack([right / np.linalg.norm(right), np.cross(backwards, right / np.linalg.norm(right)), backwards], 1)
     n = TILE * FINE
     pose = Pose(np.array([0.0, 0.0, size[2] / 2]) + 6 * radius * backwards, axes)
-    camera = Pinhole(2.7 * n, 2.7 * n, n / 2, n / 2, n, n)
+    camera = Camera(2.7 * n, 2.7 * n, n / 2, n / 2, n, n)
     parts = [*item.parts, _arrow(item), *(_mark(t.lo, t.hi, t.z, 0.012 * max(item.size)) for t in item.tops)]
     count = [len(p.faces) for p in parts]
     corners = np.concatenate([p.vertices[p.faces] for p in parts])

@@ -26,11 +26,12 @@ from umadapt.cli import main as umadapt
 from umadapt.commands import render
 from umadapt.config.data import Render
 from umadapt.config.options import parse_size
+from umadapt.data.camera import Camera
 from umadapt.data.files import write_bytes
 from umadapt.scenes.classes import NYU40
 from umadapt.scenes.interior.layout import Room
 from umadapt.scenes.interior.stock import Stock
-from umadapt.scenes.labels import Pinhole, Pose, Triangles, cast
+from umadapt.scenes.labels import Pose, Triangles, cast
 from umadapt.scenes.renderer import furnish, image_path, pinhole_of
 from umadapt.scenes.sweethome.catalogue import open_catalogue
 
@@ -43,7 +44,7 @@ SEED = 31
 Box = tuple[str, int, int, int, int]  # class; left, top, right, bottom in pixels from 1, ends included
 
 
-def boxes_of(room: Room, triangles: Triangles, pose: Pose, camera: Pinhole) -> Iterator[Box]:
+def boxes_of(room: Room, triangles: Triangles, pose: Pose, camera: Camera) -> Iterator[Box]:
     """What is seen of each piece of furniture."""
     index, _, _ = cast(triangles, pose, camera)
     owner = np.full(len(room.parts) + 1, -1)  # the last one is of what no ray meets
@@ -58,7 +59,7 @@ def boxes_of(room: Room, triangles: Triangles, pose: Pose, camera: Pinhole) -> I
             yield (name, *box)
 
 
-def annotation(boxes: list[Box], camera: Pinhole) -> str:
+def annotation(boxes: list[Box], camera: Camera) -> str:
     """Of one view, as VOC's XML."""
     things = [
         f"<object><name>{escape(name)}</name><difficult>0</difficult><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from studies.rooms_detection import annotation, boxes_of
 
+from umadapt.data.camera import Camera
 from umadapt.scenes.interior.layout import Room
-from umadapt.scenes.labels import Pinhole, Pose
+from umadapt.scenes.labels import Pose
 from umadapt.scenes.shapes import Item, box, quad
 
-CAMERA = Pinhole(100.0, 100.0, 80.0, 60.0, 160, 120)
+CAMERA = Camera(100.0, 100.0, 80.0, 60.0, 160, 120)
 POSE = Pose(np.array([0.0, 0.0, 1.0]), np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))  # looks along x
 
 

@@ -37,6 +37,10 @@ class Camera:
         Raises UserError when a picture of that size is no resized one.
         """
         self.check((height, width), f"a picture of {height}x{width}")
+        return self.stretched(height, width)
+
+    def stretched(self, height: int, width: int) -> Camera:
+        """The same view at another resolution, of any aspect."""
         x, y = width / self.width, height / self.height
         return Camera(self.fx * x, self.fy * y, self.cx * x, self.cy * y, width, height)
 
@@ -60,6 +64,12 @@ class Camera:
     def matrix(self) -> np.ndarray:
         """(3, 3) float64: camera coordinates (x right, y down, z forward) to pixels."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
+
+    def rays(self) -> np.ndarray:
+        """(H, W, 3) directions x right, y down, z forward with z = 1, so that ray * planar depth = point."""
+        u = (np.arange(self.width) + 0.5 - self.cx) / self.fx
+        v = (np.arange(self.height) + 0.5 - self.cy) / self.fy
+        return np.stack([*np.meshgrid(u, v), np.ones((self.height, self.width))], -1)
 
 
 def read_cameras(meta: Mapping[str, Any], path: Path) -> dict[str, Camera | None]:

@@ -158,24 +158,26 @@ def trust(
     parts = process_group.gather(drawn)
     for task in evaluator.tasks:
         merged = {id: pixels for part in parts for id, pixels in part[task].items()}
-        photos = [merged[id] for id in ids if id in merged]
-        pooled = {name: np.concatenate([photo[name] for photo in photos]) for name in photos[0]} if photos else {}
-        found = measure(pooled) if pooled else {}
-        if not found:
-            continue
-        alone = [each for each in map(measure, photos) if each]
-        for name, figures in found.items():
-            figures["ause_photo"] = float(np.mean([each[name]["ause"] for each in alone]))
-        error = pooled["error"]
-        result["errors"][task] = {
-            "kind": evaluator.kinds[task].error,
-            "mean": float(error.mean()),
-            "pixels": len(error),
-        }
-        result[task] = found
+        found, error = _pooled([merged[id] for id in ids if id in merged])
+        if found:
+            result["errors"][task] = {"kind": evaluator.kinds[task].error, **error}
+            result[task] = found
     if not result["errors"]:
         raise UserError(f"no valid pixel with an error in {folder.root} under {protocol.name}: nothing to find")
     return result
+
+
+def _pooled(photos: Sequence[Pixels]) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+    """(what `measure` gives over all photos, with "ause_photo"; {"mean", "pixels"} of the error)."""
+    pooled = {name: np.concatenate([photo[name] for photo in photos]) for name in photos[0]} if photos else {}
+    found = measure(pooled) if pooled else {}
+    if not found:
+        return {}, {}
+    alone = [each for each in map(measure, photos) if each]
+    for name, figures in found.items():
+        figures["ause_photo"] = float(np.mean([each[name]["ause"] for each in alone]))
+    error = pooled["error"]
+    return found, {"mean": float(error.mean()), "pixels": len(error)}
 
 
 def _draw(

@@ -21,7 +21,7 @@ from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk, trunk_of
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.nets.model import Maps, UMAdapt
-from umadapt.training.ema import follow
+from umadapt.training.ema import teaching
 from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
 DROPPED = 0.2  # share of the Res-4f channels that the student does not see
@@ -95,12 +95,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         batch = frozen(batch)
         return Lesson(batch, teacher.decode(target_features(teacher, batch)))
 
-    @torch.no_grad()
-    def after(step: int) -> None:
-        follow(average, student, parameters, config.teacher_decay, step)
-        if step + 1 == config.steps:
-            student.load_state_dict(average.state_dict())
-
+    after = teaching(average, student, parameters, config.teacher_decay, config.steps)
     turn = Turn[Lesson]("student", parameters, lambda b: losses(model, b, config), config.lr)
     still = None if trains_trunk(model) else frozen
     extra: dict[str, nn.Module] = {"average": average}

@@ -31,7 +31,7 @@ from umadapt.nets.activation_checkpointing import BatchNorm
 from umadapt.nets.ensemble import consensus, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import masked_mean
-from umadapt.training.ema import follow
+from umadapt.training.ema import teaching
 from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
 LEAST = 1e-6  # a loss below this has no gradient
@@ -147,15 +147,10 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         with global_batch.shared(len(batch)):  # levels, means and draws are of the whole batch
             return harder(batch)
 
-    @torch.no_grad()
-    def after(step: int) -> None:
-        follow(average, student, parameters, config.teacher_decay, step)
-        if step + 1 == config.steps:
-            student.load_state_dict(average.state_dict())
-
     encoder = list(model.target("encoder").parameters())
     slow = [p for p in encoder if p.requires_grad]
     rates = (slow, config.encoder_rate)
+    after = teaching(average, student, parameters, config.teacher_decay, config.steps)
     turn = Turn[Lesson]("student", parameters, lambda lesson: losses(model, lesson, config), config.lr, slow=rates)
     out = Stage("adapt", [turn], batches, config.steps, prepare=prepare, after=after, warm_up=WARM_UP)
     return dataclasses.replace(out, extra={"average": average})

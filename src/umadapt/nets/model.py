@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -139,18 +139,17 @@ class UMAdapt(nn.Module):
 
     def freeze(self, *modules: nn.Module) -> None:
         """Stop gradients into `modules` and keep them in eval mode, also through `.train()`."""
-        for module in modules:
-            module.requires_grad_(False)
-            for m in module.modules():
-                m.frozen = True  # type: ignore[assignment]
-        self.train(self.training)
+        self._mark(modules, frozen=True)
 
     def unfreeze(self, *modules: nn.Module) -> None:
         """Undo `freeze`."""
+        self._mark(modules, frozen=False)
+
+    def _mark(self, modules: Iterable[nn.Module], frozen: bool) -> None:
         for module in modules:
-            module.requires_grad_(True)
+            module.requires_grad_(not frozen)
             for m in module.modules():
-                m.frozen = False  # type: ignore[assignment]
+                m.frozen = frozen  # type: ignore[assignment]
         self.train(self.training)
 
     def train(self, mode: bool = True) -> UMAdapt:

@@ -114,6 +114,12 @@ class Pictures:
     trust: dict[str, str]  # task with a trust map -> what its colours end at, as text
 
 
+def spread(ids: Sequence[str], count: int) -> list[str]:
+    """So many of the ids, at even distances from the first to the last."""
+    chosen = np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))
+    return [ids[i] for i in chosen]
+
+
 def collect_pictures(runs: Sequence[ReportedRun], address: str, count: int, device: str) -> Pictures:
     """Predict `count` photos spread over a split with every run, as the paper's Figure 4 shows them.
 
@@ -123,8 +129,7 @@ def collect_pictures(runs: Sequence[ReportedRun], address: str, count: int, devi
         UserError: the data or a run's weights are not there.
     """
     folder = Folder(address)
-    chosen = np.unique(np.linspace(0, len(folder.ids) - 1, min(count, len(folder.ids))).round().astype(int))
-    ids = [folder.ids[i] for i in chosen if folder.has("image", folder.ids[i])]
+    ids = [id for id in spread(folder.ids, count) if folder.has("image", id)]
     maps: dict[str, dict[str, dict[str, np.ndarray]]] = {id: {} for id in ids}  # id -> label -> task -> small map
     trust: dict[str, dict[str, dict[str, tuple[str, str]]]] = {id: {} for id in ids}
     ends: dict[str, str] = {}

@@ -13,6 +13,7 @@ from umadapt.data.viz import thumbnail, thumbnail_photo
 from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.inference.photos import predictor_of
+from umadapt.reports.figures import spread
 from umadapt.tasks import Task
 from umadapt.tasks.resize import to_map
 from umadapt.training.load import load_model
@@ -34,8 +35,7 @@ def grid(
         UserError: the data or a run's weights are not there.
     """
     folder = Folder(address)
-    chosen = np.unique(np.linspace(0, len(folder.ids) - 1, min(count, len(folder.ids))).round().astype(int))
-    ids = [folder.ids[i] for i in chosen]
+    ids = spread(folder.ids, count)
     maps: dict[str, dict[str, dict[str, np.ndarray]]] = {id: {} for id in ids}  # id -> column -> task -> small map
     tasks: dict[str, Task] = {}
     for title, run in runs.items():

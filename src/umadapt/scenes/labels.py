@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from umadapt.data.camera import Camera
 from umadapt.errors import UserError
 
 _NEAR_M = 1e-3
@@ -24,29 +25,6 @@ def require_embree() -> None:
     """Raise UserError where Embree is not installed."""
     if importlib.util.find_spec("embreex") is None:
         raise UserError("rendering needs Embree, which is not installed; type: pip install embreex")
-
-
-@dataclass(frozen=True)
-class Pinhole:
-    """Intrinsics in pixels; pixel (row i, column j) is centred at (j + 0.5, i + 0.5)."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    width: int
-    height: int
-
-    def rays(self) -> np.ndarray:
-        """(H, W, 3) directions x right, y down, z forward with z = 1, so that ray * planar depth = point."""
-        u = (np.arange(self.width) + 0.5 - self.cx) / self.fx
-        v = (np.arange(self.height) + 0.5 - self.cy) / self.fy
-        return np.stack([*np.meshgrid(u, v), np.ones((self.height, self.width))], -1)
-
-    def resized(self, height: int, width: int) -> Pinhole:
-        """The same view at another resolution."""
-        sx, sy = width / self.width, height / self.height
-        return Pinhole(self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy, width, height)
 
 
 @dataclass(frozen=True)
@@ -104,7 +82,7 @@ class Triangles:
         return Triangles(self.corners[chosen], self.label[chosen], self.part[chosen], self.two_sided[chosen])
 
 
-def cast(triangles: Triangles, pose: Pose, camera: Pinhole) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cast(triangles: Triangles, pose: Pose, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the triangle that each pixel centre sees: the nearest one that faces the camera or is two-sided.
 
     Returns:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from umadapt.config.data import Render
+from umadapt.data.camera import Camera
 from umadapt.data.files import write_depth, write_image, write_normals, write_seg
 from umadapt.errors import UserError
 from umadapt.scenes import camera, denoise, engine, tone, tracer
@@ -22,7 +23,7 @@ from umadapt.scenes.classes import IGNORE
 from umadapt.scenes.interior.layout import Room
 from umadapt.scenes.interior.rooms import draw_kind, draw_room
 from umadapt.scenes.interior.stock import Stock
-from umadapt.scenes.labels import Pinhole, Pose, Triangles, cast
+from umadapt.scenes.labels import Pose, Triangles, cast
 from umadapt.scenes.style import LIGHTS
 from umadapt.scenes.sweethome.catalogue import open_catalogue
 from umadapt.scenes.views import camera_of, draw_views
@@ -52,7 +53,7 @@ def image_path(config: Render, view: int) -> Path:
     return config.out / "image" / f"{view:06d}.{'jpg' if config.style == 'photo' else 'png'}"
 
 
-def pinhole_of(config: Render, room_index: int) -> Pinhole:
+def pinhole_of(config: Render, room_index: int) -> Camera:
     """The camera of a room's views: its focal length is drawn between those of --fov, evenly in its logarithm."""
     low, high = (np.log(0.5 / np.tan(np.radians(angle) / 2)) for angle in config.fov)
     rng = np.random.default_rng((config.seed, room_index, 2 << 20))
@@ -113,7 +114,7 @@ class Scene:
 
     index: int
     room: Room
-    camera: Pinhole
+    camera: Camera
     poses: list[Pose]
     triangles: Triangles
     traced: tracer.Traced

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from umadapt.data.camera import Camera
 from umadapt.scenes.engine import Engine, mitsuba
 from umadapt.scenes.interior.layout import Room
-from umadapt.scenes.labels import Pinhole, Pose
+from umadapt.scenes.labels import Pose
 from umadapt.scenes.materials import Piece, meshes
 from umadapt.scenes.shapes import Surface
 from umadapt.scenes.style import LIGHTS, Style, surfaces
@@ -97,7 +98,7 @@ def _faces_the_room(material: str, piece: Piece, room: Room) -> np.ndarray:
     return np.ones(len(normal), dtype=bool)
 
 
-def sensor(poses: Sequence[Pose], camera: Pinhole, sampler: dict[str, Any]) -> Any:
+def sensor(poses: Sequence[Pose], camera: Camera, sampler: dict[str, Any]) -> Any:
     """Cameras of one kind in these poses as one Mitsuba sensor, whose image is theirs side by side."""
     film = {
         "type": "hdrfilm",
@@ -111,7 +112,7 @@ def sensor(poses: Sequence[Pose], camera: Pinhole, sampler: dict[str, Any]) -> A
     return mitsuba().load_dict({"type": "batch", "film": film, "sampler": sampler, **cameras})
 
 
-def _perspective(pose: Pose, camera: Pinhole) -> dict[str, Any]:
+def _perspective(pose: Pose, camera: Camera) -> dict[str, Any]:
     """Mitsuba's own frame looks along +z with +x to the left."""
     to_world = np.eye(4)
     to_world[:3, :3] = pose.axes * np.array([-1.0, 1.0, -1.0])
@@ -137,7 +138,7 @@ class Rendered:
     normals: np.ndarray
 
 
-def render(traced: Traced, poses: Sequence[Pose], camera: Pinhole, spp: int, seed: int) -> list[Rendered]:
+def render(traced: Traced, poses: Sequence[Pose], camera: Camera, spp: int, seed: int) -> list[Rendered]:
     """Trace views of a room at once, which is cheaper than one by one; each depends on the others by its noise.
 
     Albedo and normals are those of the first hits of a second, cheap set of rays.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from umadapt.data.camera import Camera
 from umadapt.scenes.classes import ID, NYU40
 from umadapt.scenes.interior.layout import Block, Room, overlap
-from umadapt.scenes.labels import Pinhole, Pose, Triangles, cast
+from umadapt.scenes.labels import Pose, Triangles, cast
 from umadapt.scenes.makers.furniture import Rng
 
 NYU_FOCAL = 518.86 / 640  # focal length of NYUDv2's colour camera as a share of the image's width
@@ -22,12 +23,12 @@ MEDIAN_DEPTH_M, DEPTH_SPREAD = 2.65, 0.4
 SHELL, SHELL_SPREAD = 0.36, 0.2
 
 
-def camera_of(height: int, width: int, focal: float) -> Pinhole:
+def camera_of(height: int, width: int, focal: float) -> Camera:
     """A camera of that focal length as a share of the image's width, square pixels, principal point at the centre."""
-    return Pinhole(focal * width, focal * width, width / 2, height / 2, width, height)
+    return Camera(focal * width, focal * width, width / 2, height / 2, width, height)
 
 
-def nyu_camera(height: int, width: int) -> Pinhole:
+def nyu_camera(height: int, width: int) -> Camera:
     """NYUDv2's focal length at another size."""
     return camera_of(height, width, NYU_FOCAL)
 
@@ -86,9 +87,9 @@ class Glance:
     shell: float  # share of wall, floor and ceiling
 
 
-def glance(triangles: Triangles, pose: Pose, camera: Pinhole) -> Glance:
+def glance(triangles: Triangles, pose: Pose, camera: Camera) -> Glance:
     """Judge a view by 30 x 40 of its pixels."""
-    index, depth_m, _ = cast(triangles, pose, camera.resized(30, 40))
+    index, depth_m, _ = cast(triangles, pose, camera.stretched(30, 40))
     shares = np.bincount(triangles.label[index.ravel()], minlength=len(NYU40)) / index.size
     shell = float(shares[[ID["wall"], ID["floor"], ID["ceiling"]]].sum())
     rejection = ""
@@ -105,7 +106,7 @@ def glance(triangles: Triangles, pose: Pose, camera: Pinhole) -> Glance:
     return Glance(rejection, float(np.median(depth_m)), shell)
 
 
-def draw_views(rng: Rng, room: Room, camera: Pinhole, count: int, like_nyu: bool = True) -> list[Pose]:
+def draw_views(rng: Rng, room: Room, camera: Camera, count: int, like_nyu: bool = True) -> list[Pose]:
     """`count` accepted poses; fewer when the room has too few good ones, so that another room can be drawn.
 
     `like_nyu`: stand, look and keep the distance as the photographers of NYUDv2 did.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -22,3 +22,17 @@ def follow(average: nn.Module, module: nn.Module, trained: Iterable[nn.Parameter
         slow.lerp_(fast, 1 - keep)
     for slow, fast in zip(average.buffers(), module.buffers(), strict=True):
         slow.copy_(fast)
+
+
+def teaching(
+    average: nn.Module, student: nn.Module, trained: Sequence[nn.Parameter], decay: float, steps: int
+) -> Callable[[int], None]:
+    """What a stage of so many steps does after each: `follow`, and at the end the student is its average."""
+
+    @torch.no_grad()
+    def after(step: int) -> None:
+        follow(average, student, trained, decay, step)
+        if step + 1 == steps:
+            student.load_state_dict(average.state_dict())
+
+    return after

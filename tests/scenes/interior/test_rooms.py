@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umadapt.config.data import Render
+from umadapt.data.camera import Camera
 from umadapt.scenes.classes import ID, NYU40
 from umadapt.scenes.interior.kinds import KINDS
 from umadapt.scenes.interior.layout import Block, Room, along_wall, overlap, wall_frame
 from umadapt.scenes.interior.rooms import draw_room
 from umadapt.scenes.interior.shell import Finish, Hole, build_shell
 from umadapt.scenes.interior.stock import Stock
-from umadapt.scenes.labels import Pinhole, cast
+from umadapt.scenes.labels import cast
 from umadapt.scenes.renderer import furnish
 from umadapt.scenes.shapes import rotation
 from umadapt.scenes.style import LIGHTS
@@ -129,7 +130,7 @@ def test_no_ray_leaves_a_room(seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)
     room = draw_room(rng, kind=kind)
     triangles = room.triangles(coarse=True)
-    wide = Pinhole(15.5, 15.5, 16.5, 15.5, 33, 31)  # 93 degrees: six of them see all around
+    wide = Camera(15.5, 15.5, 16.5, 15.5, 33, 31)  # 93 degrees: six of them see all around
     for _ in range(2):
         position = rng.uniform(0.05, 0.95, 3) * [room.width, room.depth, room.height]
         for yaw, pitch in ((0, 0), (90, 0), (180, 0), (270, 0), (0, 90), (0, -90)):
