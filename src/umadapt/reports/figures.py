@@ -117,7 +117,7 @@ class Pictures:
 def spread(ids: Sequence[str], count: int) -> list[str]:
     """So many of the ids, at even distances from the first to the last."""
     chosen = np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int))
-    return [ids[i] for i in chosen]
+    return [ids[int(i)] for i in chosen]
 
 
 def collect_pictures(runs: Sequence[ReportedRun], address: str, count: int, device: str) -> Pictures:
