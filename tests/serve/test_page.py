@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,6 +80,18 @@ def test_it_asks_for_nothing_beyond_this_machine(page: Page) -> None:
     assert "fonts.googleapis" not in sent
     config = page.http.get("config").json()
     assert config["analytics_enabled"] is False
+
+
+def test_it_rests_while_nobody_asks_for_anything(page: Page) -> None:
+    def woken() -> int:
+        tasks = Path(f"/proc/{page.process.pid}/task").glob("*/status")
+        return sum(int(task.read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0]) for task in tasks)
+
+    page.http.get("").raise_for_status()
+    time.sleep(1)
+    before = woken()
+    time.sleep(2)
+    assert woken() - before < 300
 
 
 def test_a_port_that_is_taken(page: Page, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
