@@ -113,5 +113,5 @@ def test_what_is_left_when_it_ends(runs: Path, tmp_path: Path, photo: Path, monk
     with serving(str(runs / "base")) as page:
         look(page, photo)
         assert any((tmp_path / "temporary").rglob("*.glb"))
-    assert page.process.returncode == 130
+    assert page.process.returncode == 143
     assert not list((tmp_path / "temporary").glob("umadapt-*"))
