@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +127,22 @@ def test_what_goes_wrong_is_told_in_the_commands_own_words(
     command(SAYS + 'echo "\\numadapt adapt: no room; give more" >&2; exit 2')
     *_, last = one.adapt(sessions.turn, "thorough", 20, wait_s=0.02)
     assert last == ("failed", 0.0, "no room; give more")
+
+
+def test_rooms_that_are_rendered_first_are_counted(tmp_path: Path, command: Callable[[str], None]) -> None:
+    rooms = tmp_path / "some rooms"
+    (rooms / "image").mkdir(parents=True)
+    command(f"echo 'rendering 3 views of rooms to rehearse on, once; kept in {rooms}'; exec sleep 60")
+    turn = OneAtATime()
+    running = turn.start(Path("run"), tmp_path, tmp_path / "out" / "run", ())
+    for there, text in ((0, "0 of 3"), (2, "2 of 3"), (3, "loading")):
+        for number in range(there):
+            (rooms / "image" / f"{number}.jpg").touch()
+        until = time.monotonic() + 20
+        while text not in running.progress().text and time.monotonic() < until:
+            time.sleep(0.02)
+        assert text in running.progress().text
+    turn.stop()
 
 
 def test_one_at_a_time_and_stopped_when_asked(
