@@ -164,6 +164,22 @@ def test_one_at_a_time_and_stopped_when_asked(
     assert last.state == "done"
 
 
+def test_one_that_is_asked_to_stop_says_so_until_it_has(tmp_path: Path, command: Callable[[str], None]) -> None:
+    command("trap 'sleep 1; exit 143' TERM; echo ready; while true; do sleep 0.1; done")
+    turn = OneAtATime()
+    running = turn.start(Path("run"), tmp_path, tmp_path / "out" / "run", ())
+    while "ready" not in (tmp_path / "out" / "run.out").read_text():
+        time.sleep(0.02)
+    stopping = threading.Thread(target=running.stop)
+    stopping.start()
+    seen = {running.progress().text}
+    while stopping.is_alive():
+        seen.add(running.progress().text)
+        time.sleep(0.02)
+    assert any(text.startswith("stopping") for text in seen)
+    assert running.progress().state == "stopped"
+
+
 def test_who_leaves_stops_theirs(tmp_path: Path, command: Callable[[str], None]) -> None:
     command("exec sleep 60")
     turn = OneAtATime()

@@ -58,12 +58,15 @@ class Adaptation:
     def progress(self) -> Progress:
         """How far it is now."""
         code = self._process.poll()
+        if code is None and self._stopped:
+            return Progress("preparing", 0.0, "stopping, after the step at hand")
         if code is None:
             bars = BAR.findall(_tail(self._bars))
             if not bars:
                 return Progress("preparing", 0.0, _rooms(_tail(self._said)) or "loading")
             done, steps, left = bars[-1]
-            return Progress("adapting", int(done) / int(steps), f"step {done} of {steps}, {left} left")
+            text = f"step {done} of {steps}" + (f", {left} left" if left != "?" else "")
+            return Progress("adapting", int(done) / int(steps), text)
         if code == 0:
             return Progress("done", 1.0, "")
         if self._stopped:
