@@ -65,10 +65,30 @@ def test_statistics_that_train_are_those_of_the_photos(model: UMAdapt) -> None:
     seen: list[torch.Tensor] = []
     norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     stage.turns[0].loss(batch)
-    assert len(seen) == 2, "the source, then the photos"
-    expected = start.lerp(seen[1].mean((0, 2, 3)), self_training.MOMENTUM)
+    assert len(seen) == 1, "the photos alone"
+    expected = start.lerp(seen[0].mean((0, 2, 3)), self_training.MOMENTUM)
     torch.testing.assert_close(norm.running_mean, expected)
     assert norm.momentum == self_training.MOMENTUM
+
+
+def test_the_source_is_rehearsed_with_its_own_statistics(model: UMAdapt) -> None:
+    stage = make(model)
+    for norm in model.encoder.trunks["target"].modules():
+        if isinstance(norm, self_training.BatchNorm):
+            norm.running_mean += 3.0
+    batch = stage.prepare(stage.batch(0))
+    expected = model(self_training.source_of(batch.batch).images, "source")
+    found: list[dict[str, torch.Tensor]] = []
+    decode = model.decode
+    model.decode = lambda *args: found.append(decode(*args)) or found[-1]  # type: ignore[func-returns-value,method-assign]
+    loss = stage.turns[0].loss(batch)
+    for name, map_ in expected.items():
+        torch.testing.assert_close(found[0][name], map_)
+    model.encoder.requires_grad_(True)
+    sum(loss.terms.values()).backward()  # type: ignore[union-attr]
+    weight = next(model.encoder.trunks["target"].parameters())
+    assert weight.grad is not None, "and teaches the target's weights"
+    assert weight.grad.any()
 
 
 def test_statistics_stand_still_by_default(model: UMAdapt) -> None:

@@ -70,6 +70,20 @@ def test_developed_images() -> None:
     assert 60 < plain.mean() < 180
 
 
+def test_a_dim_view_is_dark_and_noisy() -> None:
+    even = np.full((48, 64, 3), 0.3)
+    (good, _), (dim, quality) = (
+        develop(even, np.random.default_rng(3)) for develop in (camera.develop_photo, camera.develop_dim)
+    )
+    again, _ = camera.develop_dim(even, np.random.default_rng(3))
+    assert dim.tobytes() == again.tobytes()
+    assert quality in range(*camera.QUALITIES)
+    assert dim.mean() < 0.5 * good.mean()
+    middle = np.s_[16:32, 16:48]
+    assert dim[middle].std((0, 1)).mean() > 3 * good[middle].std((0, 1)).mean()
+    assert dim[..., 0].mean() > 1.2 * dim[..., 2].mean(), "warm"
+
+
 def test_denoiser_keeps_what_is_clean_and_removes_noise() -> None:
     points = np.stack([*np.meshgrid(np.linspace(0, 1, 32), np.linspace(0, 1, 24)), np.full((24, 32), -2.0)], -1)
     normals = np.broadcast_to([0.0, 0.0, 1.0], points.shape)

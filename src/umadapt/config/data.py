@@ -22,7 +22,7 @@ class Render:
     rooms: int = 0  # rooms, each seen in --views images; 0 = as many as --views takes
     size: Size = (228, 304)  # image size in pixels, height x width
     fov: Span = (50.0, 75.0)  # horizontal field of view in degrees, drawn for each room; NYUDv2's camera has 63.3
-    style: Literal["synthetic", "photo"] = "synthetic"  # plain render, or textures, light and a camera model
+    style: Literal["synthetic", "photo", "dim"] = "synthetic"  # or textures, light and a camera; or a poor one's
     seed: int = 0  # which rooms; the same seed gives the same files on any number of workers
     spp: int = 0  # samples a pixel; 0 = 2 at 320 pixels wide and more in smaller images for oidn, 16 for atrous
     denoiser: Literal["auto", "oidn", "atrous"] = "auto"  # oidn needs the package pyoidn; auto = it where installed

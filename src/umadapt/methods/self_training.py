@@ -3,8 +3,9 @@
 The teacher, a moving average of the student, sees the photo and its mirror image as they are (`--looks`: a larger copy
 too); the student sees it in other colours, blurred, noisy, with patches hidden and objects pasted in, and rehearses
 labelled source images in every step, so that it cannot slide away with its teacher. By default all weights are
-trained; BatchNorm's statistics are those of whole photos as they are and stand still, for source images too (`--bn
-train`: each by its own batch, those of the photos are remembered). The teacher is what is kept.
+trained. Each domain has its own BatchNorm statistics in the encoder: the source's are those of its training, the
+photos' those of whole photos as they are, which stand still (`--bn train`: each batch's own, which are remembered). The
+teacher is what is kept.
 
 Statistics of photos move depth as a whole: on NYUDv2 to .93 of what the source model says, which is nearer the truth
 (docs/results.md). So a teacher's target keeps the source model's level of depth, the geometric mean over a batch.
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from umadapt.config import Adapt
 from umadapt.data.batch import Batch
@@ -48,11 +49,11 @@ class Lesson(Prepared):
     weights: Maps  # task -> (B, h, w), what each pixel of them counts
 
 
-def losses(model: UMAdapt, lesson: Lesson, config: Adapt) -> Loss:
+def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module) -> Loss:
     """Every task's loss on the source, and its distance to the teacher in units of the same distance there."""
     source = source_of(lesson.batch)
     with forgetting(model.target(config.trains).modules()):
-        known = model(source.images, "target")
+        known = model.decode(rehearsal(model.normalise(source.images)))
     student, targets, weights = model(lesson.hard, "target"), lesson.targets, lesson.weights
     terms, watch = {}, {}
     for name, task in model.tasks.items():
@@ -74,7 +75,7 @@ def source_of(batch: Batch) -> Batch:
 
 
 @contextmanager
-def forgetting(modules: Iterable[torch.nn.Module]) -> Iterator[None]:
+def forgetting(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Inside, BatchNorm that trains normalises by the batch and remembers nothing of it."""
     norms = [module for module in modules if isinstance(module, BatchNorm)]
     momenta = [norm.momentum for norm in norms]
@@ -122,6 +123,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
             norm.momentum = MOMENTUM
     teacher = copy.deepcopy(model)
     teacher.freeze(teacher)
+    rehearsal = model.encoder.rehearsal()
     average, student = teacher.target(config.trains), model.target(config.trains)
     levelled = tuple(name for name, task in model.tasks.items() if config.keep_level and task.has_level)
     base = copy.deepcopy(teacher)  # M_s as it was: training moves the decoders, which the domains share
@@ -156,7 +158,9 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     encoder = list(model.target("encoder").parameters())
     slow = [p for p in encoder if p.requires_grad]
     rates = (slow, config.encoder_rate)
-    turn = Turn[Lesson]("student", parameters, lambda lesson: losses(model, lesson, config), config.lr, slow=rates)
+    turn = Turn[Lesson](
+        "student", parameters, lambda lesson: losses(model, lesson, config, rehearsal), config.lr, slow=rates
+    )
     out = Stage("adapt", [turn], batches, config.steps, prepare=prepare, after=after, warm_up=WARM_UP)
     return dataclasses.replace(out, extra={"average": average})
 

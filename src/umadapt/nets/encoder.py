@@ -73,15 +73,25 @@ class Encoder(nn.Module):
             share: False gives M_t a trunk with weights of its own, to be adapted too.
         """
         self.branches["target"] = copy.deepcopy(self.branches["source"])
-        trunk = copy.deepcopy(self.trunks["source"])
-        for theirs, ours in zip(trunk.modules(), self.trunks["source"].modules(), strict=True) if share else ():
-            for name, parameter in ours._parameters.items():
-                theirs._parameters[name] = parameter
-        self.trunks["target"] = trunk
+        trunk = self.trunks["source"]
+        self.trunks["target"] = twin(trunk, trunk) if share else copy.deepcopy(trunk)
+
+    def rehearsal(self) -> nn.Sequential:
+        """The target's weights with the source's statistics: images of the source to the features of M_t."""
+        parts = (self.trunks, self.branches)
+        return nn.Sequential(*(twin(part["target"], part["source"]) for part in parts))
 
     def forward(self, x: Tensor, domain: str = "source") -> Features:
         """(B, 3, H, W) normalised images to their features."""
         return self.branches[domain](self.trunks[domain](x))
+
+
+def twin(weights: nn.Module, statistics: nn.Module) -> nn.Module:
+    """A network that shares the weights of one and has a copy of the BatchNorm statistics of another of its kind."""
+    out = copy.deepcopy(statistics)
+    for mine, theirs in zip(out.modules(), weights.modules(), strict=True):
+        mine._parameters.update(theirs._parameters)
+    return out
 
 
 def shares_trunk(encoder: Encoder) -> bool:

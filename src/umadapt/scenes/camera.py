@@ -11,6 +11,7 @@ Rng = np.random.Generator
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 PHOTO_WIDTH = 640  # pixels of the photo that lens and sensor are those of
 TINT = np.array([1.0, 0.93, 1.03])  # what white balance leaves
+WARM = np.array([1.25, 1.0, 0.6])  # what a small camera leaves of the light of bulbs
 QUALITIES = (90, 97)  # of the JPEG, from and below; a shrunk photo shows little of its own
 
 
@@ -103,3 +104,17 @@ def develop_photo(linear: np.ndarray, rng: Rng) -> tuple[np.ndarray, int]:
     x = sensor_noise(np.minimum(x, 4.0), rng, electrons / scale**2, read * scale)  # shrinking averages noise
     black, white = rng.uniform(0.08, 0.18), rng.uniform(0.9, 1.05)
     return to_uint8(tone(x, rng.uniform(0.2, 0.75), black, white)), int(rng.integers(*QUALITIES))
+
+
+def develop_dim(linear: np.ndarray, rng: Rng) -> tuple[np.ndarray, int]:
+    """Dim style: a small robot's camera where there is too little light: dark, noisy, soft, warm, as sensors give it.
+
+    Three stops under what `develop_photo` exposes for, some thirty electrons. Returns the same.
+    """
+    scale = linear.shape[1] / PHOTO_WIDTH
+    x = linear * exposure_gain(linear, key=0.03 * 2 ** float(np.clip(rng.normal(0, 0.3), -0.6, 0.6)))
+    x = vignette(x * white_balance_gains(x, 0.5) * WARM, rng.uniform(0.2, 0.5))
+    x = blur(x, rng.uniform(1.2, 2.2) * scale)
+    electrons, read = rng.uniform(25, 60), rng.uniform(0.006, 0.014)
+    x = sensor_noise(np.minimum(x, 4.0), rng, electrons / scale**2, read * scale)
+    return to_uint8(srgb(x)), int(rng.integers(*QUALITIES))

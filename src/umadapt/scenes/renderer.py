@@ -49,7 +49,7 @@ def views_a_room(config: Render) -> int:
 
 def image_path(config: Render, view: int) -> Path:
     """Where the image of a view goes; labels go to the same name in their own folders."""
-    return config.out / "image" / f"{view:06d}.{'jpg' if config.style == 'photo' else 'png'}"
+    return config.out / "image" / f"{view:06d}.{'png' if config.style == 'synthetic' else 'jpg'}"
 
 
 def pinhole_of(config: Render, room_index: int) -> Pinhole:
@@ -157,9 +157,10 @@ def denoised(
 
 def _develop(config: Render, linear: np.ndarray, view: int) -> tuple[np.ndarray, int]:
     """(H, W, 3) uint8 and the JPEG quality to store it with; the plain camera's images are stored without loss."""
-    if config.style == "photo" and "sensor" not in config.without:
-        return camera.develop_photo(linear, np.random.default_rng((config.seed, view, 2)))
-    return camera.develop_plain(linear), camera.QUALITIES[1]
+    if config.style == "synthetic" or "sensor" in config.without:
+        return camera.develop_plain(linear), camera.QUALITIES[1]
+    develop = camera.develop_dim if config.style == "dim" else camera.develop_photo
+    return develop(linear, np.random.default_rng((config.seed, view, 2)))
 
 
 def _write_view(

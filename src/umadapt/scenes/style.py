@@ -14,7 +14,7 @@ from umadapt.scenes import prints, textures
 from umadapt.scenes.palette import WET, WORK, colour, palette
 from umadapt.scenes.shapes import Surface
 
-Style = Literal["synthetic", "photo"]
+Style = Literal["synthetic", "photo", "dim"]
 Rng = np.random.Generator
 Maker = Callable[[Rng, np.ndarray], np.ndarray]
 LIGHTS = (

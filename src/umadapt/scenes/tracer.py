@@ -64,7 +64,7 @@ def build(room: Room, style: Style, key: tuple[int, ...], leave_out: frozenset[s
 
 def _own_look(surface: Surface, style: Style, leave_out: frozenset[str]) -> Surface:
     """The look of a catalogue's material; the plain style knows no textures and no gloss, but glass and mirrors."""
-    if style == "photo" and "textures" not in leave_out:
+    if style != "synthetic" and "textures" not in leave_out:
         return surface
     albedo = surface.albedo.reshape(-1, 3).mean(0)
     return replace(surface, albedo=albedo, roughness=None, metallic=0.0)
