@@ -9,7 +9,6 @@ import contextlib
 import io
 import json
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -83,7 +82,7 @@ def serving(run: str, *arguments: str) -> Iterator[Page]:
         with page.http:
             yield page
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # SIGTERM: a shell's background jobs ignore SIGINT, and so would this
         process.stdout.close()
         try:
             process.wait(60)

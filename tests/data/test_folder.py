@@ -237,6 +237,8 @@ def test_exif_orientation(tmp_path):
 def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         Folder(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"photo\.JPG: no such file$"):
+        Folder(tmp_path / "photo.JPG")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="a file; expected"):
         Folder(tmp_path / "file")

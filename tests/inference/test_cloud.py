@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,16 @@ def test_a_network_without_depth_makes_no_shape(tmp_path: Path, capsys: pytest.C
     command = ["predict", str(tmp_path / "run"), str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
     assert main([*command, "--cloud", "glb"]) == 2
     assert "--cloud needs depth, and this network predicts seg" in capsys.readouterr().err
+
+
+def test_what_writes_shapes_is_missed_before_the_network_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    assert main(["predict", "no-run", str(tmp_path), "--out", str(tmp_path / "out"), "--cloud", "glb"]) == 2
+    assert capsys.readouterr().err.strip() == (
+        'umadapt predict: --cloud needs trimesh, which is not installed; type: pip install "umadapt[cloud]"'
+    )
 
 
 def test_colours_of_gltf_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -81,6 +82,18 @@ def test_it_asks_for_nothing_beyond_this_machine(page: Page) -> None:
     assert config["analytics_enabled"] is False
 
 
+def test_it_rests_while_nobody_asks_for_anything(page: Page) -> None:
+    def woken() -> int:
+        tasks = Path(f"/proc/{page.process.pid}/task").glob("*/status")
+        return sum(int(task.read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0]) for task in tasks)
+
+    page.http.get("").raise_for_status()
+    time.sleep(1)
+    before = woken()
+    time.sleep(2)
+    assert woken() - before < 300
+
+
 def test_a_port_that_is_taken(page: Page, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = str(page.http.base_url.port)
     assert main(["serve", str(runs / "base"), "--port", port]) == 2
@@ -100,5 +113,5 @@ def test_what_is_left_when_it_ends(runs: Path, tmp_path: Path, photo: Path, monk
     with serving(str(runs / "base")) as page:
         look(page, photo)
         assert any((tmp_path / "temporary").rglob("*.glb"))
-    assert page.process.returncode == 130
+    assert page.process.returncode == 143
     assert not list((tmp_path / "temporary").glob("umadapt-*"))

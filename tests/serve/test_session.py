@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,6 +129,22 @@ def test_what_goes_wrong_is_told_in_the_commands_own_words(
     assert last == ("failed", 0.0, "no room; give more")
 
 
+def test_rooms_that_are_rendered_first_are_counted(tmp_path: Path, command: Callable[[str], None]) -> None:
+    rooms = tmp_path / "some rooms"
+    (rooms / "image").mkdir(parents=True)
+    command(f"echo 'rendering 3 views of rooms to rehearse on, once; kept in {rooms}'; exec sleep 60")
+    turn = OneAtATime()
+    running = turn.start(Path("run"), tmp_path, tmp_path / "out" / "run", ())
+    for there, text in ((0, "0 of 3"), (2, "2 of 3"), (3, "loading")):
+        for number in range(there):
+            (rooms / "image" / f"{number}.jpg").touch()
+        until = time.monotonic() + 20
+        while text not in running.progress().text and time.monotonic() < until:
+            time.sleep(0.02)
+        assert text in running.progress().text
+    turn.stop()
+
+
 def test_one_at_a_time_and_stopped_when_asked(
     sessions: Sessions, tmp_path: Path, command: Callable[[str], None]
 ) -> None:
@@ -145,6 +162,22 @@ def test_one_at_a_time_and_stopped_when_asked(
     command("true")
     *_, last = other.adapt(sessions.turn, "quick", 20, wait_s=0.02)
     assert last.state == "done"
+
+
+def test_one_that_is_asked_to_stop_says_so_until_it_has(tmp_path: Path, command: Callable[[str], None]) -> None:
+    command("trap 'sleep 1; exit 143' TERM; echo ready; while true; do sleep 0.1; done")
+    turn = OneAtATime()
+    running = turn.start(Path("run"), tmp_path, tmp_path / "out" / "run", ())
+    while "ready" not in (tmp_path / "out" / "run.out").read_text():
+        time.sleep(0.02)
+    stopping = threading.Thread(target=running.stop)
+    stopping.start()
+    seen = {running.progress().text}
+    while stopping.is_alive():
+        seen.add(running.progress().text)
+        time.sleep(0.02)
+    assert any(text.startswith("stopping") for text in seen)
+    assert running.progress().state == "stopped"
 
 
 def test_who_leaves_stops_theirs(tmp_path: Path, command: Callable[[str], None]) -> None:

@@ -14,6 +14,7 @@ from toy_runs import make_run
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.errors import UserError
+from umadapt.inference.hub import write_run
 from umadapt.training import run_file
 from umadapt.training.load import load_model, read_record
 
@@ -76,7 +77,8 @@ def test_a_model_that_ships_is_known_by_name_and_a_folder_of_that_name_wins(
 
 
 def test_what_is_left_out_of_a_file_is_not_needed_to_predict(root: Path, tmp_path: Path) -> None:
-    """Without contour decoder and one transfer net: it predicts, self-trains, and refuses what reads contours."""
+    """Without contour decoder and one transfer net: it predicts, self-trains to the same weights each time, and
+    refuses what reads contours."""
     record = read_record(root / "base")
     file = tmp_path / "small.safetensors"
     run_file.write(file, record, record, run_file.read_tensors(root / "base.safetensors"), ("contour", "depth"))
@@ -87,7 +89,12 @@ def test_what_is_left_out_of_a_file_is_not_needed_to_predict(root: Path, tmp_pat
     assert set(small["trust"]) == {"seg"}
     common = ["adapt", str(file), "--target", str(root / "photos"), "--source", str(root / "photos"), "--out"]
     steps = ["--steps", "1", "--batch", "2"]
-    assert main([*common, str(tmp_path / "out"), *steps, "--method", "self-training"]) == 0
+    for out in ("out", "again"):
+        assert main([*common, str(tmp_path / out), *steps, "--method", "self-training"]) == 0
+    weights = [(tmp_path / out / "model.safetensors").read_bytes() for out in ("out", "again")]
+    assert weights[0] == weights[1]  # of the parts, too, that were left out
+    write_run(tmp_path / "out", tmp_path / "once more.safetensors")
+    assert (tmp_path / "once more.safetensors").stat().st_size < 1.1 * file.stat().st_size
     assert main([*common, str(tmp_path / "no"), *steps, "--method", "noadv"]) == 2
 
 
@@ -111,3 +118,16 @@ def test_a_weight_that_half_precision_does_not_hold_is_refused() -> None:
     with pytest.raises(UserError, match="does not hold"):
         run_file.halved("w", torch.full((2, 2), 1e6))
     assert run_file.halved("norm.running_var", torch.full((2,), 1e6)).dtype == torch.float32
+
+
+def test_what_an_adaptation_moved_by_less_than_a_step_of_half_precision_is_not_undone() -> None:
+    began = (torch.rand(200, 300) - 0.5).half().float()
+    moved = began + 1e-5
+    assert torch.equal(run_file.halved("w", began), began.half())  # what it holds stays
+    assert (moved.half().float() - began).mean() < 3e-6
+    stored = run_file.halved("w", moved)
+    assert (stored.float() - began).mean() == pytest.approx(1e-5, rel=0.1)
+    assert (stored.float() - moved).abs().max() <= 2.0**-11  # a step of half precision near .5
+    assert torch.equal(stored, run_file.halved("w", moved))
+    tiny = torch.full((100, 100), 2.0**-26)  # below the least that half precision holds
+    assert run_file.halved("w", tiny).float().mean() == pytest.approx(2.0**-26, rel=0.2)

@@ -21,6 +21,7 @@ from umadapt.cli import main
 from umadapt.data.batch import Batch
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
+from umadapt.training import trainer
 from umadapt.training.candidates import save_candidate
 from umadapt.training.load import load_model
 from umadapt.training.metrics_log import read_metrics
@@ -95,6 +96,17 @@ def test_a_killed_adaptation_ends_in_the_same_weights(undisturbed: Path, toy_wor
     killed_until_done(adapt(tmp_path / "killed"), tmp_path / "killed", [2], signal.SIGKILL)
     assert_same(weights_of(tmp_path / "whole"), weights_of(tmp_path / "killed"))
     assert_frozen_but_res5(weights_of(undisturbed), weights_of(tmp_path / "whole"))
+
+
+def test_slow_steps_are_saved_by_the_clock(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(trainer, "SAVE_S", -1)
+    monkeypatch.setattr(RunFolder, "save_state", lambda run, state: saved.append(state["step"]))
+    write_toy_world(tmp_path / "photos", 6, seed=5)
+    options = "--method noadv --steps 4 --batch 4".split()
+    common = ["adapt", str(undisturbed), "--target", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
+    assert main([*common, *options]) == 0
+    assert saved == [1, 2, 3]
 
 
 def assert_frozen_but_res5(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> None:

@@ -270,7 +270,8 @@ def open_source(config: Adapt, before: RunRecord, model: UMAdapt) -> Folder:
         address = address or str(rendered_rooms(() if class_map else model.spec.classes))
         folder = labelled_source(address, tasks, before.command.get("normals", "exact"), class_map)
     except UserError as error:
-        raise UserError(f"{config.method} reads {what} of the run's source: {error}\ngive --source DATA") from error
+        cure = "" if "--source DATA" in str(error) else "\ngive --source DATA"
+        raise UserError(f"{config.method} reads {what} of the run's source: {error}{cure}") from error
     if "seg" in model.tasks and folder.classes != model.spec.classes:
         raise UserError(f"{Path(address)} has other classes than the run was trained on")
     return folder

@@ -38,6 +38,8 @@ def run(config: Predict) -> int:
 
 def predict_all(config: Predict) -> int:
     """`run`, alone in its folder."""
+    if config.cloud:
+        cloud.check_installed()
     clips = video.find_clips(config.photos)
     photos = find_photos([path for path in config.photos if path not in clips.values()], some=not clips)
     if config.out.resolve() in {photo.file.resolve().parent for photo in photos.values()}:

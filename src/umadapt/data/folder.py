@@ -57,6 +57,8 @@ class Folder:
         self.unread: Counter[str] = Counter()  # files that are not read, by reason
         self.packed: Packed | None = open_packed(self.root)
         if self.packed is None and not self.root.is_dir():
+            if self.root.suffix.lower() in PHOTO_SUFFIXES and not self.root.exists():
+                raise UserError(f"{self.root}: no such file")
             found = "a file" if self.root.exists() else "no such folder"
             raise UserError(f"{self.root}: {found}; expected a data folder or a folder of photos")
         self._read_meta()

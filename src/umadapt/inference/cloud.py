@@ -23,10 +23,14 @@ ROWS = 100
 FOV = 60.0  # degrees along the longer side that a camera sees of which nothing is known, nor assumed by the network
 
 
+def check_installed() -> None:
+    """Raise a UserError where nothing is installed to write shapes."""
+    if importlib.util.find_spec("trimesh") is None:
+        raise UserError('--cloud needs trimesh, which is not installed; type: pip install "umadapt[cloud]"')
+
+
 def check(maps: Collection[str], colours: str) -> None:
     """Raise a UserError where shapes cannot be made of a network's maps, or painted so."""
-    if importlib.util.find_spec("trimesh") is None:
-        raise UserError("--cloud needs trimesh, which is not installed; type: pip install trimesh")
     if "depth" not in maps:
         raise UserError(f"--cloud needs depth, and this network predicts {', '.join(maps)}")
     if colours != "photo" and colours not in maps:

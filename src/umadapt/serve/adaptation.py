@@ -18,6 +18,7 @@ WAYS = {  # what people choose -> arguments of `adapt`
     "quick": ("--method", "adabn"),
 }
 PATIENCE_S = 20  # until a process that was asked to stop is killed
+ROOMS = re.compile(r"rendering (\d+) views .* kept in (.+)\n")  # of the command, where it has none yet
 BAR = re.compile(r"(\d+)/(\d+) \[[\d:]+<([\d:?]+)")  # of tqdm: done, all, time left
 TAIL = 4096  # bytes of a log that are read
 
@@ -57,14 +58,15 @@ class Adaptation:
     def progress(self) -> Progress:
         """How far it is now."""
         code = self._process.poll()
+        if code is None and self._stopped:
+            return Progress("preparing", 0.0, "stopping, after the step at hand")
         if code is None:
             bars = BAR.findall(_tail(self._bars))
             if not bars:
-                rendering = "rendering" in _tail(self._said)
-                what = "rendering rooms to rehearse on, once: the next time they are there" if rendering else "loading"
-                return Progress("preparing", 0.0, what)
+                return Progress("preparing", 0.0, _rooms(_tail(self._said)) or "loading")
             done, steps, left = bars[-1]
-            return Progress("adapting", int(done) / int(steps), f"step {done} of {steps}, {left} left")
+            text = f"step {done} of {steps}" + (f", {left} left" if left != "?" else "")
+            return Progress("adapting", int(done) / int(steps), text)
         if code == 0:
             return Progress("done", 1.0, "")
         if self._stopped:
@@ -114,6 +116,16 @@ def _tail(path: Path) -> str:
         file.seek(max(0, path.stat().st_size - TAIL))
         return file.read().decode(errors="replace")
     return ""
+
+
+def _rooms(said: str) -> str:
+    """How many of the rooms to rehearse on are rendered; nothing where none are, or all."""
+    found = ROOMS.search(said)
+    if found is None:
+        return ""
+    views, there = int(found[1]), len(list(Path(found[2], "image").glob("*.jpg")))
+    text = f"rendering rooms to rehearse on, {there} of {views}; the next time they are there"
+    return text if there < views else ""
 
 
 def _last_words(text: str) -> str:

@@ -27,6 +27,7 @@ KINDS = ["image", ".heic", ".heif", ".avif"]  # of files that the dialog offers;
 # How often gradio's uploads and copies are looked through, and how old they get. They are named by their content, so
 # that visitors with the same photo share one: nobody may remove it when they leave.
 FORGET_S = (60, 900)
+POLL_S = 0.05  # between looks at the queue: gradio 6.31 takes 0.001, a tenth of a core while nobody asks for anything
 STEPS = 200
 HEAD = '<meta name="color-scheme" content="light dark">'
 Out = dict[Any, Any]  # component -> what it shows now
@@ -254,7 +255,9 @@ class Page:
 
     def launch(self, host: str, port: int, upload_mb: int) -> str:
         """Answer at host:port until `blocks.close()`; the page's address."""
-        _, where, _ = self.blocks.queue(max_size=64, api_open=False).launch(
+        self.blocks.queue(max_size=64, api_open=False)
+        self.blocks._queue.sleep_when_free = POLL_S
+        _, where, _ = self.blocks.launch(
             server_name=host,
             server_port=port,
             prevent_thread_lock=True,

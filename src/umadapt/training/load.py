@@ -88,7 +88,9 @@ def make_model(record: RunRecord, tensors: Mapping[str, Tensor]) -> UMAdapt:
     try:
         with contextlib.suppress(NotImplementedError, RuntimeError), torch.device("meta"):
             load_weights(UMAdapt(record.model), tensors, fill=False)  # where the backbone can be made without numbers
-        return UMAdapt(record.model)
+        with torch.random.fork_rng(devices=()):  # a run ends in the same weights, those too that its file lacks
+            torch.manual_seed(0)
+            return UMAdapt(record.model)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise UserError(f"{record.where} is damaged: there is no such model ({reason})") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -29,6 +30,7 @@ from umadapt.training.stage import Seen, Stage, Turn
 from umadapt.training.weights import load_weights, refuse_diverged, weights
 
 LOADERS = 8  # threads that make batches beside a GPU, at most
+SAVE_S = 300  # seconds after which a checkpoint is due whatever the steps: a large one takes a slow machine many
 LOG_EVERY = (10, 50)  # steps between lines of the log, in the first hundred and later: a line costs a backward a term
 
 
@@ -59,7 +61,7 @@ def fit(stage: Stage[Any], model: nn.Module, run: RunFolder[Any], config: Looped
     del state  # a second copy of all weights
     model.train()  # what a stage has frozen stays in eval mode
     track = Track(run.path, stage.name, first, stage.steps)
-    todo, saved = range(first, stage.steps), first
+    todo, saved, saved_at = range(first, stage.steps), first, time.monotonic()
 
     def check(step: int) -> None:
         extra = {f"{name}.{k}": x for name, module in stage.extra.items() for k, x in module.state_dict().items()}
@@ -104,8 +106,10 @@ def fit(stage: Stage[Any], model: nn.Module, run: RunFolder[Any], config: Looped
                 if watch:
                     track.log(step + 1, watch)
                 stopped = process_group.any_of(stop.is_set())  # signals reach the ranks in different steps
-                if ((step + 1) % config.save_every == 0 and step + 1 < stage.steps) or stopped:
+                due = (step + 1) % config.save_every == 0 or process_group.any_of(time.monotonic() > saved_at + SAVE_S)
+                if (due and step + 1 < stage.steps) or stopped:
                     save(saved := step + 1)
+                    saved_at = time.monotonic()
                 if stopped:
                     track.say(f"stopped after step {saved} of {stage.steps}; the same command goes on from there")
                     raise Terminated if process_group.any_of(stop.terminated) else KeyboardInterrupt
