@@ -20,6 +20,7 @@ from umadapt.data.class_map import UNLABELLED, Names, is_merged, merging
 from umadapt.data.dataset_json import read_meta
 from umadapt.data.depth_units import MOST_STEPS, refuse_no_scene
 from umadapt.data.files import (
+    PHOTO_SUFFIXES,
     Stored,
     decode_normals,
     other_size,
