@@ -3,7 +3,7 @@
 Training goes on from the model that ships, on the demo's own rooms; so the pictures are sharp after minutes. All three
 sets are rendered: no photo is needed, and there is a truth to measure by.
 
-Cost: 8 minutes on two idle cores with AVX-512, rendering with LLVM. Expected: see docs/results.md.
+Cost: 7 minutes on two idle cores with AVX-512, rendering with LLVM. Expected: see docs/results.md.
 Writes demo/demo.png, demo/report.html and demo/metrics.json, and prints the table. Run again, it goes on where it
 stopped.
 """
@@ -93,7 +93,7 @@ def run() -> int:
     from umadapt.reports.picture_grid import grid  # torch wants to be imported by a command, which prepares for it
 
     picture = OUT / "demo.png"
-    write_image(picture, grid(SHOWN, f"{OUT}/test", "raw", False, 3, "cpu"))
+    write_image(picture, grid(SHOWN, f"{OUT}/test", "raw", False, 6, "cpu", wide=True))
     print("\n" + table(json.loads((OUT / "metrics.json").read_text())))
     print(f"\nLook at {picture}, and open {OUT}/report.html")
     return 0

@@ -1,4 +1,4 @@
-"""The ladder's pictures, as the paper's Figure 4: photo, truth and variants side by side, one row a task."""
+"""Photo, truth and variants side by side: a row for each task, as the paper's Figure 4, or one for all of a photo."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ TILE = (150, 200)  # height, width of a picture
 
 
 def grid(
-    runs: Mapping[str, Path], address: str, protocol: str, normals_from_depth: bool, count: int, device: str
+    runs: Mapping[str, Path],
+    address: str,
+    protocol: str,
+    normals_from_depth: bool,
+    count: int,
+    device: str,
+    *,
+    wide: bool = False,
 ) -> np.ndarray:
     """Photos spread over a labelled split, predicted by every run: (H, W, 3) uint8.
 
@@ -30,6 +37,7 @@ def grid(
         runs: title of the column -> run folder. One model is in memory at a time.
         address: labelled data.
         count: how many photos.
+        wide: all tasks of a photo in one row.
 
     Raises:
         UserError: the data or a run's weights are not there.
@@ -50,14 +58,20 @@ def grid(
         for id in ids:
             found = predictor.predict(*folder.photo(id))
             maps[id][title] = {task: thumbnail(found[task], TILE[1]) for task in tasks}
+    columns = ("truth", *runs)
     blank = np.full((*TILE, 3), viz.BACKGROUND, np.uint8)
     rows: list[list[np.ndarray]] = []
     for id in ids:
-        for i, (name, task) in enumerate(tasks.items()):
+        strips = []
+        for name, task in tasks.items():
             # the truth decides the colours where it is, so that all maps of a row compare
             first = next(found[name] for found in maps[id].values() if name in found)
-            scale = task.picture_scale(first)
-            photo = thumbnail_photo(folder.read_image(id), TILE[1]) if i == 0 else blank
-            others = [maps[id][column] for column in ("truth", *runs)]
-            rows.append([photo, *(task.picture(m[name], scale) if name in m else blank for m in others)])
-    return viz.contact_sheet(rows, ["photo", "truth", *runs], TILE)
+            scale, shown = task.picture_scale(first), [maps[id][column] for column in columns]
+            strips.append([task.picture(found[name], scale) if name in found else blank for found in shown])
+        photo = thumbnail_photo(folder.read_image(id), TILE[1])
+        if wide:
+            rows.append([photo, *(picture for strip in strips for picture in strip)])
+        else:
+            rows += [[photo if i == 0 else blank, *strip] for i, strip in enumerate(strips)]
+    titles = [f"{name}: {column}" for name in tasks for column in columns] if wide else columns
+    return viz.contact_sheet(rows, ["photo", *titles], TILE)
