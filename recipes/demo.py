@@ -26,8 +26,7 @@ SIZE = "--size 192x256"
 LIKE_IT = (
     "--init indoor-base --preset small --transfer 'seg<-depth,normals' --alpha 0 --depth-loss log --normals plane-fit"
 )
-CPUINFO = Path("/proc/cpuinfo")
-FAST = "--precision bf16" if CPUINFO.exists() and "avx512_bf16" in CPUINFO.read_text() else ""
+FAST = "--precision auto"
 # what to run, and the seconds that it takes on two idle cores with AVX-512, its rendering with LLVM
 COMMANDS = f"""
 40 render {OUT}/rooms  --views 120 {SIZE} --style photo --seed 1 --furniture none

@@ -199,6 +199,16 @@ def test_a_run_does_not_change_its_precision(runs: Path, tmp_path: Path, capsys:
     assert "precision was 'fp32', now 'bf16'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_auto_is_what_the_machine_computes_in(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True} if there else {})
+    assert main([*adapt_command(runs, tmp_path / "run"), *"--batch 3 --steps 1 --precision auto".split()]) == 0
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored["command"]["precision"] == ("bf16" if there else "fp32"), "a run keeps what it was begun with"
+
+
 @looked
 @pytest.mark.usefixtures("compiler")
 def test_compiled_networks_take_the_same_steps(model: UMAdapt) -> None:
@@ -277,4 +287,4 @@ def test_compile_is_refused_under_several_ranks(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("umadapt.distributed.process_group.size", lambda: 2)
     config = Adapt(run=Path("r"), target=("t",), out=Path("o"), compile=True)
     with pytest.raises(UserError, match="one of 2"):
-        compute.check(config, CPU)
+        compute.settle(config, CPU)

@@ -52,7 +52,7 @@ def run(config: Adapt) -> int:
     refuse(config, before, model)
     config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before.argument("lr"))))
     device = compute.pick_device(config.device)
-    compute.check(config, device)
+    config = compute.settle(config, device)
     if method.stage is not None:
         check_training(model, config.batch, config.micro_batch, lambda copy: trained_norms(copy, config), "target")
     learned = model.spec.contours == "hed" and method.contours

@@ -50,7 +50,7 @@ def run(config: Semi) -> int:
     if ("select" if selects else "adapt") not in before.done:
         raise UserError(f"{config.run} is unfinished; repeat the command that began it")
     device = compute.pick_device(config.device)
-    compute.check(config, device)
+    config = compute.settle(config, device)
     detector = HedContours(device) if model.spec.contours == "hed" else None
     photos = [Folder(address) for address in config.target]
     for folder in photos:

@@ -60,7 +60,7 @@ PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
 def run(config: Train) -> int:
     """Train the stages that are asked for and not yet done."""
     device = compute.pick_device(config.device)
-    compute.check(config, device)
+    config = compute.settle(config, device)
     class_map = read_class_map(config.class_map) if config.class_map else None
     folder = labelled_source(config.source, config.tasks, config.normals, class_map)
     ids = source_ids(folder, config)

@@ -47,7 +47,7 @@ class Train:
     batch: int = 16  # images a step
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
-    precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"  # of forward passes; auto = bf16 where the machine has it
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 1e-4  # learning rate of stages transfer and base
     contour_lr: float = 1e-3  # learning rate of stage contour
@@ -92,7 +92,7 @@ class Adapt:
     shared_views: Path | None = None  # a folder to keep that in for other runs too; default: in OUT, until the end
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
-    precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"  # of forward passes; auto = bf16 where the machine has it
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 0.0  # learning rate; 0 = noadv, noadv-1, adv: that of RUN's training; others: the method's own
     encoder_rate: float = 0.2  # self-training: learning rate of the encoder as a share of --lr
@@ -152,7 +152,7 @@ class Semi:
     batch: int = 16  # images of each of the two
     micro_batch: int = 0  # images that go through a network at once, for less memory; 0 = the whole batch
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
-    precision: Literal["fp32", "bf16"] = "fp32"  # of the networks' forward passes; weights and losses stay fp32
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"  # of forward passes; auto = bf16 where the machine has it
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     kept_views: int = 4  # views of each photo without labels, as `adapt` keeps them; 0 = all new
     shared_views: Path | None = None  # a folder to keep those in for other runs too; default: in OUT, until the end

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from umadapt.errors import UserError
 
 WAYS = {  # what people choose -> arguments of `adapt`
-    "thorough": ("--method", "self-training", "--batch", "8", "--precision", "bf16"),
+    "thorough": ("--method", "self-training", "--batch", "8", "--precision", "auto"),
     "quick": ("--method", "adabn"),
 }
 PATIENCE_S = 20  # until a process that was asked to stop is killed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
@@ -18,14 +19,21 @@ GRAPHS = 64  # torch counts those of all networks together: with and without gra
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+Chosen = TypeVar("Chosen", bound=Training)
 
 
-def check(options: Training, device: torch.device) -> None:
-    """Raise a UserError, before anything is written, where the options do not go together or cannot be had here."""
+def settle(options: Chosen, device: torch.device) -> Chosen:
+    """The options with `--precision auto` decided.
+
+    Raises:
+        UserError: they do not go together, or cannot be had here; nothing has been written.
+    """
+    if options.precision == "auto":
+        options = dataclasses.replace(options, precision="bf16" if computes_bf16(device) else "fp32")
     if options.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(False):
         raise UserError(f"{torch.cuda.get_device_name(device)} does not compute in bf16; leave --precision fp32")
     if not options.compile:
-        return
+        return options
     if process_group.size() > 1:  # BatchNorm asks the other ranks in the middle of a network, which no graph can hold
         raise UserError(f"--compile is for a process alone, and this is one of {process_group.size()}; leave it out")
     if options.micro_batch or options.checkpoint_activations:
@@ -34,6 +42,14 @@ def check(options: Training, device: torch.device) -> None:
             "a compiled network decides itself what it keeps for the backward pass: leave out either"
         )
     try_compiler(device)
+    return options
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16; where it has none, bfloat16 is slower than float32."""
+    if device.type == "cpu":
+        return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(False)
 
 
 def try_compiler(device: torch.device) -> None:
