@@ -4,7 +4,8 @@
     python studies/ablations.py adapt OUT --run BASE --target nyudv2:target --eval nyudv2:val-a
 
 `train` changes the recipe of the models that ship (recipes/indoor.sh) at 120x160 for --steps steps of 12; `adapt` the
-self-training of BASE, for --steps steps of 8, with the paper's terms and the peers beside it. OUT gets a run a line and
+self-training of BASE, for --steps steps of 8, with the paper's terms and the peers beside it; {seed} in BASE is the
+seed, so that each has a base of its own. OUT gets a run a line and
 seed, and table.md, written anew after each. Run again, it goes on where it stopped. Cost: .4 CPU seconds a step of
 `train`, one of `adapt` at 120x160.
 """
@@ -72,6 +73,7 @@ def measure(given: argparse.Namespace, name: str, options: list[str], seed: int)
     """Train or adapt one line, and evaluate it."""
     run = given.out / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
     result, log = run.with_suffix(".json"), run.with_suffix(".log")
+    base = (given.run or "").format(seed=seed)
     if not result.exists():
         where = ["--out", str(run), "--seed", str(seed)]
         if given.kind == "train":
@@ -79,10 +81,8 @@ def measure(given: argparse.Namespace, name: str, options: list[str], seed: int)
             umadapt(["train", "--source", given.source, *where, *steps, *options], log)
         elif options:
             steps = [] if "adabn" in options else ["--steps", str(given.steps)]
-            umadapt(
-                ["adapt", given.run, "--target", given.target, *where, *steps, "--precision", "bf16", *options], log
-            )
-        measured = str(run) if given.kind == "train" or options else given.run
+            umadapt(["adapt", base, "--target", given.target, *where, *steps, "--precision", "bf16", *options], log)
+        measured = str(run) if given.kind == "train" or options else base
         judge = ["--protocol", "nyud", "--normals-from-depth", "--json", str(result)]
         umadapt(["evaluate", measured, "--data", given.eval, *judge], log)
     return json.loads(result.read_text())
