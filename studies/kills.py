@@ -81,12 +81,10 @@ def wait(process: int, seconds: float) -> int | None:
         time.sleep(0.005)
 
 
-def digest(out: Path) -> str:
-    """Of all weights and pictures in a folder."""
-    found = hashlib.sha256()
-    for path in sorted(path for path in out.rglob("*") if path.suffix in KEPT):
-        found.update(str(path.relative_to(out)).encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()
+def digests(out: Path) -> dict[str, str]:
+    """Of all weights and pictures in a folder, by their path in it."""
+    files = [path for path in out.rglob("*") if path.suffix in KEPT]
+    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def killed(name: str, world: Path, out: Path, took: float, rng: random.Random) -> int:
@@ -131,7 +129,7 @@ def main() -> int:
         os._exit(0)
     if wait(maker, PATIENCE_S) != 0:
         sys.exit("the tiny world cannot be made")
-    whole: dict[str, tuple[str, float]] = {}
+    whole: dict[str, tuple[dict[str, str], float]] = {}
     while kills.total() < given.kills:
         for name in names:
             out = root / name
@@ -140,11 +138,12 @@ def main() -> int:
                 code = wait(begin(command_line(name, world, out), out.with_suffix(".log")), PATIENCE_S)
                 if code:
                     sys.exit(f"{name} ended with {code}:\n{out.with_suffix('.log').read_text()[-2000:]}")
-                whole[name] = digest(out), time.monotonic() - start
+                whole[name] = digests(out), time.monotonic() - start
             shutil.rmtree(out)
             kills[name] += killed(name, world, out, whole[name][1], rng)
-            other[name] += digest(out) != whole[name][0]
-            print(f"{name}: {kills[name]} kills, {other[name]} with other bits", flush=True)
+            differing = sorted({file for file, _ in digests(out).items() ^ whole[name][0].items()})
+            other[name] += bool(differing)
+            print(f"{name}: {kills[name]} kills" + "".join(f"; {file} differs" for file in differing), flush=True)
             if kills.total() >= given.kills:
                 break
     print("| | " + " | ".join(names) + " | all |\n" + "|---" * (len(names) + 2) + "|")

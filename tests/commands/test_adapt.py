@@ -189,3 +189,15 @@ def test_the_end_is_a_picture_of_before_and_after(
     width = (pixels.shape[1] - GAP) // 7  # image, and three tasks before and after
     before, after = (pixels[TITLE_HEIGHT:, k * width : (k + 1) * width] for k in (1, 2))
     assert (before != after).any()
+
+
+@pytest.mark.parametrize("options", ["--method adabn", "--method noadv --steps 2 --batch 2 --candidates 1"])
+def test_pictures_that_a_kill_has_left_out_are_made(root: Path, tmp_path: Path, options: str) -> None:
+    out = tmp_path / "out"
+    command = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(out), *options.split()]
+    assert main(command) == 0
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.suffix in (".png", ".safetensors")}
+    for path in (out / "samples").iterdir():
+        path.unlink()
+    assert main(command) == 0
+    assert kept == {path: path.read_bytes() for path in out.rglob("*") if path.suffix in (".png", ".safetensors")}

@@ -101,6 +101,12 @@ def test_res5_alone_is_trained_and_a_resumed_run_ends_the_same(adapted: Path, tm
     again = safetensors.torch.load_file(tmp_path / "cut" / "model.safetensors")
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
+    picture = tmp_path / "cut" / "samples" / "semi.png"
+    drawn = picture.read_bytes()
+    picture.unlink()  # as a kill after the last step leaves it
+    assert semi(adapted, tmp_path / "cut", *options) == 0
+    assert picture.read_bytes() == drawn
+
 
 def test_the_consensus_holds_a_task_that_has_no_labels(adapted: Path, tmp_path: Path) -> None:
     """Depth alone has labels: without the consensus the energy moves the classes further from where they began."""

@@ -31,7 +31,7 @@ from umadapt.training.mixture import Union
 from umadapt.training.replay import rendered_rooms
 from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
-from umadapt.training.sample_sheet import save_before_after, save_samples
+from umadapt.training.sample_sheet import has_samples, save_before_after, save_samples
 from umadapt.training.sizes import check_training
 from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, split_heldout
 from umadapt.training.stage import Stage
@@ -78,7 +78,8 @@ def run(config: Adapt) -> int:
             path=config.out,
         )
     )
-    if run_folder.done("select" if chooses(config) else "adapt"):
+    chosen = run_folder.done("select")
+    if (chosen if chooses(config) else run_folder.done("adapt")) and has_samples(config.out, "adapt", "before-after"):
         print(f"{config.out} is done")
         return 0
     model.encoder.add_target(share=config.trains == "res5")
@@ -104,7 +105,7 @@ def run(config: Adapt) -> int:
 
     run_stages({"adapt": build}, model, run_folder, config)
     forget_views(config)
-    if chooses(config):
+    if chooses(config) and not chosen:
         step = select(run_folder, model.eval(), photos, shares_of(before.witnesses, model.tasks, UNKNOWN))
         run_folder.finish("select", model)
         print(f"kept the checkpoint of step {step} of {', '.join(map(str, candidates.candidates(config.out)))}")

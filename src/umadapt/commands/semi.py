@@ -22,14 +22,15 @@ from umadapt.training.batches import Batches, Detector
 from umadapt.training.feature_cache import forget_views, keep_views, pictures
 from umadapt.training.hed_contours import HedContours
 from umadapt.training.layout import lay_out
-from umadapt.training.load import load_model, read_record
+from umadapt.training.load import load_model, read_record, read_weights
 from umadapt.training.mixture import Union
 from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
-from umadapt.training.sample_sheet import save_samples
+from umadapt.training.sample_sheet import has_samples, save_samples
 from umadapt.training.sources import labelled_ids, labels_of
 from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
+from umadapt.training.weights import load_weights
 
 PAPER_ALPHA = 10.0  # of a run that does not tell with which it was trained
 
@@ -79,12 +80,15 @@ def run(config: Semi) -> int:
             path=config.out,
         )
     )
-    if run_folder.done("semi"):
+    finished = run_folder.done("semi")
+    if finished and has_samples(config.out, "semi"):
         forget_views(config)  # where it was killed before it could
         print(f"{config.out} is done")
         return 0
     model.freeze(model)
     lay_out(model, device)
+    if finished:
+        load_weights(model, read_weights(config.out))
 
     def build() -> Stage[Batch]:
         known = batches(model, labelled, config, tuple(model.tasks), config.seed + 1)

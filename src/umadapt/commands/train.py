@@ -31,7 +31,7 @@ from umadapt.training.load import read_record, read_weights
 from umadapt.training.pretrained import Weights
 from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
-from umadapt.training.sample_sheet import save_samples
+from umadapt.training.sample_sheet import has_samples, save_samples
 from umadapt.training.sizes import check_training
 from umadapt.training.sources import (
     labelled_ids,
@@ -120,7 +120,7 @@ def run(config: Train) -> int:
         report_transfers(model, run_folder, folder, {"source": train_ids, "heldout": heldout_ids}, config.batch)
     if run_folder.done("base") and record.witnesses is None and not process_group.rank():
         report_witnesses(model, run_folder, folder, heldout_ids or train_ids, config)
-    if run_folder.done("base") and not (config.out / "samples" / "base.png").exists():
+    if run_folder.done("base") and not has_samples(config.out, "base"):
         save_samples(model, run_folder, folder, heldout_ids or train_ids, "base")
     print(f"{config.out}: {', '.join(record.done)} done")
     return 0

@@ -19,6 +19,11 @@ from umadapt.tasks.resize import to_map
 from umadapt.training.run_folder import RunFolder
 
 
+def has_samples(run: Path, *names: str) -> bool:
+    """Whether RUN/samples/NAME.png is there of all names; not where a run was killed after its last step."""
+    return all((run / "samples" / f"{name}.png").exists() for name in names)
+
+
 @torch.inference_mode()
 def save_samples(
     model: UMAdapt, run: RunFolder, folder: Folder, ids: tuple[str, ...], name: str, count: int = 4
