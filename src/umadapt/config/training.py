@@ -86,7 +86,7 @@ class Adapt:
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn, self-training: 1
     bn: Literal["frozen", "train"] = "frozen"  # whether BatchNorm statistics of --adapt's weights move while adapting
-    steps: int = 200  # updates of the weights
+    steps: int = 150  # updates of the weights
     batch: int = 8  # images a step
     kept_views: int = 4  # views of each photo; what frozen networks make of them is computed once and kept; 0 = all new
     shared_views: Path | None = None  # a folder to keep that in for other runs too; default: in OUT, until the end

@@ -28,7 +28,7 @@ KINDS = ["image", ".heic", ".heif", ".avif"]  # of files that the dialog offers;
 # that visitors with the same photo share one: nobody may remove it when they leave.
 FORGET_S = (60, 900)
 POLL_S = 0.05  # between looks at the queue: gradio 6.31 takes 0.001, a tenth of a core while nobody asks for anything
-STEPS = 200
+STEPS = 150
 HEAD = '<meta name="color-scheme" content="light dark">'
 Out = dict[Any, Any]  # component -> what it shows now
 
@@ -94,7 +94,7 @@ class Page:
                 show_label=False,
                 container=False,
             )
-            self.steps = gr.Slider(20, 600, value=STEPS, step=20, label="Steps", info="more photos bear more steps")
+            self.steps = gr.Slider(20, 600, value=STEPS, step=10, label="Steps", info="more photos bear more steps")
             with gr.Row():
                 self.start = gr.Button("Adapt", variant="primary", interactive=False, elem_id="um-start")
                 self.cancel = gr.Button("Stop", visible=False, elem_id="um-stop")
