@@ -1,12 +1,12 @@
 """Which classes does a photo show? A linear layer on frozen Res-5 features of several encoders: a proxy for ImageNet.
 
-    python studies/presence.py nyudv2:target nyudv2:val-a runs/indoor-base runs/indoor --json presence.json
+    python studies/presence.py nyudv2:target nyudv2:val-a indoor-base indoor --json presence.json
 
 A class is present where it covers a thousandth of the photo. Features are standardised, the penalty of the logistic
 regression is chosen on a fifth of the training photos, for each encoder alone; then all are learnt from. Mean AP (the
 area, as VOC has it) over the classes with five photos in training and one in the exam at least. Rows: chance, the same
 network from random and from ImageNet weights, the source's encoder, and each RUN's own. Cost: three CPU minutes for 705
-photos at 192x256 and four encoders of EfficientNet-Lite0.
+photos at 240x320 and four encoders of EfficientNet-Lite0.
 """
 
 from __future__ import annotations
