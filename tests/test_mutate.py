@@ -1,4 +1,4 @@
-"""A share of the campaign of broken inputs (studies/mutate.py), as much as fits into forty seconds of the CPU."""
+"""A share of the campaign of broken inputs (studies/mutate.py): 300, or as many as two minutes of the CPU hold."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ CHEAP = ("check", "pack", "report", "evaluate", "predict", "score", "train")
 
 @pytest.mark.filterwarnings("ignore")  # of libraries, about inputs that are broken on purpose
 def test_broken_inputs_end_right_or_in_a_sentence(tmp_path: Path) -> None:
-    cases = list(campaign(300, 7, CHEAP, tmp_path, seconds=30, budget=35))
+    cases = list(campaign(300, 7, CHEAP, tmp_path, seconds=30, budget=120))
     bad = [case.line() for case in cases if case.verdict not in ("right", "message")]
-    assert len(cases) > 10
+    assert len(cases) >= 100
     assert not bad, "\n".join([table(cases), *bad])
 
 
