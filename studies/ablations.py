@@ -5,9 +5,8 @@
 
 `train` changes the recipe of the models that ship (recipes/indoor.sh) at 120x160 for --steps steps of 12; `adapt` the
 self-training of BASE, for --steps steps of 8, with the paper's terms and the peers beside it; {seed} in BASE is the
-seed, so that each has a base of its own. OUT gets a run a line and
-seed, and table.md, written anew after each. Run again, it goes on where it stopped. Cost: .4 CPU seconds a step of
-`train`, one of `adapt` at 120x160.
+seed, so that each has a base of its own. OUT gets a run a line and seed, and table.md, written anew after each. Run
+again, it goes on where it stopped. Cost: .4 CPU seconds a step of `train`, one of `adapt` at 120x160.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ A tiny world as `studies.mutate` makes it; each command (train, adapt by every m
 once undisturbed. Then, in turn, each is run again, killed (SIGKILL) at a moment drawn evenly over the time that it
 took, and given again until it ends; a second kill may hit the second run. Weights and pictures are compared byte for
 byte.
-Each run is a fork of this process, so that imports are not what is killed. Cost: ten CPU minutes for a hundred.
+Each run is a fork of this process, so that imports are not what is killed. Cost: eight minutes for a hundred.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 A class is present where it covers a thousandth of the photo. Features are standardised, the penalty of the logistic
 regression is chosen on a fifth of the training photos, for each encoder alone; then all are learnt from. Mean AP (the
 area, as VOC has it) over the classes with five photos in training and one in the exam at least. Rows: chance, the same
-network from random and from ImageNet weights, the source's encoder, and each RUN's own. Cost: three CPU minutes for 705
-photos at 240x320 and four encoders of EfficientNet-Lite0.
+network from random and from ImageNet weights, the source's encoder, and each RUN's own. Cost: minutes for 705 photos
+and four encoders of EfficientNet-Lite0.
 """
 
 from __future__ import annotations
