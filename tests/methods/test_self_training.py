@@ -14,6 +14,7 @@ from umadapt.config import Adapt
 from umadapt.methods import self_training, strong_views
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS, make_tasks
+from umadapt.training.memory import arrange
 from umadapt.training.stage import Stage
 from umadapt.training.trainer import take
 from umadapt.training.weights import load_weights, weights
@@ -89,6 +90,14 @@ def test_the_source_is_rehearsed_with_its_own_statistics(model: UMAdapt) -> None
     weight = next(model.encoder.trunks["target"].parameters())
     assert weight.grad is not None, "and teaches the target's weights"
     assert weight.grad.any()
+
+
+def test_the_rehearsal_saves_memory_as_the_model_does(model: UMAdapt) -> None:
+    stage = make(model)
+    arrange(Adapt(run=Path("r"), target=("t",), out=Path("o"), checkpoint_activations=True), model, stage)
+    nets = [net for shadow in stage.shadows for net in shadow.modules() if hasattr(net, "economy")]
+    assert nets
+    assert all(net.economy.blocks for net in nets)  # type: ignore[union-attr]
 
 
 def test_statistics_stand_still_by_default(model: UMAdapt) -> None:

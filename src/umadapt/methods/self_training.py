@@ -157,7 +157,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         "student", parameters, lambda lesson: losses(model, lesson, config, rehearsal), config.lr, slow=rates
     )
     out = Stage("adapt", [turn], batches, config.steps, prepare=prepare, after=after, warm_up=WARM_UP)
-    return dataclasses.replace(out, extra={"average": average})
+    return dataclasses.replace(out, extra={"average": average}, shadows=(rehearsal,))
 
 
 def refuse(options: Adapt, model: UMAdapt) -> str | None:

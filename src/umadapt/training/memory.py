@@ -19,7 +19,7 @@ def arrange(options: Training, model: UMAdapt, stage: Stage[Any]) -> None:
         UserError: this is one of several processes, and BatchNorm trains, which would ask the others in a second pass
             too.
     """
-    nets = [model, *stage.extra.values()]
+    nets = stage.networks(model)
     asked = Economy(options.micro_batch, options.checkpoint_activations)
     model.train()  # as the loop will; what is frozen stays in eval mode
     norms = any(m.training for net in nets for m in net.modules() if isinstance(m, BatchNorm))

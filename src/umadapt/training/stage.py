@@ -96,6 +96,11 @@ class Stage(Generic[Seen]):
     prepare: Callable[[Batch], Seen] = as_it_is  # once a step, before the turns
     frozen: Callable[[Batch], Batch] | None = None  # the part of it that fills in `Batch.frozen`: may be kept
     extra: dict[str, nn.Module] = field(default_factory=dict)  # modules beside the model that change too
+    shadows: tuple[nn.Module, ...] = ()  # networks that it runs beside these, of their weights: nothing to store
     after: Callable[[int], None] = lambda step: None  # once a step (from 0), after the turns: moving averages
     warm_up: int = 0  # steps over which learning rates rise, where the options do not say
     data: tuple[Any, ...] = ()  # the `Batches` behind `batch`, which keep decoded samples in memory
+
+    def networks(self, model: nn.Module) -> list[nn.Module]:
+        """All that run: what saves memory, or is compiled."""
+        return [model, *self.extra.values(), *self.shadows]

@@ -47,7 +47,7 @@ def fit(stage: Stage[Any], model: nn.Module, run: RunFolder[Any], config: Looped
     """
     device = next(model.parameters()).device
     stage = computed(stage, config.precision, device)
-    nets = (model, *stage.extra.values())
+    nets = stage.networks(model)
     schedule = Schedule.of(config, stage.steps, stage.warm_up)
     optimisers = {turn.name: turn.optimiser(schedule.weight_decay) for turn in stage.turns}
     state = run.load_state(stage.name)
