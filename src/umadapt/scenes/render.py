@@ -10,9 +10,10 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -218,8 +219,9 @@ def _render_all(
 ) -> None:
     progress = tqdm(total=missing, unit="view", smoothing=0.05, disable=True if process_group.rank() else None)
     with progress, workers(config, chosen, len(jobs)) as pool:
-        waiting: set[Future[int]] = {pool.submit(render_room, config, curve, room, views) for room, views in jobs}
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                progress.update(future.result())
+        # a queue, not concurrent.futures.wait: a signal inside that leaves the locks of futures held for ever
+        done: SimpleQueue[Future[int]] = SimpleQueue()
+        for room, views in jobs:
+            pool.submit(render_room, config, curve, room, views).add_done_callback(done.put)
+        for _ in jobs:
+            progress.update(done.get().result())
