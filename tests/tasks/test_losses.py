@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from umadapt import tasks
 from umadapt.tasks import Depth, Edges, Normals, Seg
 from umadapt.tasks.seg import class_weights, one_hot, pseudo_softmax
 
+# a new task joins here, in `draw` and in `reference`
 TASKS = {"depth": Depth(), "normals": Normals(), "seg": Seg(("a", "b", "c"), (1.0, 2.0, 0.5)), "edges": Edges()}
 
 
@@ -57,6 +59,10 @@ def reference(task: str, prediction: np.ndarray, truth: np.ndarray) -> float:
                     total -= w * (logits[label] - math.log(np.exp(logits).sum()))
                     weight += w
     return total / weight
+
+
+def test_no_task_is_left_out() -> None:
+    assert TASKS.keys() == tasks.TASKS.keys()
 
 
 @pytest.mark.parametrize("task", TASKS)

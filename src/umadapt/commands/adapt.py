@@ -59,7 +59,7 @@ def run(config: Adapt) -> int:
     detector = HedContours(device) if learned else None
     photos = join(config.target)
     source = open_source(config, before, model) if method.source else None
-    variant = "adabn-res5" if (config.method, config.statistics) == ("adabn", "res5") else config.method
+    variant = method.variant(config) if method.variant else method.name
     run_folder = RunFolder(
         RunRecord(
             variant=variant,

@@ -68,7 +68,16 @@ class Train:
 
 
 MethodName = Literal[
-    "self-training", "noadv", "noadv-1", "adv", "b-ccr", "b-fcf", "adabn", "minent", "output-adv", "mean-teacher"
+    "self-training",
+    "noadv",
+    "noadv-1",
+    "adv",
+    "b-ccr",
+    "b-fcf",
+    "adabn",
+    "minent",
+    "output-adv",
+    "mean-teacher",
 ]
 
 

@@ -19,7 +19,7 @@ from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.premises import Premises
 from umadapt.evaluation.protocols import Protocol, clip_depth
-from umadapt.tasks import Task, class_task, label_of, make_tasks
+from umadapt.tasks import Task, class_task, derive_truth, label_of, make_tasks
 from umadapt.tasks.resize import fill, to_map, to_tensor
 
 Maps = dict[str, Tensor]  # task -> map
@@ -92,7 +92,7 @@ class Evaluator:
                     f"{self.protocol.size[1]}, but {id!r} of {self.folder.root} is {hxw(label)}. "
                     "Use --protocol raw for data of other sizes"
                 )
-            truth[task] = kind.derive(to_tensor(label))
+            truth[task] = derive_truth(task, to_tensor(label))
         return truth
 
     def update(self, id: str, prediction: Maps, truth: Maps, window: Window | None = None) -> None:
@@ -168,7 +168,7 @@ def read_truth(folder: Folder, task: Task, id: str) -> np.ndarray | None:
     label = folder.read_label(task.label, id)
     if label is None or task.label == task.name:
         return label
-    return to_map(task.derive(to_tensor(label)))
+    return to_map(derive_truth(task.name, to_tensor(label)))
 
 
 def _same_classes(classes: tuple[str, ...], folder: Folder) -> None:

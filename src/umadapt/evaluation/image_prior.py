@@ -14,7 +14,7 @@ from umadapt.errors import UserError
 from umadapt.evaluation.evaluator import Maps
 from umadapt.evaluation.protocols import Protocol
 from umadapt.inference.photos import read_ahead
-from umadapt.tasks import TASKS, Task, class_task, label_of, make_tasks
+from umadapt.tasks import TASKS, Task, class_task, derive_truth, label_of, make_tasks
 from umadapt.tasks.resize import to_tensor
 
 MOST = 200  # label maps of a task that its constant map is made of
@@ -58,4 +58,4 @@ def _truths(folder: Folder, task: Task, protocol: Protocol) -> Iterator[Tensor]:
         size = size or (whole.shape[-2], whole.shape[-1])
         kind = LABELS[task.label]
         resized = kind.resize(whole.reshape(*kind.channels, *whole.shape[-2:]), size)
-        yield task.derive(resized.reshape(*whole.shape[:-2], *size))
+        yield derive_truth(task.name, resized.reshape(*whole.shape[:-2], *size))

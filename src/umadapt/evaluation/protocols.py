@@ -102,24 +102,27 @@ class Protocol:
         return Counting(self.unseen(classes) if classes else (), self.per_image, mean_over, self.official_mean)
 
 
-# id 39 of NYU40 is otherprop; the crop is that of Eigen et al. (NIPS 2014)
+# Eigen et al. (NIPS 2014): rows and columns of 480x640 that have a valid projection of NYUDv2's depth
+_EIGEN_NYUD = (45, 471, 41, 601)
+# id 39 of NYU40 is otherprop
 _NYUD_FULL = Protocol("nyud_full", size=(480, 640), depth_range_m=(0.1, 10.0), never=(39,))
-# Garg et al. (ECCV 2016) and Eigen et al., as the field's evaluation scripts have them (Godard et al., CVPR 2017)
-_GARG = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
-_EIGEN = (0.3324324, 0.91351351, 0.0359477, 0.96405229)
-_KITTI = Protocol("kitti_eigen", None, _GARG, (1e-3, 80.0), open_range=True, per_image=True)
+# Shares of height and width. Since Godard et al. (CVPR 2017) the field measures Eigen's split of KITTI in the crop of Garg
+# et al. (ECCV 2016), kitti_eigen here; kitti_eigen_raw has Eigen's own crop
+_GARG_KITTI = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
+_EIGEN_KITTI = (0.3324324, 0.91351351, 0.0359477, 0.96405229)
+_KITTI = Protocol("kitti_eigen", None, _GARG_KITTI, (1e-3, 80.0), open_range=True, per_image=True)
 _CITY = Protocol("cityscapes_19", classes=CITYSCAPES, official_mean=True)
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol("raw"),
-        Protocol("nyud", _NYUD_FULL.size, (45, 471, 41, 601), _NYUD_FULL.depth_range_m, never=_NYUD_FULL.never),
+        Protocol("nyud", _NYUD_FULL.size, _EIGEN_NYUD, _NYUD_FULL.depth_range_m, never=_NYUD_FULL.never),
         _NYUD_FULL,
         # Laina et al., 3DV 2016, evaluateNYU.m: whole images of in-painted depth, nothing clipped, one mean over all
         Protocol("nyu_laina", _NYUD_FULL.size, never=_NYUD_FULL.never),
         _KITTI,
-        Protocol("kitti_eigen_50", None, _GARG, (1e-3, 50.0), open_range=True, per_image=True),
-        Protocol("kitti_eigen_raw", None, _EIGEN, (1e-3, 80.0), open_range=True, per_image=True),
+        Protocol("kitti_eigen_50", None, _GARG_KITTI, (1e-3, 50.0), open_range=True, per_image=True),
+        Protocol("kitti_eigen_raw", None, _EIGEN_KITTI, (1e-3, 80.0), open_range=True, per_image=True),
         _CITY,
         Protocol("synthia_16", classes=SYNTHIA_16, official_mean=True),
         Protocol("synthia_13", classes=SYNTHIA_16, mean_over=SYNTHIA_13, official_mean=True),

@@ -26,7 +26,12 @@ def refuse(options: Adapt, model: UMAdapt) -> str | None:
     return None
 
 
-METHODS = (Method("adabn", lr=0.0, share=1.0, selects=False, refuse=refuse),)
+def variant(options: Adapt) -> str:
+    """Statistics of Res-5 alone have a name of their own."""
+    return "adabn-res5" if options.statistics == "res5" else "adabn"
+
+
+METHODS = (Method("adabn", variant=variant, lr=0.0, share=1.0, selects=False, refuse=refuse),)
 
 
 def norms_of(model: UMAdapt, domain: str, which: str) -> list[BatchNorm]:

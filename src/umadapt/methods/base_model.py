@@ -19,7 +19,7 @@ LEAST = 1e-6  # a loss below this, as that of a batch without labels, has no gra
 
 
 def losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Loss:
-    """L_dist of one task on a source batch. Algorithm 1, lines 3 and 4."""
+    """L_dist of one task on a source batch. Algorithm 1, line 3."""
     return distillation(model, model.encode(batch.images, "source"), batch, task, alpha)
 
 
@@ -54,6 +54,7 @@ def stage(
     ema: float = 0.0,
 ) -> Stage[Batch]:
     """One Adam a task over all parameters of the base model: each normalises its own gradients, which balances.
+    Algorithm 1, lines 2 and 4.
 
     Args:
         optimiser: "per-task", or "joint" for one Adam and one forward a step (an option).

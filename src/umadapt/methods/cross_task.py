@@ -17,7 +17,7 @@ from umadapt.training.stage import Loss
 
 
 def distillation(model: UMAdapt, features: Features, batch: Batch, task: str, alpha: float) -> Loss:
-    """L_dist of one task: L_t(Y^, Y) + alpha L_t(N->t(O^), Y). Algorithm 1, lines 3 and 4.
+    """L_dist of one task: L_t(Y^, Y) + alpha L_t(N->t(O^), Y). Algorithm 1, line 3.
 
     A task without a transfer net (normals indoors) has the direct term alone, and so has every task at alpha = 0.
 

@@ -29,7 +29,7 @@ LAST = "--candidates 0"
 PRINTED = f"--consensus 0 --statistics source --forward fresh --decay 0 --kept-views 0 {LAST}"
 PRINTED_ADV = "--energy literal --real-tuples pred"
 PRIOR = "prior"  # a row without a run: `evaluate --prior`, the same for all seeds
-RUNGS = (
+_NAMED = (
     Rung(PRIOR, "image-free prior of target labels"),
     Rung("source-only", "source only"),
     Rung("no-distil", "source only, no distillation (α = 0)"),
@@ -54,6 +54,8 @@ RUNGS = (
     Rung("semi", "UM-Adapt-S, transfer nets of stage 1"),
     Rung("oracle", "oracle: trained on target labels"),
 )
+_TOLD = {rung.adapt.split()[1] for rung in _NAMED if rung.adapt}
+RUNGS = (*_NAMED, *(Rung(name, name, f"--method {name} {LAST}") for name in METHODS if name not in _TOLD))
 TRANSFER = "transfer"  # a rung of other tables: `umadapt.reports.transfer_table`
 NEEDED = {"semi": ("adv",), TRANSFER: ("source-only",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
 FIRST = ("source-only", "no-distil", "oracle", "adv", "semi")  # long or in a chain: side by side all end together

@@ -76,7 +76,10 @@ class Task(Map, Protocol):
 
     @staticmethod
     def derive(label: Tensor) -> Tensor:
-        """Truth, in the reader's units, from the label that it is made of; the identity where there is a label."""
+        """Truth, in the reader's units, from the label that it is made of; the identity where there is a label.
+
+        Asked by `derive_truth` alone: a channel axis, the first, only where there are several. depth (H, W), normals
+        (3, H, W), ids (H, W). It sees one label of one photo: no image, no camera, no names of classes."""
         ...
 
     def activate(self, raw: Tensor) -> Tensor:

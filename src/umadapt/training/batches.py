@@ -32,7 +32,7 @@ from umadapt.data.rare import RareClasses
 from umadapt.data.window import Window
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
-from umadapt.tasks import TASKS, label_of
+from umadapt.tasks import TASKS, derive_truth, label_of
 
 CACHE_BYTES = 3 << 30  # decoded samples that are kept in memory,
 CACHE_IDS = 20_000  # unless there are more: little of so large a set would come again before the end
@@ -171,7 +171,7 @@ class Batches:
     def sample(self, name: str, number: int) -> Drawn:
         """The image and the truth of each task, in the view that belongs to the number, and the colours to come."""
         view, colours = self.make(name, self.view(name, number))
-        truths = {task: TASKS[task].derive(view[label_of(task)]) for task in self.tasks}
+        truths = {task: truth_of(task, view[label_of(task)]) for task in self.tasks}
         return Drawn(truths, view.get("image"), view.get("contour"), colours)
 
     @torch.no_grad()
@@ -254,6 +254,13 @@ def read_sample(folder: Folder, name: str, tasks: Sequence[str], *, images: bool
         if task not in sample:
             sample[task] = torch.full((*LABELS[task].channels, h, w), LABELS[task].missing)
     return sample
+
+
+def truth_of(task: str, label: Tensor) -> Tensor:
+    """What a loss reads of one sample, (C, h, w) or ids (h, w), from an entry of it: labels of one channel have an axis
+    for it there."""
+    truth = derive_truth(task, label.squeeze(0) if LABELS[label_of(task)].channels == (1,) else label)
+    return truth if TASKS[task].categorical or truth.ndim == 3 else truth.unsqueeze(0)
 
 
 def to_compact(key: str, x: Tensor) -> Tensor:
