@@ -106,8 +106,8 @@ class Protocol:
 _EIGEN_NYUD = (45, 471, 41, 601)
 # id 39 of NYU40 is otherprop
 _NYUD_FULL = Protocol("nyud_full", size=(480, 640), depth_range_m=(0.1, 10.0), never=(39,))
-# Shares of height and width. Since Godard et al. (CVPR 2017) the field measures Eigen's split of KITTI in the crop of Garg
-# et al. (ECCV 2016), kitti_eigen here; kitti_eigen_raw has Eigen's own crop
+# Shares of height and width. Since Godard et al. (CVPR 2017) the field measures Eigen's split of KITTI in the crop of
+# Garg et al. (ECCV 2016), kitti_eigen here; kitti_eigen_raw has Eigen's own crop
 _GARG_KITTI = (0.40810811, 0.99189189, 0.03594771, 0.96405229)
 _EIGEN_KITTI = (0.3324324, 0.91351351, 0.0359477, 0.96405229)
 _KITTI = Protocol("kitti_eigen", None, _GARG_KITTI, (1e-3, 80.0), open_range=True, per_image=True)
