@@ -69,11 +69,11 @@ def test_maps_are_pytorchs(exported, size):
     assert set(ours["trust"]) == {"seg", "edges"}
     for name in ("depth", "normals", "edges"):
         assert ours[name].dtype == right[name].dtype
-        assert ours[name] == pytest.approx(right[name], abs=1e-4)
+        np.testing.assert_allclose(ours[name], right[name], rtol=0, atol=1e-4)
     assert (ours["seg"] == right["seg"]).mean() > 0.9999
-    assert np.linalg.norm(ours["normals"], axis=-1) == pytest.approx(1, abs=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(ours["normals"], axis=-1), 1, rtol=0, atol=1e-4)
     for name in right["trust"]:
-        assert ours["trust"][name] == pytest.approx(right["trust"][name], abs=1e-4)
+        np.testing.assert_allclose(ours["trust"][name], right["trust"][name], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(480, 640), (228, 304), (97, 61), (40, 300)])
@@ -83,10 +83,10 @@ def test_large_photos_are_pytorchs(exported, size):
     photo = made_photo(*size)
     right, ours = umadapt.load(run, "cpu").predict(photo), load_onnx(file, "cpu", large=0).predict(photo)
     for name in ("depth", "normals", "edges"):
-        assert ours[name] == pytest.approx(right[name], abs=1e-4)
+        np.testing.assert_allclose(ours[name], right[name], rtol=0, atol=1e-4)
     assert (ours["seg"] == right["seg"]).mean() > 0.9999
     for name in right["trust"]:
-        assert ours["trust"][name] == pytest.approx(right["trust"][name], abs=1e-4)
+        np.testing.assert_allclose(ours["trust"][name], right["trust"][name], rtol=0, atol=1e-4)
 
 
 def test_a_network_with_skips_at_a_size_that_32_does_not_divide(tmp_path, capsys):
@@ -96,8 +96,8 @@ def test_a_network_with_skips_at_a_size_that_32_does_not_divide(tmp_path, capsys
     photo = made_photo(90, 130)  # of the network's aspect, so that it is seen at 72x104
     files = (tmp_path / "run", tmp_path / "run" / "model.onnx")
     right, ours = (umadapt.load(file, "cpu").predict(photo) for file in files)
-    assert ours["depth"] == pytest.approx(right["depth"], abs=1e-4)
-    assert ours["trust"]["seg"] == pytest.approx(right["trust"]["seg"], abs=1e-4)
+    np.testing.assert_allclose(ours["depth"], right["depth"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(ours["trust"]["seg"], right["trust"]["seg"], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
@@ -110,8 +110,8 @@ def test_the_focal_length_is_an_input(tmp_path, suffix):
     for size in ((64, 96), (120, 90)):
         for focal in (None, 50.0, 200.0):
             theirs, found = (predictor.predict(made_photo(*size), focal=focal) for predictor in (right, ours))
-            assert found["depth"] == pytest.approx(theirs["depth"], rel=1e-4)
-            assert found["normals"] == pytest.approx(theirs["normals"], abs=1e-3)
+            np.testing.assert_allclose(found["depth"], theirs["depth"], rtol=1e-4)
+            np.testing.assert_allclose(found["normals"], theirs["normals"], rtol=0, atol=1e-3)
 
 
 def test_a_batch_is_its_photos(exported):
@@ -123,8 +123,8 @@ def test_a_batch_is_its_photos(exported):
     together = {n: np.asarray(m) for n, m in zip(names, session.run(None, {"photo": photos}), strict=True)}
     for i, photo in enumerate(photos):
         alone = load_onnx(exported[1], "cpu").predict(photo)
-        assert together["depth"][i] == pytest.approx(alone["depth"], abs=1e-5)
-        assert together["trust_seg"][i] == pytest.approx(alone["trust"]["seg"], abs=1e-5)
+        np.testing.assert_allclose(together["depth"][i], alone["depth"], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(together["trust_seg"][i], alone["trust"]["seg"], rtol=0, atol=1e-5)
     shapes = [[d.dim_param or d.dim_value for d in o.type.tensor_type.shape.dim] for o in _graph(exported[1]).output]
     assert shapes[0] == ["batch", "height", "width"]
 
@@ -353,10 +353,10 @@ def test_programs_are_pytorch(exported, programs, size):
     assert set(ours) == set(right)
     for name in ("depth", "normals", "edges"):
         assert ours[name].dtype == right[name].dtype
-        assert ours[name] == pytest.approx(right[name], abs=1e-4)
+        np.testing.assert_allclose(ours[name], right[name], rtol=0, atol=1e-4)
     assert (ours["seg"] == right["seg"]).mean() > 0.9999
     for name in right["trust"]:
-        assert ours["trust"][name] == pytest.approx(right["trust"][name], abs=1e-4)
+        np.testing.assert_allclose(ours["trust"][name], right["trust"][name], rtol=0, atol=1e-4)
 
 
 def test_programs_need_torch_alone(programs):
