@@ -105,7 +105,7 @@ class Page:
         self.viewer = gr.HTML("", js_on_load=viewer.SCRIPT, css_template=viewer.STYLE, elem_id="um-look", visible=False)
         self.links = gr.HTML("", elem_id="um-links", visible=False)
         self.shape = gr.Model3D(
-            label="The scene: drag to turn it, scroll or pinch to come closer",
+            label="The scene: drag to turn it",
             height=480,
             visible="hidden",  # gradio 6.31 draws no shape in a part that is made with it
             interactive=False,
