@@ -19,6 +19,7 @@ RUNS = {  # name -> module and arguments: about 20 minutes on two cores in all
     "predict": "predict --repeats 5",
     "memory": "memory",
     "export": "export --repeats 2",
+    "shipped": "shipped --repeats 5",
     "evaluation": "evaluation --size demo --repeats 2",
     "rendering": "rendering --rooms 2 --sizes 96x128",
     "loading": "loading --repeats 3",

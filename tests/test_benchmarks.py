@@ -15,6 +15,7 @@ from benchmarks.measure import interleave, make_model, ratio, summary
 from torch.nn import functional as F
 
 import umadapt.inference.photos
+from toy_runs import make_run
 from umadapt.commands.export import made_photo
 
 MODULES = sorted({words.split()[0] for words in everything.RUNS.values()})
@@ -122,6 +123,16 @@ def test_neighbours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = run(monkeypatch, tmp_path, "neighbours --repeats 1")["found"]
     assert found["beside others"]["speedup"]["ratio"] == 8
     assert neighbours.steps("tiny", 1, 1) > 0
+
+
+def test_shipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = make_run(tmp_path / "run", "noadv")
+    found = run(monkeypatch, tmp_path, f"shipped {tmp_path / 'run'} --repeats 1")
+    images = torch.zeros(1, 3, *model.spec.size)
+    whole = operations.counted(lambda: model.cross(model(images, "target")))
+    assert sum(found["gmac"].values()) == pytest.approx(whole)
+    assert all(0 < way["share_of_ceiling"] < 1 for way in found["found"].values())
+    assert found["largest"] < 1e-4
 
 
 def test_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
