@@ -10,7 +10,7 @@ from umadapt.cli import main
 from umadapt.errors import UserError
 from umadapt.methods.adabn import reestimate
 from umadapt.nets.model import UMAdapt
-from umadapt.training.sizes import check_training, smallest_part
+from umadapt.training.sizes import check_batch, check_size, smallest_part
 
 
 def everything(model: UMAdapt) -> list[torch.nn.Module]:
@@ -41,13 +41,13 @@ def test_one_value_a_channel_is_refused_before_the_run_folder_is_made(toy_world,
 def test_what_can_be_trained_is_not_refused(spec):
     small, large = UMAdapt(tiny_spec(size=(32, 32), **spec)), UMAdapt(tiny_spec(size=(32, 64), **spec))
     with pytest.raises(UserError, match="one value a channel"):
-        check_training(small, 1, 0, everything)
-    check_training(small, 2, 0, everything)
-    check_training(large, 1, 0, everything)
-    check_training(small, 1, 0, lambda model: [model.transfers])  # the stage that trains no other
-    check_training(small, 1, 0, lambda model: [], "target")  # BatchNorm is frozen
+        check_batch(small, 1, 0, everything)
+    check_batch(small, 2, 0, everything)
+    check_batch(large, 1, 0, everything)
+    check_batch(small, 1, 0, lambda model: [model.transfers])  # the stage that trains no other
+    check_batch(small, 1, 0, lambda model: [], "target")  # BatchNorm is frozen
     with pytest.raises(UserError, match="one value a channel"):
-        check_training(small, 1, 0, lambda model: list(model.target()), "target")
+        check_batch(small, 1, 0, lambda model: list(model.target()), "target")
     assert set(small.encoder.trunks) == {"source"}  # the model itself is as it was
     assert small.training
 
@@ -55,8 +55,8 @@ def test_what_can_be_trained_is_not_refused(spec):
 def test_attention_by_pooled_channels_takes_no_single_image_of_any_size():
     model = UMAdapt(tiny_spec(backbone="skresnet18", size=(64, 96)))
     with pytest.raises(UserError, match="--batch 1 puts 1 image of 64x96 through skresnet18"):
-        check_training(model, 1, 0, everything)
-    check_training(model, 2, 0, everything)
+        check_batch(model, 1, 0, everything)
+    check_batch(model, 2, 0, everything)
 
 
 def test_a_size_that_a_backbone_does_not_take_is_named():
@@ -68,7 +68,7 @@ def test_a_size_that_a_backbone_does_not_take_is_named():
 
     model.encoder.trunks["source"].register_forward_pre_hook(refuse)
     with pytest.raises(UserError, match=r"--size 64x96: test_resnet does not take.*multiple of 64.*such as 64x96"):
-        check_training(model, 4, 0, everything)
+        check_size(model)
 
 
 def test_a_last_photo_alone_is_passed_over():

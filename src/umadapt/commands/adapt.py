@@ -32,7 +32,7 @@ from umadapt.training.replay import rendered_rooms
 from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import has_samples, save_before_after, save_samples
-from umadapt.training.sizes import check_training
+from umadapt.training.sizes import check_batch
 from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, split_heldout
 from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
@@ -54,7 +54,7 @@ def run(config: Adapt) -> int:
     device = compute.pick_device(config.device)
     config = compute.settle(config, device)
     if method.stage is not None:
-        check_training(model, config.batch, config.micro_batch, lambda copy: trained_norms(copy, config), "target")
+        check_batch(model, config.batch, config.micro_batch, lambda copy: trained_norms(copy, config), "target")
     learned = model.spec.contours == "hed" and method.contours
     detector = HedContours(device) if learned else None
     photos = join(config.target)

@@ -32,7 +32,7 @@ from umadapt.training.pretrained import Weights
 from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import has_samples, save_samples
-from umadapt.training.sizes import check_training
+from umadapt.training.sizes import check_batch, check_size
 from umadapt.training.sources import (
     labelled_ids,
     labelled_source,
@@ -74,7 +74,8 @@ def run(config: Train) -> int:
         model = UMAdapt(spec)
     except ValueError as error:
         raise UserError(str(error)) from error
-    check_training(model, config.batch, config.micro_batch, lambda copy: trained_parts(copy, config.stage))
+    check_size(model)
+    check_batch(model, config.batch, config.micro_batch, lambda copy: trained_parts(copy, config.stage))
     detector = HedContours(device) if spec.contours == "hed" else None
     trained = (config.out / "model.safetensors").exists()
     if not trained and not (config.out / "state.pt").exists():

@@ -31,28 +31,13 @@ def smallest_part(batch: int, micro: int) -> int:
     return batch % micro or micro
 
 
-def check_training(
-    model: UMAdapt,
-    batch: int,
-    micro: int,
-    parts: Callable[[UMAdapt], Sequence[nn.Module]],
-    domain: str = "source",
-) -> None:
-    """Raise a UserError where the model cannot take images of its size, or not so few at once.
-
-    Args:
-        batch: images of a batch, of all processes together.
-        micro: `--micro-batch`.
-        parts: of a copy of the model, those whose BatchNorm trains.
-        domain: "source" or "target", which is added where the model has none.
-    """
+def check_size(model: UMAdapt) -> None:
+    """Raise a UserError where the model cannot take images of its size."""
     empty = hollow(model)
-    if domain not in empty.encoder.trunks:
-        empty.encoder.add_target()
     h, w = size = model.spec.size
     empty.freeze(empty)
     try:
-        whole_pass(empty, torch.zeros(1, 3, h, w, device=META), domain)
+        whole_pass(empty, torch.zeros(1, 3, h, w, device=META), "source")
     except (ValueError, RuntimeError, AssertionError, IndexError) as error:
         if isinstance(error, NotImplementedError) or "meta tensor" in str(error):
             return  # an operator that asks for numbers: the first step will tell
@@ -62,7 +47,31 @@ def check_training(
             f"--size {h}x{w}: {model.spec.backbone} does not take images of that size ({reason}); "
             f"give sides that are multiples of 32, such as {suits}, or another --backbone"
         ) from error
+
+
+def check_batch(
+    model: UMAdapt,
+    batch: int,
+    micro: int,
+    parts: Callable[[UMAdapt], Sequence[nn.Module]],
+    domain: str = "source",
+) -> None:
+    """Raise a UserError where the model cannot train on so few images at once.
+
+    Args:
+        batch: images of a batch, of all processes together.
+        micro: `--micro-batch`.
+        parts: of a copy of the model, those whose BatchNorm trains.
+        domain: "source" or "target", which is added where the model has none.
+    """
     few = smallest_part(batch, micro)
+    if few > 1:
+        return
+    empty = hollow(model)
+    if domain not in empty.encoder.trunks:
+        empty.encoder.add_target()
+    h, w = model.spec.size
+    empty.freeze(empty)
     empty.unfreeze(*parts(empty))
     empty.train()  # as the loop will; what is frozen stays in eval mode
     if trains_alone(empty, (few, 3, h, w), domain):
