@@ -24,7 +24,7 @@ demo: $(SETUP)
 	$(BIN)/python recipes/demo.py
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(SETUP)
 	PYTHONPATH=src $(BIN)/python -m benchmarks

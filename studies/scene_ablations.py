@@ -4,7 +4,7 @@
 
 OUT gets data, runs and table.json; NYUDV2 is the folder with split val-a; WEIGHTS are of mobilenetv2_100. NAMEs choose
 some of the ablations. Source-only, no distillation, 200 views and 200 steps at 96x128. WORKERS of them run at a time
-(default 2), one core and about five minutes each. Run again, it goes on where it stopped. Expected: docs/results.md.
+(default 2), one core and about five minutes each. Run again, it goes on where it stopped. Expected: docs/rooms.md.
 """
 
 from __future__ import annotations

@@ -225,6 +225,12 @@ def test_zooming_out_shows_the_whole_picture_and_labels_nothing_around_it(s, top
     assert out["image"].isfinite().all()
 
 
+def test_contours_go_on_as_the_picture_does_when_zoomed_out():
+    picture = torch.rand(1, 48, 64, generator=torch.Generator().manual_seed(0))
+    out = scale_crop({"image": picture.repeat(3, 1, 1), "contour": picture}, 0.5, -10, -20, (48, 64))
+    torch.testing.assert_close(out["contour"], out["image"][:1])
+
+
 def test_random_views_zoom_out_where_the_recipe_says_so():
     recipe = Augment(scale=(0.6, 0.7))
     for seed in range(20):

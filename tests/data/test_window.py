@@ -157,6 +157,16 @@ def test_photos_in_which_it_does_not_fit_are_named(tmp_path: Path, capsys: pytes
     assert capsys.readouterr().out.count("expected at least 64x97") == 3
 
 
+def test_a_camera_of_another_size_is_refused(tmp_path: Path) -> None:
+    """What a window is worth in pixels of the camera nobody could say."""
+    write_framed(tmp_path, WINDOW, count=1)
+    meta = json.loads((tmp_path / "dataset.json").read_text())
+    camera = {"fx": 160.0, "fy": 160.0, "cx": 96.0, "cy": 64.0, "width": 192, "height": 128}
+    write_json(tmp_path / "dataset.json", meta | {"camera": camera})
+    with pytest.raises(UserError, match=r"0\.png: found 64x96, but its camera .* is of 128x192; with a .window."):
+        Folder(tmp_path).read("0", TASKS)
+
+
 def test_a_folder_of_links_has_a_window_of_its_own(framed: Path, tmp_path: Path) -> None:
     """The way of those who cannot write to the folder."""
     for name in ("image", *TASKS):

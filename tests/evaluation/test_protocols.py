@@ -264,6 +264,19 @@ def test_synthia_masks_the_classes_it_lacks(tmp_path: Path) -> None:
     assert found["synthia_13"]["miou"] == pytest.approx(np.mean(few))
     assert found["synthia_16"]["pacc"] == pytest.approx((guess == truth)[valid].mean())
     assert set(found["synthia_16"]["iou"]) == set(SYNTHIA_16)
+    stray = np.where(valid, truth, truth[valid][0])
+    stray[np.argwhere(valid)[0][0], np.argwhere(valid)[0][1]] = CITYSCAPES.index("terrain")
+    assert measure("synthia_16", folder, {"0": stray})["miou"] > 0.97, (
+        "a stray pixel of another class is one wrong pixel"
+    )
+
+
+@pytest.mark.parametrize("classes", [("wall", "floor"), tuple(f"thing {i}" for i in range(41))])
+def test_nyud_forbids_otherprop_by_its_name(classes: tuple[str, ...]) -> None:
+    assert PROTOCOLS["nyud"].unseen(classes) == ()
+    assert PROTOCOLS["nyud"].unseen(("otherprop", *classes)) == (0,)
+    assert PROTOCOLS["nyud"].unseen([f"class {i}" for i in range(40)]) == (39,), "forty are NYU's"
+    assert PROTOCOLS["raw"].unseen([f"class {i}" for i in range(40)]) == ()
 
 
 def test_other_classes_are_refused_by_name(tmp_path: Path) -> None:

@@ -170,16 +170,35 @@ def test_only_what_is_nearer_is_pasted() -> None:
     seg[:, 2:6, 2:6] = 3
     truths = {"depth": torch.full((1, 1, 8, 8), chair), "normals": normals, "seg": seg}
     images, others = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
-    tries = (strong_views.paste(images, targets, others, truths, tasks, share=0.999) for _ in range(8))
-    image, mixed = next(pair for pair in tries if pair[0].any())  # the first for which the chair's class is drawn
+    truths["normals"][:, :, 3] = 0  # not known there
+    doubt = {name: torch.full((1, 8, 8), 0.5) for name in tasks}
+    tries = (strong_views.paste(images, targets, doubt, others, truths, tasks, share=0.999) for _ in range(8))
+    image, mixed, weights = next(one for one in tries if one[0].any())  # the first for which the chair's class is drawn
     expected = torch.zeros(8, 8, dtype=torch.bool)
     expected[2:6, 2:4] = True
     assert torch.equal(mixed["depth"][0, 0] == chair, expected)
-    assert torch.equal(mixed["normals"][0, 2] == 1, expected)
+    known = expected.clone()
+    known[3] = False
+    assert torch.equal(mixed["normals"][0, 2] == 1, known)
+    for name, here in {"depth": expected, "normals": known, "seg": expected}.items():
+        assert (weights[name][0][here] == 1).all(), "an object's truth counts in full"
+        assert (weights[name][0][expected & ~here] == 0).all(), "and where it has none, the photo's is no target"
+        assert (weights[name][0][~expected] == 0.5).all()
     assert torch.equal(mixed["seg"][0].argmax(0) == 3, expected)
     assert float(image[0, 0, 8, 6]) == 1
     assert set(image.unique().tolist()) - {0.0, 1.0}, "soft edges"
-    assert strong_views.paste(images, targets, others, truths, tasks, share=0.0)[0] is not None
+    assert not strong_views.paste(images, targets, doubt, others, truths, tasks, share=0.0)[0].any()
+
+
+def test_a_batch_without_a_label_teaches_nothing_of_that_task(model: UMAdapt) -> None:
+    """There is no unit to measure the distance to the teacher in."""
+    stage = make(model)
+    lesson = stage.prepare(stage.batch(0))
+    source = self_training.source_of(lesson.batch)
+    source.truths["depth"].zero_()
+    terms = {name: value.detach() for name, value in stage.turns[0].loss(lesson).terms.items()}
+    assert float(terms["depth/taught"]) == 0
+    assert 0 < float(terms["seg/taught"]) < 100
 
 
 def test_rendered_views_get_the_moments_of_photos() -> None:

@@ -265,6 +265,9 @@ def test_seg_logits_and_classes_never_chosen():
     others = measured(meter, (logits, labels))
     assert others["pacc"] == 1
     assert not (labels == 3).any()
+    as_labels = measured(SegMeter(names(5), never=(3,), official_mean=True), (logits.argmax(1), labels))
+    assert as_labels["pacc"] == 0, "labels that hold it are wrong there"
+    assert "3" not in str(as_labels["iou"]), "and no class of the mean"
     assert torch.equal(logits, kept)
 
 

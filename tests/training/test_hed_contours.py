@@ -68,6 +68,16 @@ def test_a_photo_is_seen_once(hed_package: Path, toy_world: Path, asked: list[tu
     assert not torch.equal(HedContours("cpu")(folder, folder.ids[0]), wanted), "other weights, other maps"
 
 
+def test_the_map_is_of_the_window(hed_package: Path, tmp_path: Path, asked: list[tuple[int, ...]]) -> None:
+    rng = np.random.default_rng(0)
+    write_image(tmp_path / "photos" / "image" / "a.png", rng.integers(0, 256, (64, 96, 3)).astype(np.uint8))
+    whole = HedContours("cpu")(Folder(tmp_path / "photos"), "a")
+    (tmp_path / "photos" / "dataset.json").write_text('{"window": [8, 6, 90, 60]}')
+    seen = HedContours("cpu")(Folder(tmp_path / "photos"), "a")
+    assert (whole.shape, seen.shape) == ((1, 64, 96), (1, 54, 82))
+    assert asked == [(64, 96, 3), (54, 82, 3)]
+
+
 def test_large_photos_are_shrunk(hed_package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hed_contours, "MOST", 60 * 40)
     write_image(tmp_path / "photos" / "a.png", np.zeros((120, 80, 3), np.uint8))

@@ -44,7 +44,7 @@ def outdoor() -> Train:
 def small() -> Train:
     """Indoors on a CPU: a pretrained mobile backbone, decoders with skips, one optimiser, a few thousand steps.
 
-    OURS (docs/results.md, "`--preset small` on real photos").
+    OURS (docs/results.md, "The small scale").
     """
     return Train(
         source=tyro.MISSING,

@@ -184,7 +184,7 @@ def widened(sample: Sample, size: tuple[int, int], s: float, top: int, left: int
     inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
     rows, columns = rows.clamp(0, height - 1)[:, None], columns.clamp(0, width - 1)
     out = {name: x[..., rows, columns] for name, x in sample.items()}
-    return {n: x if n == "image" else x.masked_fill(~inside, LABELS[n].missing) for n, x in out.items()}
+    return {n: x.masked_fill(~inside, LABELS[n].missing) if n in LABELS else x for n, x in out.items()}
 
 
 def wide_window(photo_hw: tuple[int, int], size: tuple[int, int], s: float) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from umadapt.data.files import (
     PHOTO_SUFFIXES,
     Stored,
     decode_normals,
+    hxw,
     other_size,
     read_label_bytes,
     read_photo,
@@ -216,7 +217,13 @@ class Folder:
         window = self.window_of(id)
         if window is None:
             return whole
-        window.check(whole, self._images.get(id, f"{self.root}, labels of {id}"))
+        name, camera = self._images.get(id, f"{self.root}, labels of {id}"), self.camera_of(id)
+        window.check(whole, name)
+        if camera is not None and (camera.height, camera.width) != whole.shape[:2]:
+            raise UserError(
+                f"{name}: found {hxw(whole)}, but its camera in dataset.json is of {camera.height}x{camera.width}; "
+                'with a "window", which is in pixels of the picture, give the camera of pictures of this very size'
+            )
         return window.crop(whole)
 
     def read_depth(self, id: str, truth: bool = True) -> np.ndarray | None:

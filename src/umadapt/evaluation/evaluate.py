@@ -133,7 +133,9 @@ def evaluate_prior(
 def evaluate_predictor(
     predictor: Predictor, folder: Folder, protocol: Protocol | str, ids: Sequence[str]
 ) -> dict[str, Any]:
-    """Measure what a predictor, such as an exported file, gives for photos of a labelled folder, as `evaluate` does."""
+    """Measure what a predictor, such as an exported file, gives for photos of a labelled folder.
+
+    As `evaluate --predictions` does: classes are chosen already, and one that the protocol never predicts is wrong."""
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     evaluator = Evaluator(folder, protocol, tuple(predictor.maps), predictor.classes or None)
     for id in ids:

@@ -62,7 +62,7 @@ class Evaluator:
         names = tuple(folder.classes or classes or ())
         self.kinds = make_tasks(ModelSpec(tasks=self.tasks, graph={}, classes=names, ignore=folder.ignore))
         self.classes = names
-        self.never = protocol.unseen(names) if classified else protocol.never
+        self.never = protocol.unseen(names) if classified else ()
         counting = protocol.counting(names if classified else ())
         self.meters = {task: kind.meter(counting) for task, kind in self.kinds.items()}
         self.count = 0

@@ -21,6 +21,7 @@ CITYSCAPES = (
     "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
 )  # fmt: skip
 SYNTHIA_16 = tuple(name for name in CITYSCAPES if name not in ("terrain", "truck", "train"))
+NYU = 40  # classes of NYUDv2, the last of which is otherprop, whatever a list of forty calls it
 SYNTHIA_13 = tuple(name for name in SYNTHIA_16 if name not in ("wall", "fence", "pole"))
 
 
@@ -34,7 +35,7 @@ class Protocol:
     depth_range_m: tuple[float, float] | None = None  # predictions are clipped to it, truth outside it is masked
     open_range: bool = False  # truth at the very ends of the range is masked too
     per_image: bool = False  # depth: the mean over images of each image's figures; else pooled over all pixels
-    never: tuple[int, ...] = ()  # class ids that are never predicted
+    never: tuple[str, ...] = ()  # seg: classes that are never predicted
     classes: tuple[str, ...] = ()  # seg: truth of other classes is masked, and they are never predicted; () = all
     mean_over: tuple[str, ...] = ()  # seg: classes of the mean; () = all that are measured
     official_mean: bool = False  # seg: a class that is predicted and has no truth counts as 0 (cityscapesscripts)
@@ -47,7 +48,7 @@ class Protocol:
             crop = "crop [{:g}:{:g}, {:g}:{:g}]".format(*self.crop) + of
         at = f" at {self.size[0]}x{self.size[1]}" if self.size else ""
         cap = "depth {:g} to {:g} m".format(*self.depth_range_m) if self.depth_range_m else "no depth cap"
-        never = f", class {', '.join(map(str, self.never))} never predicted" if self.never else ""
+        never = f", class {', '.join(self.never)} never predicted" if self.never else ""
         if self.classes:
             never = f", {len(self.classes)} classes, other truth masked"
         if self.mean_over:
@@ -79,7 +80,8 @@ class Protocol:
     def unseen(self, classes: Sequence[str]) -> tuple[int, ...]:
         """Ids that are never predicted, of these classes. Raises UserError where the protocol's are not among them."""
         if not self.classes:
-            return self.never
+            named = tuple(i for i, name in enumerate(classes) if name in self.never)
+            return named if named or len(classes) != NYU else (NYU - 1,) * bool(self.never)
         lacking = [name for name in self.classes if name not in classes]
         if lacking:
             raise UserError(
@@ -104,8 +106,7 @@ class Protocol:
 
 # Eigen et al. (NIPS 2014): rows and columns of 480x640 that have a valid projection of NYUDv2's depth
 _EIGEN_NYUD = (45, 471, 41, 601)
-# id 39 of NYU40 is otherprop
-_NYUD_FULL = Protocol("nyud_full", size=(480, 640), depth_range_m=(0.1, 10.0), never=(39,))
+_NYUD_FULL = Protocol("nyud_full", size=(480, 640), depth_range_m=(0.1, 10.0), never=("otherprop",))
 # Shares of height and width. Since Godard et al. (CVPR 2017) the field measures Eigen's split of KITTI in the crop of
 # Garg et al. (ECCV 2016), kitti_eigen here; kitti_eigen_raw has Eigen's own crop
 _GARG_KITTI = (0.40810811, 0.99189189, 0.03594771, 0.96405229)

@@ -64,7 +64,8 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module) 
             sure, there = task.as_prediction(truth)
             unit = masked_mean(task.energy_map(known[name], sure), there).clamp(min=LEAST)
         distance = global_batch.mean((weights[name] * task.energy_map(student[name], targets[name])).mean())
-        terms[f"{name}/taught"] = config.consistency * distance / unit
+        known_here = unit > LEAST  # else no image has a label of this task, and there is no unit
+        terms[f"{name}/taught"] = config.consistency * distance / unit * known_here
     return Loss(terms, {name: value.detach() for name, value in watch.items()})
 
 
@@ -141,7 +142,8 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
             source = dataclasses.replace(source, images=recolour(source.images, batch.images))
         hard = batch.images
         if config.paste:
-            hard, targets = paste(hard, targets, source.images, truth_of(model, source), model.tasks, config.paste)
+            truths = truth_of(model, source)
+            hard, targets, weights = paste(hard, targets, weights, source.images, truths, model.tasks, config.paste)
         return Lesson(dataclasses.replace(batch, source=source), hide(hard, config.masked), targets, weights)
 
     @torch.no_grad()

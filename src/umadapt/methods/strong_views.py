@@ -32,9 +32,16 @@ def hide(images: Tensor, share: float) -> Tensor:
 
 
 def paste(
-    images: Tensor, targets: Maps, others: Tensor, truths: Mapping[str, Tensor], tasks: Mapping[str, Task], share: float
-) -> tuple[Tensor, Maps]:
-    """Objects of other images put into a share of the images, and what there is to predict then.
+    images: Tensor,
+    targets: Maps,
+    weights: Maps,
+    others: Tensor,
+    truths: Mapping[str, Tensor],
+    tasks: Mapping[str, Task],
+    share: float,
+) -> tuple[Tensor, Maps, Maps]:
+    """Objects of other images put into a share of the images, and what there is to predict then: targets and weights.
+    An object's truth counts in full, and nothing where it has none.
 
     Of each other image half of the classes, at random (ClassMix, Olsson et al., WACV 2021). OURS: where depth is known
     only what is nearer than what the photo shows there, so that objects hide and are hidden as in one scene.
@@ -42,6 +49,7 @@ def paste(
     Args:
         images: (B, 3, H, W).
         targets: task -> (B, C, h, w), what is predicted of them.
+        weights: task -> (B, h, w), what each pixel of that counts.
         others: (B, 3, H, W).
         truths: task -> truth of those on the grid, in the network's units; one of the tasks is of classes.
     """
@@ -54,12 +62,13 @@ def paste(
     mask = valid & chosen.to(seg.device).gather(1, ids.flatten(1)).view_as(seg)  # (B, h, w)
     for name, task in tasks.items():
         mask = mask & task.in_front(truths[name], targets[name])
-    mixed = {}
+    mixed, counted = {}, {}
     for name, task in tasks.items():
         known, there = task.as_prediction(truths[name])
         mixed[name] = known.where((mask & there).unsqueeze(1), targets[name])
+        counted[name] = there.to(weights[name]).where(mask, weights[name])
     soft = F.interpolate(mask.unsqueeze(1).to(images), images.shape[-2:], mode="bilinear", align_corners=False)
-    return images.lerp(others, soft), mixed
+    return images.lerp(others, soft), mixed, counted
 
 
 def recolour(images: Tensor, photos: Tensor) -> Tensor:

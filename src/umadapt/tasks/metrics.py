@@ -153,7 +153,7 @@ class SegMeter:
     Args:
         classes: names, in the order of their ids.
         ignore: id of unlabelled pixels in the truth.
-        never: ids that logits may not choose; predicted labels are taken as they are.
+        never: ids that logits may not choose; of predicted labels they are no class.
         mean_over: ids of the classes that the means are over; None = all.
         official_mean: the mean IoU takes in, as 0, a class that is predicted and has no truth (cityscapesscripts).
     """
@@ -193,6 +193,8 @@ class SegMeter:
                 f"{self.ignore} for unlabelled. Look at the data with: umadapt check DATA"
             )
         prediction = torch.where((prediction < 0) | (prediction >= count), count, prediction)
+        for id in self.never:
+            prediction[prediction == id] = count
         cells = torch.bincount(truth * (count + 1) + prediction, minlength=count * (count + 1))
         self.confusion += cells.reshape(count, count + 1).cpu()
 

@@ -43,8 +43,10 @@ class HedContours:
         return load_hed(self.file).to(self.device).to(memory_format=torch.channels_last)
 
     def __call__(self, folder: Folder, id: str) -> Tensor:
-        """A photo's contour map (1, h, w) in [0, 1], at the photo's aspect, of MOST pixels at the most."""
-        kept = cached_contours(folder.image_path(id), self.name, lambda: self.detect(folder.read_image(id)))
+        """The contour map (1, h, w) in [0, 1] of a photo's window, at its aspect, of MOST pixels at the most."""
+        window = folder.window_of(id)
+        name = self.name if window is None else f"{self.name} {window}"
+        kept = cached_contours(folder.image_path(id), name, lambda: self.detect(folder.read_window(id)))
         return torch.from_numpy(kept)[None].float() / 255
 
     @torch.inference_mode()
