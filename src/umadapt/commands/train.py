@@ -51,7 +51,7 @@ STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
 SAME = (  # of the networks, where one starts from the other's weights
     *("backbone", "backbone_kwargs", "mean", "std", "decoder", "width", "transfer_width"),
-    *("tasks", "graph", "classes", "depth_scale_m", "depth_head", "contours"),
+    *("tasks", "graph", "classes", "depth_scale_m", "depth_head"),
 )
 WEIGHED = 64  # images that the witnesses of the consensus are weighed on
 PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
