@@ -81,7 +81,7 @@ class Protocol:
         """Ids that are never predicted, of these classes. Raises UserError where the protocol's are not among them."""
         if not self.classes:
             named = tuple(i for i, name in enumerate(classes) if name in self.never)
-            return named if named or len(classes) != NYU else (NYU - 1,) * bool(self.never)
+            return (NYU - 1,) if self.never and not named and len(classes) == NYU else named
         lacking = [name for name in self.classes if name not in classes]
         if lacking:
             raise UserError(
