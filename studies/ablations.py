@@ -32,6 +32,7 @@ TRAIN = {  # line -> arguments; of an option that is given twice the later holds
     "moving average of weights, .998": f"{FULL} --ema 0.998",
     "one Adam a task (Algorithm 1)": f"{FULL} --optimiser per-task",
     "distillation, alpha 1": f"{FULL} --alpha 1",
+    "normals of depth by geometry, alpha 1": f"{FULL} --transfer 'normals<-depth:geometry' --alpha 1",
     "decoders without skips (fcrn, a quarter as wide)": f"{FULL} --decoder fcrn --width 0.25",
 }
 SELF = "--method self-training"

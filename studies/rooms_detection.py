@@ -103,7 +103,7 @@ def main(arguments: argparse.Namespace) -> int:
     print("objects in trainval: " + ", ".join(f"{name} {n}" for name, n in counts.items()))
     for k, run in enumerate(arguments.runs):
         controls = "none" if k else arguments.controls
-        options = [f"--{name}={value}" for name, value in (("epochs", arguments.epochs), ("lr", arguments.lr))]
+        options = [f"--{name}={getattr(arguments, name)}" for name in ("epochs", "lr", "precision")]
         where = ["--voc", str(out / "VOCdevkit"), "--classes", ",".join(FURNITURE), "--out", str(out / "table")]
         code = umadapt(
             ["transfer", "detect", str(run), *where, "--size", str(min(size)), *options, "--controls", controls]
@@ -123,4 +123,5 @@ if __name__ == "__main__":
     parser.add_argument("--controls", default="random,imagenet", help="of the first run")
     parser.add_argument("--epochs", type=float, default=12.0)
     parser.add_argument("--lr", type=float, default=0.005)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     sys.exit(main(parser.parse_args()))

@@ -78,6 +78,31 @@ def test_four_tasks(tmp_path: Path, toy_world: Path, capsys: pytest.CaptureFixtu
     assert "Occlusion edges" in (tmp_path / "page.html").read_text()
 
 
+def test_geometry_beside_nets(tmp_path: Path, toy_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edges = ["--transfer", "seg<-depth,normals", "--transfer", "normals<-depth:geometry", "--alpha", "1"]
+    _, config, out = whole_way(edges, toy_world, tmp_path)
+    assert config["model"]["graph"] == {"seg": ["depth", "normals"], "normals": ["depth"]}
+    assert config["model"]["geometry"] == ["normals"]
+    said = capsys.readouterr().out
+    degrees = float(said.split("transfer normals<-depth on")[1].split("degrees ")[1].split(",")[0])
+    assert degrees < 25, "of true depth geometry makes true normals: more or less, at 32 x 48, of boxes"
+    assert {path.name for path in (out.root / "trust").glob("*/")} == {"seg", "normals"}
+    assert "normals ← depth (geometry)" in (tmp_path / "page.html").read_text()
+    for method in ("adv", "self-training"):
+        looks = ["--looks", "mirror,transfer"] if method == "self-training" else ["--critic-every", "1"]
+        words = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path / "photos"), "--out", str(tmp_path / method)]
+        steps = ["--method", method, "--steps", "2", "--batch", "2", "--candidates", "0"]
+        assert main([*words, *steps, *looks]) == 0
+
+
+def test_geometry_alone_needs_no_stage_of_transfer_nets(tmp_path: Path, toy_world: Path) -> None:
+    edge = ["--transfer", "normals<-depth:geometry"]
+    assert main(["train", "--source", str(toy_world), "--out", str(tmp_path / "run"), *edge, *TINY, *STEPS]) == 0
+    log = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert {line["stage"] for line in log} == {"base", "contour"}
+    assert any("all/normals/distil" in key or "normals/distil" in key for line in log for key in line)
+
+
 @pytest.fixture(scope="module")
 def four(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base of four tasks, photos, and a run adapted to them by `adv`."""

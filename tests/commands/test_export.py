@@ -51,8 +51,9 @@ sys.meta_path.insert(0, Refuse())
 def exported(tmp_path_factory) -> tuple[Path, Path]:
     """A tiny adapted run with edges, and its ONNX file, by the command line."""
     root = tmp_path_factory.mktemp("export")
-    graph = {"seg": ("depth", "normals"), "edges": ("depth",)}
-    model = make_run(root / "run", "noadv", tasks=("depth", "normals", "seg", "edges"), graph=graph)
+    graph = {"seg": ("depth", "normals"), "edges": ("depth",), "normals": ("depth",)}
+    known = {"graph": graph, "geometry": ("normals",), "focal": 80.0}
+    model = make_run(root / "run", "noadv", tasks=("depth", "normals", "seg", "edges"), **known)
     with torch.no_grad():  # surfaces face the camera: random normals cancel where they meet, which no network's do
         dict(model.named_parameters())["decoders.normals.head.bias"][2] = 0.3
     safetensors.torch.save_file(weights(model), root / "run" / "model.safetensors")
@@ -66,7 +67,7 @@ def test_maps_are_pytorchs(exported, size):
     photo = made_photo(*size)
     right, ours = umadapt.load(run, "cpu").predict(photo), umadapt.load(file, "cpu").predict(photo)
     assert set(ours) == {"depth", "normals", "seg", "edges", "trust"}
-    assert set(ours["trust"]) == {"seg", "edges"}
+    assert set(ours["trust"]) == {"seg", "edges", "normals"}
     for name in ("depth", "normals", "edges"):
         assert ours[name].dtype == right[name].dtype
         np.testing.assert_allclose(ours[name], right[name], rtol=0, atol=1e-4)

@@ -48,6 +48,8 @@ def test_weights_from_a_file_are_used_with_its_own_normalisation(toy_world: Path
         (["--weights", "none", "--tasks", "depth,seg,depth"], "names a task twice"),
         (["--weights", "none", "--transfer", "depth<-edges"], "needs edges"),
         (["--weights", "none", "--transfer", "depth"], "a transfer is written"),
+        (["--weights", "none", "--transfer", "normals<-depth:magic"], "there is geometry, or nothing for a net"),
+        (["--weights", "none", "--transfer", "seg<-depth:geometry"], "nothing that geometry knows"),
         (["--weights", "none", "--device", "tpu9"], "not to be had here"),
         (["--weights", "none", "--batch", "0"], "--batch is 0; expected 1 or more"),
         (["--weights", "none", "--holdout", "1"], "expected a share"),

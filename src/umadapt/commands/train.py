@@ -51,7 +51,7 @@ STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
 SAME = (  # of the networks, where one starts from the other's weights
     *("backbone", "backbone_kwargs", "mean", "std", "decoder", "width", "transfer_width"),
-    *("tasks", "graph", "classes", "depth_scale_m", "depth_head"),
+    *("tasks", "graph", "geometry", "classes", "depth_scale_m", "depth_head"),
 )
 WEIGHED = 64  # images that the witnesses of the consensus are weighed on
 PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
@@ -107,8 +107,8 @@ def run(config: Train) -> int:
         earlier = [before for before in STAGES[: STAGES.index(name)] if not run_folder.done(before)]
         if earlier:
             raise UserError(f"stage {name} needs {', '.join(earlier)} first: run with --stage {earlier[0]} or all")
-        if name == "transfer" and not model.graph:
-            return None  # tasks that nothing transfers to: there is no net to train
+        if name == "transfer" and not model.learnt_transfers:
+            return None  # there is no net to train
         stage = make_stage(name, model, config, folder, train_ids, detector)
         if detector is not None and name == "contour":
             detector.prepare(stage.data[0].seen(stage.steps))
@@ -223,7 +223,8 @@ def make_stage(
 
 def make_spec(config: Train, weights: Weights, folder: Folder, train_ids: tuple[str, ...]) -> ModelSpec:
     """The network that the arguments and the data ask for."""
-    graph = parse_graph(config.transfer) or {
+    graph, geometry = parse_graph(config.transfer)
+    graph = graph or {
         task: tuple(i for i in inputs if i in config.tasks)
         for task, inputs in PAPER_GRAPH.items()
         if task in config.tasks and any(i in config.tasks for i in inputs)
@@ -234,6 +235,7 @@ def make_spec(config: Train, weights: Weights, folder: Folder, train_ids: tuple[
         size=config.size,
         tasks=config.tasks,
         graph=graph,
+        geometry=geometry,
         classes=folder.classes if "seg" in config.tasks else (),
         class_frequencies=class_frequencies(folder, train_ids) if "seg" in config.tasks else (),
         class_weights=config.class_weights,

@@ -21,6 +21,7 @@ class ModelSpec:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     tasks: tuple[str, ...] = ("depth", "normals", "seg")
     graph: Graph = field(default_factory=lambda: {"seg": ("depth", "normals"), "depth": ("seg",)})
+    geometry: tuple[str, ...] = ()  # tasks of the graph whose transfer is computed and not learnt
     classes: tuple[str, ...] = ()
     class_frequencies: tuple[float, ...] = ()  # shares of the labelled source pixels, one a class
     class_weights: Literal["none", "sqrt", "median"] = "sqrt"

@@ -49,17 +49,23 @@ def parse_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def parse_graph(edges: tuple[str, ...]) -> Graph:
-    """("seg<-depth,normals", "depth<-seg") -> {"seg": ("depth", "normals"), "depth": ("seg",)}."""
+def parse_graph(edges: tuple[str, ...]) -> tuple[Graph, tuple[str, ...]]:
+    """("seg<-depth", "normals<-depth:geometry") -> {"seg": ("depth",), "normals": ("depth",)}, ("normals",): the graph,
+    and the tasks whose transfer is geometry and not a net."""
     graph: Graph = {}
+    computed = []
     for edge in edges:
         target, arrow, inputs = edge.partition("<-")
         if not arrow or not parse_names(inputs):
             raise UserError(f'a transfer is written "seg<-depth,normals"; found {edge!r}')
+        inputs, colon, kind = inputs.partition(":")
+        if colon and kind.strip() != "geometry":
+            raise UserError(f"transfer {edge} ends in {kind!r}; there is geometry, or nothing for a net that learns")
         if target.strip() in graph:
             raise UserError(f"two transfers write {target.strip()}; give one edge with all that it reads")
         graph[target.strip()] = parse_names(inputs)
-    return graph
+        computed += [target.strip()] if colon else []
+    return graph, tuple(computed)
 
 
 _ONE = (

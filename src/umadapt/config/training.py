@@ -24,7 +24,7 @@ class Train:
     tasks: Names = ("depth", "normals", "seg")  # tasks to learn: depth, normals, seg, edges (made from depth)
     class_map: ClassMap = None  # merge classes of the source: {old: new, or "ignore"}, or nyu13; kept for what follows
     normals: NormalsKind = "exact"  # as the source has them; or planes fitted to its depth, as NYUDv2 is judged by
-    transfer: UseAppendAction[tuple[str, ...]] = ()  # edges such as "seg<-depth,normals"; default: the paper's graph
+    transfer: UseAppendAction[tuple[str, ...]] = ()  # "seg<-depth", "normals<-depth:geometry", …; default: the paper's
     backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
     weights: str = "imagenet"  # imagenet (downloaded), none (random), or a .safetensors file
     size: Size = (228, 304)  # network input in pixels, height x width

@@ -22,12 +22,12 @@ def losses(model: UMAdapt, batch: Batch, task: str) -> Loss:
 
 
 def stage(model: UMAdapt, batches: Callable[[int], Batch], steps: int, lr: float) -> Stage[Batch]:
-    """One Adam a net."""
+    """One Adam a net; geometry learns nothing."""
     model.freeze(model)
     model.unfreeze(model.transfers)
     turns = [
         Turn[Batch](task, list(model.transfers[task].parameters()), lambda b, t=task: losses(model, b, t), lr)
-        for task in model.graph
+        for task in model.learnt_transfers
     ]
     return Stage("transfer", turns, batches, steps)
 

@@ -154,6 +154,7 @@ def stage(
                 option="--critic-lr",
             )
             for task in graph
+            if task in model.learnt_transfers
         ]
 
     def frozen(batch: Batch) -> Batch:

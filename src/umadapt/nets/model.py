@@ -12,6 +12,7 @@ from umadapt.nets.contour_decoder import ContourDecoder
 from umadapt.nets.convolution import specialise
 from umadapt.nets.decoder import DECODERS
 from umadapt.nets.encoder import Encoder, Features
+from umadapt.nets.plane_normals import PlaneNormals
 from umadapt.nets.transfer_net import TransferNet
 from umadapt.tasks import MergedSeg, Seg, make_tasks
 
@@ -51,16 +52,7 @@ class UMAdapt(nn.Module):
         )
         specialise(self.decoders)
         self.contour = ContourDecoder(c["res5"], spec.width)
-        self.transfers = nn.ModuleDict(
-            {
-                task: TransferNet(
-                    {name: self.tasks[name].channels for name in inputs},
-                    self.tasks[task].channels,
-                    spec.transfer_width,
-                )
-                for task, inputs in spec.graph.items()
-            }
-        )
+        self.transfers = nn.ModuleDict({task: self._transfer(task, inputs) for task, inputs in spec.graph.items()})
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -78,6 +70,23 @@ class UMAdapt(nn.Module):
     def normalise(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] to the backbone's statistics, in the layout."""
         return ((images - self.mean) / self.std).contiguous(memory_format=self.layout)
+
+    @property
+    def learnt_transfers(self) -> tuple[str, ...]:
+        """The tasks whose transfer is a net; that of the others is geometry."""
+        return tuple(task for task in self.graph if task not in self.spec.geometry)
+
+    def _transfer(self, task: str, inputs: tuple[str, ...]) -> TransferNet | PlaneNormals:
+        """N->task."""
+        spec = self.spec
+        if task not in spec.geometry:
+            channels = {name: self.tasks[name].channels for name in inputs}
+            return TransferNet(channels, self.tasks[task].channels, spec.transfer_width)
+        assert spec.focal is not None
+        rows, columns = (
+            spec.focal * cells / pixels for cells, pixels in zip(self.grid(spec.size), spec.size, strict=True)
+        )
+        return PlaneNormals(inputs[0], (rows, columns))
 
     @torch.no_grad()
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -171,3 +180,9 @@ def check_graph(spec: ModelSpec) -> None:
             )
         if task in inputs or len(set(inputs)) != len(inputs):
             raise ValueError(f"transfer {task}<-{','.join(inputs)} reads {task} itself or the same task twice")
+    for task in spec.geometry:
+        edge = f"transfer {task}<-{','.join(spec.graph.get(task, ()))}:geometry"
+        if (task, spec.graph.get(task)) != ("normals", ("depth",)):
+            raise ValueError(f"{edge} is nothing that geometry knows; there is normals<-depth:geometry")
+        if spec.focal is None:
+            raise ValueError(f"{edge} needs the camera of the labelled images, in their dataset.json")

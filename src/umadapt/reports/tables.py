@@ -136,6 +136,7 @@ def transfer_report(runs: Sequence[ReportedRun]) -> str:
         cells: dict[str, dict[str, float]] = {}
         for task, parts in report.items():
             reads = ", ".join(run.record.model.graph.get(task, ()))
+            reads += " (geometry)" if task in run.record.model.geometry else ""
             for part, figures in parts.items():
                 cells[f"{task} ← {reads} · {'held out' if part == 'heldout' else part}"] = figures
         names = list(dict.fromkeys(name for figures in cells.values() for name in figures))
