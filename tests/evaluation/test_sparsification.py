@@ -18,6 +18,7 @@ from umadapt.config import Trust
 from umadapt.data.files import write_image, write_seg
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
+from umadapt.evaluation import sparsification as sparsification_module
 from umadapt.evaluation.evaluate import evaluate
 from umadapt.evaluation.sparsification import BOTH, FRACTIONS, association, measure, sparsification, trust
 from umadapt.nets.model import UMAdapt
@@ -97,17 +98,34 @@ def test_associations_against_the_definition():
 def test_errors_are_those_of_evaluate(toy_world, tiny: UMAdapt):
     folder = Folder(toy_world)
     found, figures = trust(tiny.eval(), "source", folder, "raw"), evaluate(tiny, "source", folder, "raw")
-    assert set(found["errors"]) == {"seg", "depth"}
+    assert set(found["errors"]) == {"seg", "depth", "normals"}
     assert found["errors"]["depth"]["mean"] == pytest.approx(figures["depth"]["rel"], rel=1e-4)
     assert found["errors"]["seg"]["mean"] == pytest.approx(1 - figures["seg"]["pacc"], abs=1e-6)
-    assert set(found["depth"]) == {"disagreement", "entropy", BOTH, "random", "oracle"}
+    assert set(found["depth"]) == {"disagreement", "spread", "entropy", BOTH, "place", "random", "oracle"}
+    assert set(found["normals"]) == {"spread", "entropy", "place", "random", "oracle"}, "nothing transfers to them"
+
+
+def test_place_is_the_mean_of_all_photos_there_and_finds_what_is_always_wrong() -> None:
+    """Errors that lie where they always lie are found without looking; those of one photo alone are not."""
+    rng = np.random.default_rng(0)
+    cell = np.tile(np.arange(40.0), 25)
+    photos = [{"cell": cell, "spread": rng.random(1000), "error": (cell < 10) + 0.0} for _ in range(3)]
+    for photo in photos:
+        photo["spread"][cell < 10] += 0.8
+    placed = sparsification_module._with_place(photos)
+    for k in (3, 30):
+        everywhere = np.concatenate([photo["spread"][cell == k] for photo in photos]).mean()
+        assert placed[1]["place"][cell == k] == pytest.approx(everywhere)
+    found = measure({name: np.concatenate([photo[name] for photo in placed]) for name in placed[0]})
+    assert found["place"]["auroc"] == 1 > found["spread"]["auroc"]
 
 
 def test_other_graphs_and_independence_of_the_batch(toy_world):
     model = make_model({"normals": ("depth",), "seg": ("normals",)})
     folder = Folder(toy_world)
     one, many = (trust(model, "source", folder, "raw", batch=batch) for batch in (1, 5))
-    assert set(one["errors"]) == {"normals", "seg"}
+    assert "disagreement" in one["normals"]
+    assert "disagreement" not in one["depth"]
     for task in one["errors"]:
         for name, figures in one[task].items():
             assert many[task][name]["ause"] == pytest.approx(figures["ause"], abs=1e-3)
@@ -151,9 +169,6 @@ def test_mistakes_are_named(tmp_path: Path, toy_world):
         run(Trust(tmp_path / "run", str(tmp_path / "photos"), device="cpu"))
     with pytest.raises(UserError, match=r"480x640.*--protocol raw"):
         run(Trust(tmp_path / "run", str(toy_world), "nyud", device="cpu"))
-    make_run(tmp_path / "bare", graph={})
-    with pytest.raises(UserError, match="no transfer nets"):
-        run(Trust(tmp_path / "bare", str(toy_world), device="cpu"))
 
 
 def test_nothing_valid_and_divergence_are_named(tmp_path, toy_world, tiny: UMAdapt):

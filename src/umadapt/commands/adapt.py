@@ -89,7 +89,7 @@ def run(config: Adapt) -> int:
         load_weights(model, read_weights(config.out))
     else:
         images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
-        share = config.statistics_share if method.share is None else method.share
+        share = method.share if config.statistics_share is None else config.statistics_share
         adabn.reestimate(model, images, config.statistics, share)
 
     def build() -> Stage[Any] | None:

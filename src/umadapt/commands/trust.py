@@ -12,7 +12,7 @@ from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.evaluation.protocols import PROTOCOLS
-from umadapt.evaluation.sparsification import BOTH, FRACTIONS, PIXELS, trust
+from umadapt.evaluation.sparsification import BOTH, FRACTIONS, PIXELS, PLACE, trust
 from umadapt.training.load import load_model
 
 PLOTS = (".png", ".pdf", ".svg")
@@ -27,7 +27,10 @@ def run(config: Trust) -> int:
     folder = Folder(config.data)
     model, stored = load_model(config.run, config.device)
     batch, seed = config.batch, config.seed
-    result = trust(model, stored.domain, folder, config.protocol, batch=batch, seed=seed, progress=True)
+    made = config.normals_from_depth
+    result = trust(
+        model, stored.domain, folder, config.protocol, from_depth=made, batch=batch, seed=seed, progress=True
+    )
     result |= {"run": str(config.run), "variant": stored.variant, "data": config.data}
     if config.json is not None and not process_group.rank():
         write_json(config.json, result)
@@ -43,6 +46,7 @@ def table(result: Mapping[str, Any]) -> str:
     lines = [f"protocol {PROTOCOLS[result['protocol']].describe()}", f"images   {result['n']}"]
     lines.append(f"pixels   at most {PIXELS} a photo, drawn at random at the size of the ground truth")
     lines.append("AUSE     area to the oracle's sparsification curve, 0 = perfect; AURG: gain over random removal")
+    lines.append("spread   of a photo and its mirror image; place: the mean over photos, which does not look")
     if any("entropy" in result[task] for task in result["errors"]):
         lines.append("entropy  that of seg's prediction, for every task")
     for task, error in result["errors"].items():
@@ -63,6 +67,7 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
     figure = Figure(figsize=(4.2 * len(tasks), 4.4), layout="constrained")
     styles = {"oracle": ("black", "-"), "random": ("grey", ":"), BOTH: ("tab:green", "--")}
     styles |= {"disagreement": ("tab:blue", "-"), "entropy": ("tab:orange", "-")}
+    styles |= {"spread": ("tab:purple", "-"), PLACE: ("tab:brown", ":")}
     for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
         for name, figures in result[task].items():
             colour, line = styles[name]

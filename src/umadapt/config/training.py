@@ -93,7 +93,7 @@ class Adapt:
     source: str | None = None  # labelled data for self-training, adv, b-*, output-adv; default: the one of RUN
     adapt: Literal["res5", "encoder", "all"] | None = None  # weights to train; default: res5, of self-training all
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
-    statistics_share: float = 0.5  # share of the photos in them, the rest are the source's; adabn, self-training: 1
+    statistics_share: float | None = None  # of the photos in them; default: .5, adabn and self-training: 1
     bn: Literal["frozen", "train"] = "frozen"  # whether BatchNorm statistics of --adapt's weights move while adapting
     steps: int = 150  # updates of the weights
     batch: int = 8  # images a step

@@ -57,11 +57,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Trust:
-    """Measure how well trust maps find the errors of a run: sparsification against labels, beside entropy."""
+    """Measure how well trust maps find the errors of a run: sparsification against labels, beside other doubts."""
 
-    run: Positional[Path]  # run folder with transfer nets
+    run: Positional[Path]  # run folder
     data: str = ""  # labelled data, DATA or DATA:SPLIT
     protocol: ProtocolName = "raw"  # crop, caps, classes and pooling
+    normals_from_depth: bool = False  # make ground-truth normals of data without them from depth and camera
     plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png")] = None  # write the sparsification curves here
     batch: int = 8  # images at once
     seed: int = 0  # of the pixels drawn from each photo

@@ -21,14 +21,19 @@ from umadapt.errors import UserError
 from umadapt.evaluation.evaluator import Evaluator
 from umadapt.evaluation.protocols import PROTOCOLS, Protocol
 from umadapt.inference.photos import photo_batches, physical_maps, run_model
-from umadapt.nets.model import UMAdapt
+from umadapt.nets.encoder import Features
+from umadapt.nets.ensemble import look, shares_of
+from umadapt.nets.model import Maps, UMAdapt
+from umadapt.tasks.base import excess_map
 from umadapt.tasks.resize import fill, resize_map
 
 FRACTIONS = np.arange(100) / 100  # of the pixels removed: 0 to 0.99
 PIXELS = 12_000  # OURS: of a photo, drawn at random, because neighbours say the same and 654 photos must fit in memory
 BOTH = "disagreement+entropy"
+PLACE = "place"
+CELLS = (48, 64)  # OURS: of the picture, rows and columns, for the uncertainty that does not look
 
-Pixels = dict[str, np.ndarray]  # "error" and one entry an uncertainty, each (pixels,) float32
+Pixels = dict[str, np.ndarray]  # "error", "cell" and one entry an uncertainty, each (pixels,) float32
 
 
 def sparsification(error: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
@@ -76,14 +81,15 @@ def measure(pixels: Pixels) -> dict[str, dict[str, Any]]:
     """Uncertainty -> {"ause", "aurg", "auroc" or "spearman", "curve"}; empty where there is no error to find.
 
     "ause" is the area between the uncertainty's curve and the oracle's (0 is perfect), "aurg" the one between
-    random removal, whose curve is 1, and the uncertainty's (below 0 is worse than random). BOTH is the mean of ranks.
+    random removal, whose curve is 1, and the uncertainty's (below 0 is worse than random). BOTH is the mean of the
+    ranks of its two.
     """
     error = pixels["error"]
     if not (error > 0).any():
         return {}
-    kinds = {name: values for name, values in pixels.items() if name != "error"}
-    if len(kinds) > 1:
-        kinds[BOTH] = np.mean([ranked(values) for values in kinds.values()], 0)
+    kinds = {name: values for name, values in pixels.items() if name not in ("error", "cell")}
+    if set(both := BOTH.split("+")) <= set(kinds):
+        kinds[BOTH] = np.mean([ranked(kinds[name]) for name in both], 0)
     kinds |= {"random": np.zeros_like(error), "oracle": error}
     best = area(sparsification(error, error))
     found: dict[str, dict[str, Any]] = {}
@@ -101,6 +107,7 @@ def trust(
     folder: Folder,
     protocol: Protocol | str,
     *,
+    from_depth: bool = False,
     ids: Sequence[str] | None = None,
     batch: int = 8,
     seed: int = 0,
@@ -110,14 +117,17 @@ def trust(
 
     Errors are those that `evaluate` counts, at the ground truth's own size. OURS: and so are uncertainties, resized
     as `predict` does, because that is where a user sees them; on the output grid the truth would have to be invented.
-    Entropy is that of seg's class probabilities in nats, for every task: the network has no other predictive
-    uncertainty, so that for depth it stands in for one.
+    Four uncertainties: "disagreement" of a task and what its transfer net makes of the others, which trust maps show;
+    "spread", of the photo and what it and its mirror image agree on; "entropy" of seg's class probabilities in nats,
+    for every task; and "place", which does not look: the mean over all photos of the first of these that the task has,
+    in each of CELLS of the picture. What finds errors no better than "place" says nothing of this photo.
 
     Args:
-        model: in eval mode, with transfer nets.
+        model: in eval mode.
         domain: "source" or "target".
         folder: labelled data.
         protocol: one of PROTOCOLS, or its name.
+        from_depth: truth of normals is made from depth.
         ids: photos to measure; default: all of the folder.
         batch: photos at once; the figures do not depend on it.
         seed: of the pixels drawn.
@@ -128,25 +138,23 @@ def trust(
         the pixels of all photos, and "ause_photo", the mean over photos of each photo's own}}.
 
     Raises:
-        UserError: no transfer nets, no labels for them (see `Evaluator`), no error to find, or predictions not finite.
+        UserError: no labels of its tasks (see `Evaluator`), no error to find, or predictions not finite.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    if not model.graph:
-        raise UserError("the run has no transfer nets, so there is no cross-task disagreement to measure")
-    evaluator = Evaluator(folder, protocol, tuple(model.graph), model.spec.classes)
+    evaluator = Evaluator(folder, protocol, tuple(model.tasks), model.spec.classes, from_depth)
+    shares = shares_of(None, model.tasks, ("mirror",))
+
+    def see(images: Tensor) -> Features:
+        return model.encode(images, domain)
+
     ids = folder.ids if ids is None else ids
     drawn: dict[str, dict[str, Pixels]] = {task: {} for task in evaluator.tasks}  # by photo
     for seen in photo_batches(folder, ids, model.spec, batch, evaluator.read, progress):
         direct = run_model(model, seen.images, domain)
         metric = physical_maps(model, direct, seen.magnifications)
-        cross = model.cross(direct)
-        logits = direct.get(model.class_task or "")
-        entropy = None if logits is None else torch.special.entr(logits.softmax(1)).sum(1)  # (B, h, w)
+        doubts = uncertainties(model, direct, look(model, see, seen.images, shares, direct))
         for task in evaluator.tasks:
-            maps = {"disagreement": model.tasks[task].energy_map(cross[task], direct[task])}
-            if entropy is not None:
-                maps["entropy"] = entropy
-            physical = metric[task]
+            maps, physical = doubts[task], metric[task]
             for i, (id, truth) in enumerate(zip(seen.ids, seen.extras, strict=True)):
                 if task not in truth:
                     continue
@@ -167,10 +175,29 @@ def trust(
     return result
 
 
+def uncertainties(model: UMAdapt, direct: Maps, merged: Maps) -> dict[str, Maps]:
+    """task -> {"disagreement", of a task with a transfer net, "spread", "entropy", of a model with classes: (B, h, w)}.
+
+    Args:
+        direct: predictions of photos.
+        merged: with those of their mirror images.
+    """
+    cross, out = model.cross(direct), dict[str, Maps]()
+    entropy = torch.special.entr(direct[model.class_task].softmax(1)).sum(1) if model.class_task else None
+    for name, task in model.tasks.items():
+        out[name] = {"disagreement": task.energy_map(cross[name], direct[name])} if name in cross else {}
+        out[name]["spread"] = excess_map(task, direct[name], merged[name])
+        out[name] |= {} if entropy is None else {"entropy": entropy}
+    return out
+
+
 def _pooled(photos: Sequence[Pixels]) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
     """(what `measure` gives over all photos, with "ause_photo"; {"mean", "pixels"} of the error)."""
-    pooled = {name: np.concatenate([photo[name] for photo in photos]) for name in photos[0]} if photos else {}
-    found = measure(pooled) if pooled else {}
+    if not photos:
+        return {}, {}
+    photos = _with_place(photos)
+    pooled = {name: np.concatenate([photo[name] for photo in photos]) for name in photos[0]}
+    found = measure(pooled)
     if not found:
         return {}, {}
     alone = [each for each in map(measure, photos) if each]
@@ -178,6 +205,15 @@ def _pooled(photos: Sequence[Pixels]) -> tuple[dict[str, dict[str, Any]], dict[s
         figures["ause_photo"] = float(np.mean([each[name]["ause"] for each in alone]))
     error = pooled["error"]
     return found, {"mean": float(error.mean()), "pixels": len(error)}
+
+
+def _with_place(photos: Sequence[Pixels]) -> list[Pixels]:
+    """The pixels of photos with PLACE beside their uncertainties."""
+    shown = next(name for name in photos[0] if name not in ("error", "cell"))
+    cells = [photo["cell"].astype(np.int64) for photo in photos]
+    at, values = np.concatenate(cells), np.concatenate([photo[shown] for photo in photos])
+    mean = np.bincount(at, values) / np.bincount(at).clip(min=1)
+    return [photo | {PLACE: mean[cell]} for photo, cell in zip(photos, cells, strict=True)]
 
 
 def _draw(
@@ -204,4 +240,6 @@ def _draw(
     seen = size if window is None else window.size
     wide = {name: fill(resize_map(map_.unsqueeze(0), seen), window, size) for name, map_ in maps.items()}
     planes = {"error": error} | {name: map_[..., top:bottom, left:right] for name, map_ in wide.items()}
+    rows, columns = (torch.arange(n) * cells // n for n, cells in zip(error.shape, CELLS, strict=True))
+    planes["cell"] = rows[:, None] * CELLS[1] + columns
     return {name: plane.cpu().flatten().numpy()[at].astype(np.float32) for name, plane in planes.items()}

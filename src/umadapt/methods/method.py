@@ -34,7 +34,7 @@ class Method:
     variant: Callable[[Adapt], str] | None = None  # what its runs are called; None = its name
     lr: float | None = None  # default learning rate; None = that of RUN's training
     trains: Literal["res5", "encoder", "all"] = "res5"  # default of --adapt
-    share: float | None = None  # of the photos in the first BatchNorm statistics, 1 = AdaBN; None = --statistics-share
+    share: float = 0.5  # default of --statistics-share; 1 = AdaBN
     source: Literal["", "images", "tuples"] = ""  # what it reads of the labelled source, as `Batch.source`
     source_tasks: Callable[[UMAdapt], tuple[str, ...]] = lambda model: tuple(model.tasks)  # whose labels
     source_every: Callable[[Adapt], int] = lambda options: 1  # steps from one batch of the source to the next

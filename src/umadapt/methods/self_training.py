@@ -31,7 +31,7 @@ from umadapt.methods.strong_views import hide, paste, recolour
 from umadapt.nets.activation_checkpointing import BatchNorm
 from umadapt.nets.ensemble import consensus, shares_of
 from umadapt.nets.model import Maps, UMAdapt
-from umadapt.tasks.base import masked_mean
+from umadapt.tasks.base import excess_map, masked_mean
 from umadapt.training.ema import teaching
 from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
@@ -104,7 +104,7 @@ def trust(model: UMAdapt, direct: Maps, targets: Maps, how: str) -> Maps:
     for name, task in model.tasks.items():
         weights[name] = torch.ones_like(targets[name][:, 0])
         if name in others:
-            apart = task.energy_map(others[name], targets[name]) - task.energy_map(targets[name], targets[name])
+            apart = excess_map(task, others[name], targets[name])
             mean = global_batch.mean(apart.mean()).clamp(min=LEAST)
             weights[name] = mean / (mean + apart.clamp(min=0))
     return weights

@@ -184,6 +184,11 @@ def excess(task: Task, found: Tensor, wanted: Tensor) -> Tensor:
     return task.energy(found, wanted) - task.energy(wanted, wanted)
 
 
+def excess_map(task: Task, found: Tensor, wanted: Tensor) -> Tensor:
+    """The same for each pixel: (B, h, w), at least 0 but for rounding."""
+    return task.energy_map(found, wanted) - task.energy_map(wanted, wanted)
+
+
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of `values` over the pixels where `valid`; 0 with zero gradient when there are none."""
     total = global_batch.total(torch.where(valid, values, torch.zeros_like(values)).sum())
