@@ -47,6 +47,7 @@ ADAPT = {
     "objects pasted by depth, .5": f"{SELF} --paste 0.5",
     "rooms in the photos' colours": f"{SELF} --recolour",
     "trust: spread of the looks": f"{SELF} --trust spread",
+    "trust: entropy of the classes": f"{SELF} --trust entropy",
     "trust: transfer nets, the paper's energy": f"{SELF} --trust transfer",
     "encoder alone": f"{SELF} --adapt encoder",
     "UM-Adapt (noAdv), all weights": "--method noadv --adapt all --candidates 0 --lr 1e-4",

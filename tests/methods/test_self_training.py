@@ -227,6 +227,16 @@ def test_a_target_counts_less_where_predictions_of_it_differ(model: UMAdapt, how
     assert all((x == 1).all() for x in self_training.trust(model, direct, targets, "none").values())
 
 
+def test_where_the_classes_are_in_doubt_every_target_counts_less(model: UMAdapt) -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        targets = model.eval()(torch.rand(2, 3, 64, 96))
+    targets["seg"] = torch.zeros_like(targets["seg"])
+    targets["seg"][:, 0, :, 5:] = 9
+    for weight in self_training.trust(model, targets, targets, "entropy").values():
+        assert weight[..., :5].max() < 0.3 < 0.9 < weight[..., 5:].min()
+
+
 def test_truth_as_a_prediction_has_next_to_no_loss(model: UMAdapt) -> None:
     batch = random_batch(model)
     for name, task in model.tasks.items():

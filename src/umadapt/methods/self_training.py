@@ -90,23 +90,25 @@ def forgetting(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def trust(model: UMAdapt, direct: Maps, targets: Maps, how: str) -> Maps:
-    """The weight of every task's target at each pixel, (B, h, w) in (0, 1]: m / (m + d) where d is how far two
-    predictions of the pixel are apart, and m its mean over the photos.
+    """The weight of every task's target at each pixel, (B, h, w) in (0, 1]: m / (m + d) where d is the doubt there,
+    and m its mean over the photos.
 
     Args:
         direct: what the teacher says of the photos themselves.
         targets: what its looks agree on.
-        how: which predictions: "spread", these two; "transfer", the second and the transfer nets' of the other tasks,
-            the paper's energy; "none", all weights are 1.
+        how: what doubts are: "spread", the distance of these two; "transfer", of the second and what the transfer nets
+            make of the other tasks, the paper's energy; "entropy", of the classes, for every task; "none".
     """
-    others = {"none": {}, "spread": direct, "transfer": model.cross(targets) if how == "transfer" else {}}[how]
+    others = {"spread": direct, "transfer": model.cross(targets) if how == "transfer" else {}}.get(how, {})
+    doubts = {name: excess_map(model.tasks[name], other, targets[name]) for name, other in others.items()}
+    if how == "entropy" and model.class_task:
+        doubts = dict.fromkeys(model.tasks, torch.special.entr(targets[model.class_task].softmax(1)).sum(1))
     weights = {}
-    for name, task in model.tasks.items():
+    for name in model.tasks:
         weights[name] = torch.ones_like(targets[name][:, 0])
-        if name in others:
-            apart = excess_map(task, others[name], targets[name])
-            mean = global_batch.mean(apart.mean()).clamp(min=LEAST)
-            weights[name] = mean / (mean + apart.clamp(min=0))
+        if name in doubts:
+            mean = global_batch.mean(doubts[name].mean()).clamp(min=LEAST)
+            weights[name] = mean / (mean + doubts[name].clamp(min=0))
     return weights
 
 
@@ -166,6 +168,8 @@ def refuse(options: Adapt, model: UMAdapt) -> str | None:
     """Why the options ask for what the run has not."""
     if "transfer" in (options.trust, *options.looks) and not model.graph:
         return "the run has no transfer nets; leave transfer out of --looks and --trust"
+    if options.trust == "entropy" and model.class_task is None:
+        return "--trust entropy is that of classes, and the run does not predict seg"
     if options.paste and model.class_task is None:
         return "--paste takes objects by their class, and the run does not predict seg"
     return None
