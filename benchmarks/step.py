@@ -1,7 +1,7 @@
 """How long does a training step take beside the paper's algorithms as printed (literal.py)?
 
 `noadv` and `base` are whole steps with all their turns; `adv` is one on which the transfer nets are updated too (with
-the default --critic-every 5 that is one step in five). All have the paper's losses alone (--consensus 0). "careful" is
+the default --critic-every 5 that is one step in five). "careful" is
 the literal form with the gradients of frozen weights switched off; "fresh" and "shared" are ours with that --forward,
 "kept" is shared with the features that --kept-views keeps; "per-task" and "joint" are ours with that --optimiser.
 """
@@ -72,7 +72,7 @@ def make_stage(kind: str, model: UMAdapt, way: str) -> Stage[Any]:
     """
     if kind == "base":
         return base_model.stage(model, no_batches, 1, 1e-4, 10.0, way)
-    config = Adapt(Path("run"), ("photos",), Path("out"), method=kind, forward=way, consensus=0.0)  # type: ignore[arg-type]
+    config = Adapt(Path("run"), ("photos",), Path("out"), method=kind, forward=way)  # type: ignore[arg-type]
     return um_adapt.stage(model, config, no_batches, Given(dict.fromkeys(model.graph, 1.0)))
 
 

@@ -40,7 +40,7 @@ ADAPT = {
     "source-only": "",
     "AdaBN": "--method adabn",
     "self-training": SELF,
-    "depth's level as the teacher says": f"{SELF} --no-keep-level",
+    "depth's level and contrast as they come": f"{SELF} --no-keep-level",
     "no mirror in the teacher": f"{SELF} --looks ''",
     "a larger copy in the teacher too": f"{SELF} --looks mirror,zoom",
     "patches hidden, .5": f"{SELF} --masked 0.5",
@@ -50,13 +50,21 @@ ADAPT = {
     "trust: entropy of the classes": f"{SELF} --trust entropy",
     "trust: transfer nets, the paper's energy": f"{SELF} --trust transfer",
     "encoder alone": f"{SELF} --adapt encoder",
-    "UM-Adapt (noAdv), all weights": "--method noadv --adapt all --candidates 0 --lr 1e-4",
-    "UM-Adapt (Adv), all weights": "--method adv --adapt all --candidates 0 --lr 1e-4",
-    "UM-Adapt-B (CCR), all weights": "--method b-ccr --adapt all --candidates 0",
-    "mean teacher, all weights": "--method mean-teacher --adapt all --candidates 0 --lr 1e-4",
-    "entropy minimisation, all weights": "--method minent --adapt all --candidates 0",
-    "output adversary, all weights": "--method output-adv --adapt all --candidates 0",
 }
+# the same box for all: all weights, statistics of the photos, the source rehearsed; three rates of each
+BOX = "--adapt all --rehearse --statistics-share 1 --lr"
+OTHERS = {
+    "UM-Adapt (noAdv)-1": "noadv-1",
+    "UM-Adapt (noAdv)": "noadv",
+    "UM-Adapt (Adv)": "adv",
+    "UM-Adapt-B (FCF)": "b-fcf",
+    "UM-Adapt-B (CCR)": "b-ccr",
+    "mean teacher": "mean-teacher",
+    "entropy minimisation": "minent",
+    "output adversary": "output-adv",
+}
+RATES = ("1e-6", "1e-5", "1e-4")
+ADAPT |= {f"{name}, {rate}": f"--method {method} {BOX} {rate}" for name, method in OTHERS.items() for rate in RATES}
 FIGURES = (
     *(("depth", "rel"), ("depth", "log10"), ("depth", "rms"), ("normals", "mean")),
     *(("seg", "miou"), ("seg", "pacc")),

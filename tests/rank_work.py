@@ -72,7 +72,7 @@ STEPS = "--transfer-steps 3 --base-steps 3 --contour-steps 3 --lr 1e-3 --decay 0
 FEW = "--transfer-steps 1 --base-steps 3 --contour-steps 1 --lr 1e-3 --decay 0".split()
 THREE = "--steps 3 --batch 12 --candidates 0 --lr 1e-3".split()
 METHODS = {
-    "noadv": "--bn train --consensus 0.1",
+    "noadv": "--bn train",
     "adv": "--critic-every 1 --margin 3 --micro-batch 2",
     "b-ccr": "--joint-steps 1",
     "mean-teacher": "--bn train",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,23 @@ def test_every_method_adapts_four_tasks(four: Path, method: str) -> None:
     weights = [name for name in moved if name.endswith("weight")]
     assert moved
     assert bool(weights) == (method != "adabn")
+
+
+@pytest.mark.parametrize("method", ["noadv", "adv", "b-ccr", "minent", "output-adv", "mean-teacher"])
+def test_every_method_can_rehearse_the_source(four: Path, method: str, tmp_path: Path) -> None:
+    shutil.copytree(four / "base", tmp_path / "base")
+    shutil.copytree(four / "photos", tmp_path / "photos")
+    assert main([*adapt_four(tmp_path, method), "--rehearse", "--adapt", "all"]) == 0
+    log = [json.loads(line) for line in (tmp_path / method / "metrics.jsonl").read_text().splitlines()]
+    learnt = {key for line in log for key in line if key.startswith("rehearsal/") and not key.endswith("grad")}
+    assert {f"rehearsal/{task}" for task in ("depth", "normals", "seg", "edges")} <= learnt
+
+
+def test_what_takes_no_steps_cannot_rehearse(four: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = adapt_four(four, "adabn")
+    command[command.index("--out") + 1] += "-rehearsing"
+    assert main([*command, "--rehearse"]) == 2
+    assert "--rehearse is of methods that take steps" in capsys.readouterr().err
 
 
 def test_semi_and_trust_with_four_tasks(four: Path, toy_world: Path, tmp_path: Path) -> None:

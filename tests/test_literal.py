@@ -19,7 +19,7 @@ from umadapt.nets.model import UMAdapt
 from umadapt.training.stage import Loss
 
 TOLERANCE = 1e-4  # relative to the largest gradient of a tensor
-CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method="adv", consensus=0.0, forward="fresh")
+CONFIG = Adapt(run=Path("run"), target=("photos",), out=Path("out"), method="adv", forward="fresh")
 
 
 @pytest.fixture

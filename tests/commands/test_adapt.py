@@ -38,7 +38,7 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: pytest.Cap
     command = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path), "--out", str(tmp_path / "out")]
     assert main([*command, "--method", "adabn"]) == 2
     assert "convnext_atto has none" in capsys.readouterr().err
-    assert main([*command, "--method", "noadv", "--adapt", "all"]) == 2
+    assert main([*command, "--method", "noadv", "--adapt", "all", "--candidates", "3"]) == 2
     assert "give --candidates 0" in capsys.readouterr().err
     assert main([*command, "--adapt", "encoder", "--method", "b-fcf"]) == 2
     assert "leave --adapt res5" in capsys.readouterr().err

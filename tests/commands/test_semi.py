@@ -13,12 +13,9 @@ import torch
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.data.batch import Batch
-from umadapt.data.folder import Folder
-from umadapt.nets.ensemble import consensus, excesses, shares_of
-from umadapt.training.load import load_model, read_record
+from umadapt.training.load import read_record
 from umadapt.training.stage import Loss, Turn
 from umadapt.training.trainer import blame
-from umadapt.training.whole_sets import whole_images
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.05 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 60 --base-steps 40 --contour-steps 10 --lr 3e-3".split()
@@ -106,28 +103,6 @@ def test_res5_alone_is_trained_and_a_resumed_run_ends_the_same(adapted: Path, tm
     picture.unlink()  # as a kill after the last step leaves it
     assert semi(adapted, tmp_path / "cut", *options) == 0
     assert picture.read_bytes() == drawn
-
-
-def test_the_consensus_holds_a_task_that_has_no_labels(adapted: Path, tmp_path: Path) -> None:
-    """Depth alone has labels: without the consensus the energy moves the classes further from where they began."""
-    data = tmp_path / "labelled"
-    write_toy_world(data, 6, seed=5)
-    keep_only(data, "depth")
-    photos = Folder(adapted / "photos")
-    images = next(iter(whole_images(photos, photos.ids, (64, 96), 6)))
-    model, stored = load_model(adapted / "adapted", "cpu")
-    shares = shares_of(stored.witnesses, model.tasks, ("mirror", "zoom", "transfer"))
-    agreed = consensus(model.eval(), lambda x: model.encode(x, "target"), images, shares)
-
-    far = {}
-    for weight in ("0", "1"):
-        options = ["--labelled", str(data), "--steps", "40", "--lr", "1e-3", "--consensus", weight, "--kept-views", "2"]
-        assert semi(adapted, tmp_path / weight, *options) == 0
-        assert not (tmp_path / weight / "views").exists()
-        trained, _ = load_model(tmp_path / weight, "cpu")
-        with torch.no_grad():
-            far[weight] = excesses(trained, trained.eval()(images, "target"), agreed)["seg"].item()
-    assert far["1"] < 0.9 * far["0"]
 
 
 def test_mistakes_are_named(adapted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

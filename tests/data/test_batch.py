@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from umadapt.data.batch import Batch, Frozen
+from umadapt.data.batch import Batch
 
 CPU = torch.device("cpu")
 
 
 def make(ids: str, start: int = 0) -> Batch:
     x = torch.arange(float(start), start + len(ids)).view(-1, 1, 1, 1)
-    return Batch(list(ids), x, x + 100, truths={"depth": x + 200}, frozen=Frozen({"res4": x + 300}, {"seg": x + 400}))
+    return Batch(list(ids), x, x + 100, truths={"depth": x + 200}, trunk={"res4": x + 300})
 
 
 def pair() -> Batch:
@@ -26,11 +26,7 @@ def pair() -> Batch:
 def test_one_sample_is_picked_of_every_part() -> None:
     one = pair().only(1)
     assert (one.ids, one.images.item(), one.plain.item()) == (["b"], 1, 101)
-    assert (one.truths["depth"].item(), one.frozen.trunk["res4"].item(), one.frozen.targets["seg"].item()) == (
-        201,
-        301,
-        401,
-    )
+    assert (one.truths["depth"].item(), one.trunk["res4"].item()) == (201, 301)
     assert not len(one.contours)
     assert one.source is not None
     assert (one.source.ids, one.source.truths["depth"].item()) == (["y"], 211)
@@ -46,7 +42,7 @@ def test_samples_are_named_with_those_beside_them() -> None:
 def test_every_part_is_moved() -> None:
     moved = pair().to(torch.device("meta"))
     assert moved.source is not None
-    parts = [moved.images, moved.truths["depth"], moved.frozen.targets["seg"], moved.source.frozen.trunk["res4"]]
+    parts = [moved.images, moved.truths["depth"], moved.trunk["res4"], moved.source.trunk["res4"]]
     assert {part.device.type for part in parts} == {"meta"}
     assert moved.ids == ["a", "b", "c"]
 
@@ -63,5 +59,5 @@ def test_a_batch_for_a_gpu_is_pinned_to_its_depth(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: seen.append(tensor) or tensor)
     monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
     again = batch.pinned(torch.device("cuda"))
-    assert len(seen) == 2 * 5, "and nothing that is absent"
+    assert len(seen) == 2 * 4, "and nothing that is absent"
     assert again.ids is batch.ids

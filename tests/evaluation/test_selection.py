@@ -55,14 +55,13 @@ def test_candidates_are_spread_from_start_to_end() -> None:
 @pytest.mark.parametrize(
     ("options", "rate"),
     [
-        ("noadv", 2e-4),
-        ("adv", 2e-4),
-        ("noadv --consensus 0", 1e-5),
+        ("noadv", 1e-5),
+        ("self-training", 1e-4),
         ("mean-teacher", 1e-5),
         ("noadv --lr 0.5", 0.5),
     ],
 )
-def test_the_consensus_teaches_at_the_rate_of_the_base(base: Path, tmp_path: Path, options: str, rate: float) -> None:
+def test_every_method_has_a_rate_of_its_own(base: Path, tmp_path: Path, options: str, rate: float) -> None:
     write_toy_world(tmp_path / "photos", 2, seed=1)
     words = ["adapt", str(base), "--target", str(tmp_path / "photos"), "--out", str(tmp_path / "run")]
     assert main([*words, "--method", *options.split(), "--steps", "1", "--batch", "2", "--candidates", "0"]) == 0

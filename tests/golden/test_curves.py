@@ -28,7 +28,7 @@ def curves(source: Path, out: Path) -> dict[str, dict[str, float]]:
     """stage/step -> the losses and energies that were logged."""
     assert main(["train", "--source", str(source), "--out", str(out / "base"), *TINY, *STEPS]) == 0
     adapt = ["adapt", str(out / "base"), "--target", str(source), "--out", str(out / "adv"), "--method", "adv"]
-    printed = "--consensus 0 --statistics-share 1 --forward fresh --decay 0 --kept-views 0".split()
+    printed = "--statistics-share 1 --forward fresh --decay 0 --kept-views 0".split()
     assert main([*adapt, *printed, "--steps", "10", "--batch", "4"]) == 0
     return {
         f"{line['stage']}/{line['step']}": {k: v for k, v in line.items() if isinstance(v, float) and k != "seconds"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import torch
 from toys import random_batch, tiny_spec
 from umadapt.config import Adapt
 from umadapt.methods import self_training, strong_views
+from umadapt.methods.depth_level import Levels, Line
+from umadapt.methods.method import Given
+from umadapt.methods.rehearsal import rehearse
 from umadapt.nets.model import UMAdapt
 from umadapt.tasks import TASKS, make_tasks
 from umadapt.training.memory import arrange
@@ -79,12 +83,12 @@ def test_the_source_is_rehearsed_with_its_own_statistics(model: UMAdapt) -> None
             norm.running_mean += 3.0
     batch = stage.prepare(stage.batch(0))
     expected = model(self_training.source_of(batch.batch).images, "source")
-    found: list[dict[str, torch.Tensor]] = []
-    decode = model.decode
-    model.decode = lambda *args: found.append(decode(*args)) or found[-1]  # type: ignore[func-returns-value,method-assign]
-    loss = stage.turns[0].loss(batch)
+    found = rehearse(model, stage.shadows[0], self_training.source_of(batch.batch))
     for name, map_ in expected.items():
-        torch.testing.assert_close(found[0][name], map_)
+        torch.testing.assert_close(found[name].prediction, map_)
+    loss = stage.turns[0].loss(batch)
+    for name, one in found.items():
+        torch.testing.assert_close(loss.watch[f"{name}/source"], one.loss.detach())
     model.encoder.requires_grad_(True)
     sum(loss.terms.values()).backward()  # type: ignore[union-attr]
     weight = next(model.encoder.trunks["target"].parameters())
@@ -258,22 +262,37 @@ def test_all_options_together_are_one_sound_step(model: UMAdapt) -> None:
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-def test_the_teachers_targets_keep_the_source_models_level_of_depth(model: UMAdapt) -> None:
-    """Also after statistics and decoders have moved; other tasks and relative depth are the teacher's."""
-    stage, free = make(model), make(model, keep_level=False)
+def seen_of(model: UMAdapt, images: torch.Tensor, domain: str) -> tuple[float, float]:
+    """Mean and deviation of the logarithm of depth, where it is measured."""
     with torch.no_grad():
-        source = model.eval()(stage.batch(0).plain, "source")["depth"]
-        for average in (stage.extra["average"], free.extra["average"]):
-            for name, parameter in average.named_parameters():
-                if name.endswith("bias"):
-                    parameter += 0.1
-    kept, moved = (one.prepare(one.batch(0)).targets for one in (stage, free))
+        depth = model.eval()(images, domain)["depth"][..., ::4, ::4].log()
+    return float(depth.mean()), float(depth.std())
 
-    def level(depth: torch.Tensor) -> float:
-        return float(depth.clamp(min=0.01).log().mean())
 
-    assert level(kept["depth"]) == pytest.approx(level(source), abs=1e-4)
-    assert abs(level(moved["depth"]) - level(source)) > 1e-3
-    ratio = kept["depth"] / moved["depth"]
-    torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio), rtol=1e-4, atol=0)
-    torch.testing.assert_close(kept["normals"], moved["normals"])
+def test_photos_keep_the_level_and_contrast_of_the_source_models_depth(model: UMAdapt) -> None:
+    """Before the first step, though statistics have moved, and after the last; rooms are rehearsed without that."""
+    images = torch.rand(4, 3, 64, 96)
+    with torch.no_grad():
+        model.decoders["depth"].head.weight *= 30  # type: ignore[operator]
+    wanted = seen_of(model, images, "source")
+    model.encoder.add_target(share=False)
+    with torch.no_grad():
+        for norm in model.encoder.branches["target"].modules():
+            if isinstance(norm, self_training.BatchNorm) and norm.running_mean is not None:
+                norm.running_mean += 0.02
+    assert seen_of(model, images, "target") != pytest.approx(wanted, abs=1e-3)
+    rooms = random_batch(model, 4, 50)
+    before = rehearse(model, model.encoder.rehearsal(), rooms)["depth"].prediction
+    photos = lambda: [images[:3], images[:0], images[3:]]  # noqa: E731
+    lines = Levels(copy.deepcopy(model), photos).restore(copy.deepcopy(model))
+    assert lines["depth"] != Line()
+    config = Adapt(Path("r"), ("t",), Path("o"), method="self-training", adapt="all", steps=3, lr=1e-2)
+    batches = lambda k: dataclasses.replace(random_batch(model, 4, k), source=rooms)  # noqa: E731
+    stage = self_training.stage(model, config, batches, Given(photos=photos))
+    assert seen_of(model, images, "target") == pytest.approx(wanted, abs=1e-4)
+    after = rehearse(model, stage.shadows[0], rooms, lines)["depth"].prediction
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
+    run(model, stage, 2)
+    assert seen_of(model, images, "target") != pytest.approx(wanted, abs=1e-4)
+    stage.after(2)
+    assert seen_of(model, images, "target") == pytest.approx(wanted, abs=1e-4)

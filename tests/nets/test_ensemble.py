@@ -1,4 +1,4 @@
-"""The consensus of several witnesses, and how far a prediction is from it."""
+"""The consensus of several witnesses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toys import random_batch
-from umadapt.nets.ensemble import UNKNOWN, consensus, distance, shares_of, weigh
+from umadapt.nets.ensemble import UNKNOWN, consensus, shares_of, weigh
 from umadapt.nets.model import UMAdapt
 
 
@@ -67,17 +67,6 @@ def test_a_larger_copy_says_what_the_picture_says(adapted: UMAdapt, name: str) -
         assert task.shrink(logits, s) is logits
     else:
         torch.testing.assert_close(task.shrink(zoomed[name][None], s)[0], flat[name].contiguous())
-
-
-def test_no_task_counts_more_for_larger_numbers(adapted: UMAdapt) -> None:
-    """The distance grows by the same whichever task's disagreement doubles."""
-    picture = torch.rand(2, 3, 64, 96)
-    targets, found = vote(adapted, picture, "mirror", "transfer"), vote(adapted, picture)
-    depth = targets["depth"] + 0.05
-    near = distance(adapted, {**found, "depth": depth}, targets)
-    far = distance(adapted, {**found, "depth": targets["depth"] + 0.1}, targets)
-    assert (far - near).item() == pytest.approx(torch.tensor(2.0).log().item() / 3, rel=0.35)
-    assert torch.isfinite(distance(adapted, targets, targets))
 
 
 def test_a_witness_gets_the_share_that_it_is_worth(adapted: UMAdapt, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def make_trained(model: UMAdapt, name: str) -> Stage:
 STAGES: dict[str, Callable[[UMAdapt], Stage]] = {
     "transfer": lambda model: make_trained(model, "transfer"),
     "base": lambda model: make_trained(model, "base"),
-    "noadv": lambda model: make_adapt(model, "noadv", forward="fresh", consensus=0.0),
+    "noadv": lambda model: make_adapt(model, "noadv", forward="fresh"),
     "shared": lambda model: make_adapt(model, "noadv", forward="shared"),
     "adv": lambda model: make_adapt(model, "adv", critic_every=2),
     "b-fcf": lambda model: make_adapt(model, "b-fcf", joint_steps=2),
@@ -235,7 +235,7 @@ def test_a_copy_of_a_compiled_network_is_plain(model: UMAdapt) -> None:
 def test_a_compiled_run_is_cut_and_goes_on(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the same bits; and without --compile too, which is no other run."""
     monkeypatch.setattr(compute, "BACKEND", "eager")
-    options = "--batch 3 --steps 3 --save-every 2 --consensus 0".split()
+    options = "--batch 3 --steps 3 --save-every 2".split()
     assert main([*adapt_command(runs, tmp_path / "whole"), *options, "--compile"]) == 0
     cut(tmp_path / "whole", tmp_path / "cut")
     shutil.copytree(tmp_path / "cut", tmp_path / "plain")

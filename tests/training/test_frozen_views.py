@@ -11,7 +11,7 @@ import torch
 
 from toys import write_toy_world
 from umadapt.data.augment import Augment
-from umadapt.data.batch import Batch, Frozen
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.training.batches import Batches
 from umadapt.training.frozen_views import FrozenViews, NoRoom
@@ -35,8 +35,7 @@ class Net:
 
     def __call__(self, batch: Batch) -> Batch:
         self.seen += len(batch)
-        made = Frozen({"res4": batch.images[..., ::2, ::2] * self.factor}, {"depth": batch.images.mean(1, True)})
-        return dataclasses.replace(batch, frozen=made)
+        return dataclasses.replace(batch, trunk={"res4": batch.images[..., ::2, ::2] * self.factor})
 
 
 def test_they_are_what_the_networks_make_of_the_same_batches(batches: Batches, tmp_path: Path) -> None:
@@ -47,10 +46,9 @@ def test_they_are_what_the_networks_make_of_the_same_batches(batches: Batches, t
         kept, made = views(step), net(batches(step))
         assert kept.ids == made.ids
         assert not len(kept.images), "pictures are not kept"
-        torch.testing.assert_close(kept.frozen.trunk, made.frozen.trunk, rtol=0, atol=0)
-        torch.testing.assert_close(kept.frozen.targets, made.frozen.targets, rtol=0, atol=1e-7)
+        torch.testing.assert_close(kept.trunk, made.trunk, rtol=0, atol=0)
         torch.testing.assert_close(kept.contours, made.contours, rtol=0, atol=1e-6)
-    assert {path.stem for path in (tmp_path / "views").glob("*.npy")} == {"contour", "trunk.res4", "taught.depth"}
+    assert {path.stem for path in (tmp_path / "views").glob("*.npy")} == {"contour", "trunk.res4"}
 
 
 def test_two_views_come_in_turn(batches: Batches) -> None:
@@ -76,7 +74,7 @@ def test_a_union_reads_them(batches: Batches, tmp_path: Path) -> None:
     kept.parts = (FrozenViews(batches, Net(), tmp_path / "views"),)
     for step in range(4):
         assert kept(step).ids == made(step).ids
-        found, wanted = kept(step).frozen.trunk["res4"], made(step).images[..., ::2, ::2] * 2
+        found, wanted = kept(step).trunk["res4"], made(step).images[..., ::2, ::2] * 2
         torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
@@ -99,7 +97,7 @@ def test_shared_ones_are_made_once_for_each_kind(batches: Batches, tmp_path: Pat
     again = Net()
     kept = FrozenViews(batches, again, tmp_path / "views", shared=True)
     assert again.seen == 4  # the first ones, which tell what is asked for
-    torch.testing.assert_close(kept(1).frozen.trunk, again(batches(1)).frozen.trunk, rtol=0, atol=0)
+    torch.testing.assert_close(kept(1).trunk, again(batches(1)).trunk, rtol=0, atol=0)
     other = Net(2.01)
     assert FrozenViews(batches, other, tmp_path / "views", shared=True).folder != kept.folder
     assert other.seen == 4 + 10

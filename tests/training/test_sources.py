@@ -67,7 +67,7 @@ def test_adaptation_reads_the_source_that_training_learnt_from(world: Path, tmp_
     model.encoder.add_target()
     config = Adapt(run=base, target=(str(world),), out=tmp_path / "out", method=method, batch=2, lr=1e-5)
     folder = Folder(world)
-    stage = make_stage(model, config, Union([], "union", 0), folder)
+    stage = make_stage(model, config, folder, Union([], "union", 0), folder)
     (source,) = (data for data in stage.data if isinstance(data, Batches))
     trained, held = split_heldout(labelled_ids(folder, model.tasks), 0.25)
     assert not {*held, "008", "009"} & {*source.ids}

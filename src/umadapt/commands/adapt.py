@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from umadapt.config import Adapt
 from umadapt.data.augment import Augment
@@ -19,6 +21,7 @@ from umadapt.errors import UserError
 from umadapt.evaluation.label_free import real_energy, select
 from umadapt.methods import METHODS, adabn, transfer_nets
 from umadapt.methods.method import Given
+from umadapt.methods.rehearsal import rehearsing
 from umadapt.nets.ensemble import UNKNOWN, shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training import candidates, compute
@@ -39,7 +42,7 @@ from umadapt.training.stages import run_stages
 from umadapt.training.weights import load_weights
 from umadapt.training.whole_sets import whole_images
 
-PRINTED_RATE = 1e-5  # the energy alone drifts at more
+MEASURED = 128  # photos that a method may ask for as they are
 
 
 def run(config: Adapt) -> int:
@@ -50,7 +53,7 @@ def run(config: Adapt) -> int:
     model, _ = load_model(config.run, "cpu")
     asked, config = config, dataclasses.replace(config, adapt=config.adapt or method.trains)
     refuse(config, before, model)
-    config = dataclasses.replace(config, lr=config.lr or own_rate(config, float(before.argument("lr"))))
+    config = dataclasses.replace(config, lr=config.lr or METHODS[config.method].lr)
     device = compute.pick_device(config.device)
     config = compute.settle(config, device)
     if method.stage is not None:
@@ -58,7 +61,7 @@ def run(config: Adapt) -> int:
     learned = model.spec.contours == "hed" and method.contours
     detector = HedContours(device) if learned else None
     photos = join(config.target)
-    source = open_source(config, before, model) if method.source else None
+    source = open_source(config, before, model) if method.source or config.rehearse else None
     variant = method.variant(config) if method.variant else method.name
     run_folder = RunFolder(
         RunRecord(
@@ -88,7 +91,7 @@ def run(config: Adapt) -> int:
     if run_folder.done("adapt"):
         load_weights(model, read_weights(config.out))
     else:
-        images = whole_images(photos, photos.ids, model.spec.size, max(config.batch, 16), config.seed)
+        images = whole(model, config, photos)
         share = method.share if config.statistics_share is None else config.statistics_share
         adabn.reestimate(model, images, config.statistics, share)
 
@@ -97,7 +100,7 @@ def run(config: Adapt) -> int:
             return None
         torch.manual_seed(config.seed)  # of the networks that some methods add
         target = open_target(model, config, photos, detector)
-        stage = make_stage(model, config, target, source)
+        stage = make_stage(model, config, photos, target, source)
         if detector is not None:
             detector.prepare(target.seen(stage.steps))
         keep_views(stage, target, config, device)
@@ -122,17 +125,6 @@ def trained_norms(model: UMAdapt, config: Adapt) -> list[nn.Module]:
     return list(model.target(config.trains)) if config.bn == "train" else []
 
 
-def own_rate(config: Adapt, trained_at: float) -> float:
-    """The learning rate of a method that is given none; of AdaBN, which takes no step, 0.
-
-    OURS: what a teacher holds may learn as fast as the base model did, whose rate fits the network.
-    """
-    own = METHODS[config.method].lr
-    if own is not None:
-        return own
-    return trained_at if config.consensus else PRINTED_RATE
-
-
 def refuse(config: Adapt, before: RunRecord, model: UMAdapt) -> None:
     """Raise a UserError where the run, the method and the options do not go together."""
     method = METHODS[config.method]
@@ -144,13 +136,14 @@ def refuse(config: Adapt, before: RunRecord, model: UMAdapt) -> None:
     if adapted or unfinished:
         what = "is adapted already" if adapted else f"lacks {', '.join(unfinished)}"
         raise UserError(f"{config.run} {what}; give a run that `umadapt train` has finished")
+    if config.rehearse and method.stage is None:
+        raise UserError(f"--rehearse is of methods that take steps, and {config.method} takes none")
     if not model.graph and method.transfers:
         raise UserError(f"{config.run} has no transfer nets to adapt with; use --method self-training")
     reason = method.refuse(config, model)
     if reason:
         raise UserError(f"{config.run}: {reason}")
-    asked = {*config.witnesses, *method.votes(config)}
-    shares_of(before.witnesses, model.tasks, asked)  # refuses one that there is not
+    shares_of(before.witnesses, model.tasks, method.votes(config))  # refuses one that there is not
     if config.candidates and config.trains == "all" and method.selects:
         raise UserError(
             "--adapt all moves the decoders, which the source model shares, so that no checkpoint can be compared with "
@@ -207,29 +200,47 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
     return Union(parts, "alternate", config.seed)
 
 
-def make_stage(model: UMAdapt, config: Adapt, target: Union, folder: Folder | None) -> Stage[Any]:
-    """The method's stage with its data; `folder` is the labelled source, for a method that reads it."""
+def whole(model: UMAdapt, config: Adapt, photos: Folder, most: int = 0) -> Iterator[Tensor]:
+    """All photos as they are, or at most so many, evenly spaced; see `whole_images`."""
+    ids = photos.ids[:: -(-len(photos.ids) // most)] if most else photos.ids
+    return whole_images(photos, ids, model.spec.size, max(config.batch, 16), config.seed)
+
+
+def make_stage(model: UMAdapt, config: Adapt, photos: Folder, target: Union, folder: Folder | None) -> Stage[Any]:
+    """The method's stage with its data: `photos`, also as batches, `target`; `folder` is the labelled source, for a
+    method that reads it."""
     before, method = read_record(config.run), METHODS[config.method]
     assert method.stage is not None
     given = Given(real_energy(before), shares_of(before.witnesses, model.tasks, method.votes(config)))
+    given = given._replace(photos=partial(whole, model, config, photos, MEASURED))
     if folder is None:
         return dataclasses.replace(method.stage(model, config, target, given), data=pictures(target))
-    source = open_labels(model, config, folder, float(before.argument("holdout")))
-    if method.source == "tuples":
-        given = given._replace(real=margins(model, source, config.margin))
+    holdout = float(before.argument("holdout"))
+    kinds = [method.source] if method.source else []
+    kinds += ["rehearsal"] if config.rehearse and not method.rehearses else []
+    streams = {kind: open_labels(model, config, folder, holdout, kind) for kind in kinds}
+    if "tuples" in streams:
+        given = given._replace(real=margins(model, streams["tuples"], config.margin))
     every = method.source_every(config)
 
-    def both(step: int) -> Batch:
+    def beside(step: int) -> Batch:
         out = target(step)
-        return dataclasses.replace(out, source=source(step // every)) if (step + 1) % every == 0 else out
+        if method.source and (step + 1) % every == 0:
+            out = dataclasses.replace(out, source=streams[method.source](step // every))
+        return dataclasses.replace(out, labelled=streams["rehearsal"](step)) if "rehearsal" in streams else out
 
-    return dataclasses.replace(method.stage(model, config, both, given), data=(*pictures(target), source))
+    stage = method.stage(model, config, beside, given)
+    stage = rehearsing(stage, model, config) if "rehearsal" in streams else stage
+    return dataclasses.replace(stage, data=(*pictures(target), *streams.values()))
 
 
-def open_labels(model: UMAdapt, config: Adapt, folder: Folder, holdout: float) -> Batches:
-    """Batches of the labelled source, but for what training held out."""
-    method = METHODS[config.method]
-    tasks = method.source_tasks(model)
+def open_labels(model: UMAdapt, config: Adapt, folder: Folder, holdout: float, kind: str) -> Batches:
+    """Batches of the labelled source, but for what training held out.
+
+    Args:
+        kind: "images" or "tuples" as `Method.source` says, or "rehearsal".
+    """
+    tasks = tuple(model.tasks) if kind == "rehearsal" else METHODS[config.method].source_tasks(model)
     ids, _ = split_heldout(labelled_ids(folder, model.tasks), holdout)
     return Batches(
         folder,
@@ -239,9 +250,9 @@ def open_labels(model: UMAdapt, config: Adapt, folder: Folder, holdout: float) -
         tasks=tasks,
         focal=model.spec.focal,
         batch=config.batch,
-        seed=config.seed + 1,
+        seed=config.seed + (2 if kind == "rehearsal" else 1),
         recipe=Augment(),
-        images=method.source == "images" or config.real_tuples == "pred",
+        images=kind != "tuples" or config.real_tuples == "pred",
         device=model.mean.device,
         rank=process_group.rank(),
         world=process_group.size(),
@@ -264,7 +275,7 @@ def open_source(config: Adapt, before: RunRecord, model: UMAdapt) -> Folder:
         UserError: it moved, or has other classes.
     """
     address, method = config.source or before.source, METHODS[config.method]
-    tasks = method.source_tasks(model)
+    tasks = tuple(model.tasks) if config.rehearse else method.source_tasks(model)
     what = "labels" if method.source == "tuples" else "images"
     try:
         class_map = before.class_map

@@ -15,7 +15,6 @@ from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
 from umadapt.methods import METHODS, um_adapt_s
-from umadapt.nets.ensemble import shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training import compute
 from umadapt.training.batches import Batches, Detector
@@ -45,7 +44,6 @@ def run(config: Semi) -> int:
     if before.variant == "semi":
         raise UserError(f"{config.run} is a run of semi; give the adapted one that it began from")
     model, _ = load_model(config.run, "cpu")
-    shares = shares_of(before.witnesses, model.tasks, config.witnesses)
     method = METHODS.get(before.command.get("method", ""))  # None: of another version
     selects = before.command.get("candidates", 0) and (method is None or method.selects)
     if ("select" if selects else "adapt") not in before.done:
@@ -95,7 +93,7 @@ def run(config: Semi) -> int:
         others = batches(model, [(folder, folder.ids) for folder in photos], config, (), config.seed, detector)
         if detector is not None:
             detector.prepare(others.seen(config.steps))
-        stage = um_adapt_s.stage(model, config, known, others, shares)
+        stage = um_adapt_s.stage(model, config, known, others)
         stage = dataclasses.replace(stage, data=(*pictures(known), *pictures(others)))
         keep_views(stage, others, config, device)
         return stage
@@ -167,7 +165,7 @@ def batches(
             focal=model.spec.focal,
             batch=config.batch,
             seed=seed + 2 * i,
-            recipe=Augment(plain=not tasks and config.consensus > 0),
+            recipe=Augment(),
             views=0 if tasks else config.kept_views,
             contours=not tasks,
             detector=detector,

@@ -15,8 +15,7 @@ GROUPS: dict[type[Any], dict[str, str]] = {  # arguments -> title -> names; test
     Adapt: {
         "what": "run target out method",
         "data": "source mix kept_views",
-        "method": "adapt statistics statistics_share consensus witnesses looks keep_level energy_weight ccr "
-        "consistency",
+        "method": "adapt rehearse statistics statistics_share looks keep_level energy_weight ccr consistency",
         "schedule": "steps batch lr encoder_rate decay candidates save_every seed",
         "hardware": "device precision compile micro_batch checkpoint_activations shared_views",
         "expert": "bn gradient_mask forward critic_every critic_lr energy margin real_tuples joint_weight joint_lr "

@@ -74,7 +74,7 @@ _ONE = (
 )
 _ZERO = (
     "seed workers rooms spp pictures depth_labels steps transfer_steps base_steps contour_steps lr contour_lr "
-    "critic_lr alpha ccr energy_weight margin clutter augment consensus kept_views "
+    "critic_lr alpha ccr energy_weight margin clutter augment kept_views "
     "candidates joint_weight joint_lr gp fcf micro_batch entropy_weight output_weight output_lr "
     "consistency warm_up weight_decay"
 )

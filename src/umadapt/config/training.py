@@ -90,10 +90,11 @@ class Adapt:
     out: Path  # run folder to write (an unfinished one is continued)
     mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
     method: MethodName = "self-training"  # self-training by a teacher; the paper's terms; or a peer
-    source: str | None = None  # labelled data for self-training, adv, b-*, output-adv; default: the one of RUN
+    source: str | None = None  # labelled data for self-training, adv, b-*, output-adv, --rehearse; default: that of RUN
     adapt: Literal["res5", "encoder", "all"] | None = None  # weights to train; default: res5, of self-training all
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float | None = None  # of the photos in them; default: .5, adabn and self-training: 1
+    rehearse: bool = False  # labelled source images in every step of any method; self-training always does
     bn: Literal["frozen", "train"] = "frozen"  # whether BatchNorm statistics of --adapt's weights move while adapting
     steps: int = 150  # updates of the weights
     batch: int = 8  # images a step
@@ -103,13 +104,11 @@ class Adapt:
     checkpoint_activations: bool = False  # keep fewer activations and compute them again: less memory, same result
     precision: Literal["fp32", "bf16", "auto"] = "fp32"  # of forward passes; auto = bf16 where the machine has it
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
-    lr: float = 0.0  # learning rate; 0 = noadv, noadv-1, adv: that of RUN's training; others: the method's own
+    lr: float = 0.0  # learning rate; 0 = the method's own
     encoder_rate: float = 0.2  # self-training: learning rate of the encoder as a share of --lr
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
     ccr: float = 10.0  # lambda, weight of the contour loss
-    consensus: float = 1.0  # noadv*, adv: weight of the distance to what several witnesses agree on; 0 = as printed
-    witnesses: Names = ("mirror", "zoom", "transfer")  # beside the direct prediction: what else votes
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     forward: Literal["fresh", "shared"] = "shared"  # noadv*, adv: one forward a step; or one a task, as printed
     critic_every: int = 5  # adv: m, target steps between updates of the transfer nets
@@ -134,7 +133,7 @@ class Adapt:
     paste: float = 0.0  # self-training: share of photos into which objects of rendered views are pasted
     recolour: bool = False  # self-training: rendered views get the colours of photos
     confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
-    candidates: int = 5  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
+    candidates: int = 0  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
     clip: float = 10.0  # largest gradient norm of a turn
     save_every: int = 200  # steps between checkpoints
     seed: int = 0  # of order and augmentation
@@ -165,12 +164,10 @@ class Semi:
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     kept_views: int = 4  # views of each photo without labels, as `adapt` keeps them; 0 = all new
     shared_views: Path | None = None  # a folder to keep those in for other runs too; default: in OUT, until the end
-    lr: float = 1e-4  # learning rate; with --consensus 0 rather 3e-5
+    lr: float = 3e-5  # learning rate
     alpha: float | None = None  # weight of the distillation term on labelled photos; default: as RUN was trained
     energy_weight: float = 1.0  # weight of the cross-task energy on photos without labels
     ccr: float = 10.0  # lambda, weight of the contour loss
-    consensus: float = 1.0  # weight of the distance to what RUN's witnesses agree on; 0 = as printed
-    witnesses: Names = ("mirror", "zoom", "transfer")  # beside the direct prediction: what else votes
     gradient_mask: Literal["class", "uniform", "off"] = "class"  # random mask between seg prediction and transfer net
     train_decoders: bool = False  # train the decoders too, not Res-5 alone
     decay: float = 0.5  # share of the steps, at the end, over which the learning rate falls to zero

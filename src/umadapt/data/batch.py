@@ -15,15 +15,6 @@ ABSENT = torch.empty(0)  # what nobody asked for
 
 
 @dataclass(frozen=True, eq=False)
-class Frozen:
-    """What networks that stand still make of a batch's photos: the same at every step that sees them, so that it may be
-    kept (`--kept-views`)."""
-
-    trunk: dict[str, Tensor] = field(default_factory=dict)  # layer -> features of the target's trunk
-    targets: dict[str, Tensor] = field(default_factory=dict)  # task -> prediction of a teacher
-
-
-@dataclass(frozen=True, eq=False)
 class Batch:
     """B samples. Every tensor has the sample first; those that nobody asked for are ABSENT."""
 
@@ -32,9 +23,11 @@ class Batch:
     plain: Tensor = ABSENT  # the same views in their own colours
     contours: Tensor = ABSENT  # (B, 1, h, w) in [0, 1], on the output grid
     truths: dict[str, Tensor] = field(default_factory=dict)  # task -> truth on that grid, in the reader's units
-    frozen: Frozen = field(default_factory=Frozen)
-    source: Batch | None = None  # labelled images of the source, where the step reads some,
-    labelled: Batch | None = None  # or of the target (`semi`)
+    # layer -> features of the target's trunk where that stands still: the same at every step that sees these views, so
+    # that they may be kept (`--kept-views`)
+    trunk: dict[str, Tensor] = field(default_factory=dict)
+    source: Batch | None = None  # labelled images of the source, where the method reads some
+    labelled: Batch | None = None  # others to learn from: of the target (`semi`), or of the source (`--rehearse`)
 
     def __len__(self) -> int:
         return len(self.ids)

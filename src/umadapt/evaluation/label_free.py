@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from umadapt.data.batch import Batch, Frozen
+from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
 from umadapt.distributed import process_group
 from umadapt.errors import UserError
@@ -175,7 +175,7 @@ def score_candidates(
         reference = refer(model, images, shares)
         seen = Batch(names, images)
         if shares_trunk(model.encoder):
-            seen = Batch(names, images, frozen=Frozen(model.trunk(images, "target")))
+            seen = Batch(names, images, trunk=model.trunk(images, "target"))
         for step in steps:
             load_candidate(path, step, model)
             direct = model.decode(target_features(model, seen))

@@ -48,11 +48,11 @@ def truth_of(model: UMAdapt, batch: Batch) -> Maps:
 def add_trunk_features(model: UMAdapt, batch: Batch) -> Batch:
     """The batch with what the target's frozen trunk makes of its photos; as it is where it has that, or where the trunk
     is trained."""
-    if batch.frozen.trunk or trains_trunk(model):
+    if batch.trunk or trains_trunk(model):
         return batch
     with torch.no_grad():
         trunk = model.trunk(batch.images, "target")
-    return dataclasses.replace(batch, frozen=dataclasses.replace(batch.frozen, trunk=trunk))
+    return dataclasses.replace(batch, trunk=trunk)
 
 
 def trains_trunk(model: UMAdapt) -> bool:
@@ -62,7 +62,7 @@ def trains_trunk(model: UMAdapt) -> bool:
 
 def trunk_of(model: UMAdapt, batch: Batch) -> Features:
     """What the target's trunk makes of the batch's photos, computed where it is not there yet."""
-    return batch.frozen.trunk or model.trunk(batch.images, "target")
+    return batch.trunk or model.trunk(batch.images, "target")
 
 
 def target_features(model: UMAdapt, batch: Batch) -> Features:

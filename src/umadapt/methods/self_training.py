@@ -6,16 +6,13 @@ labelled source images in every step, so that it cannot slide away with its teac
 trained. Each domain has its own BatchNorm statistics in the encoder: the source's are those of its training, the
 photos' those of whole photos as they are, which stand still (`--bn train`: each batch's own, which are remembered). The
 teacher is what is kept.
-
-Statistics of photos move depth as a whole: on NYUDv2 to .93 of what the source model says, which is nearer the truth
-(docs/results.md). So a teacher's target keeps the source model's level of depth, the geometric mean over a batch.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,7 +23,9 @@ from umadapt.config import Adapt
 from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import truth_of
+from umadapt.methods.depth_level import Levels, Line
 from umadapt.methods.method import NOTHING, Given, Method
+from umadapt.methods.rehearsal import LEAST, rehearse
 from umadapt.methods.strong_views import hide, paste, recolour
 from umadapt.nets.activation_checkpointing import BatchNorm
 from umadapt.nets.ensemble import consensus, shares_of
@@ -35,7 +34,6 @@ from umadapt.tasks.base import excess_map, masked_mean
 from umadapt.training.ema import teaching
 from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
-LEAST = 1e-6  # a loss below this has no gradient
 MOMENTUM = 0.05  # of BatchNorm's running statistics, which are those of the photos
 WARM_UP = 30  # steps over which the learning rate rises
 
@@ -49,20 +47,19 @@ class Lesson(Prepared):
     weights: Maps  # task -> (B, h, w), what each pixel of them counts
 
 
-def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module) -> Loss:
+def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module, lines: Mapping[str, Line]) -> Loss:
     """Every task's loss on the source, and its distance to the teacher in units of the same distance there."""
     source = source_of(lesson.batch)
     with forgetting(model.target(config.trains).modules()):
-        known = model.decode(rehearsal(model.normalise(source.images)))
+        known = rehearse(model, rehearsal, source, lines)
     student, targets, weights = model(lesson.hard, "target"), lesson.targets, lesson.weights
     terms, watch = {}, {}
     for name, task in model.tasks.items():
-        truth = task.prepare(source.truths[name])
-        rehearsed = watch[f"{name}/source"] = task.loss(known[name], truth).clamp(min=LEAST)
-        terms[name] = rehearsed.log()  # no task counts more for having larger numbers
+        watch[f"{name}/source"] = known[name].loss
+        terms[name] = known[name].loss.log()  # no task counts more for having larger numbers
         with torch.no_grad():
-            sure, there = task.as_prediction(truth)
-            unit = masked_mean(task.energy_map(known[name], sure), there).clamp(min=LEAST)
+            sure, there = task.as_prediction(known[name].truth)
+            unit = masked_mean(task.energy_map(known[name].prediction, sure), there).clamp(min=LEAST)
         distance = global_batch.mean((weights[name] * task.energy_map(student[name], targets[name])).mean())
         known_here = unit > LEAST  # else no image has a label of this task, and there is no unit
         terms[f"{name}/taught"] = config.consistency * distance / unit * known_here
@@ -100,9 +97,10 @@ def trust(model: UMAdapt, direct: Maps, targets: Maps, how: str) -> Maps:
             make of the other tasks, the paper's energy; "entropy", of the classes, for every task; "none".
     """
     others = {"spread": direct, "transfer": model.cross(targets) if how == "transfer" else {}}.get(how, {})
-    doubts = {name: excess_map(model.tasks[name], other, targets[name]) for name, other in others.items()}
+    doubts: Maps = {name: excess_map(model.tasks[name], other, targets[name]) for name, other in others.items()}
     if how == "entropy" and model.class_task:
-        doubts = dict.fromkeys(model.tasks, torch.special.entr(targets[model.class_task].softmax(1)).sum(1))
+        entropy: Tensor = torch.special.entr(targets[model.class_task].softmax(1)).sum(1)
+        doubts = dict.fromkeys(model.tasks, entropy)
     weights = {}
     for name in model.tasks:
         weights[name] = torch.ones_like(targets[name][:, 0])
@@ -117,19 +115,19 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
 
     Args:
         batches: photos, also in their own colours; labelled source images beside them.
-        given: votes are the shares of the teacher's looks beside the direct one.
+        given: votes are the shares of the teacher's looks beside the direct one; levels are measured on the photos.
     """
     votes = shares_of(None, model.tasks, config.looks) if given.votes is None else given.votes
     parameters = model.adaptable(config.bn, config.trains)
     for norm in model.target(config.trains).modules():
         if isinstance(norm, BatchNorm):
             norm.momentum = MOMENTUM
+    levels = Levels(model, given.photos) if config.keep_level and given.photos else None
+    lines = levels.restore(model) if levels else {}
     teacher = copy.deepcopy(model)
     teacher.freeze(teacher)
     rehearsal = model.encoder.rehearsal()
     average, student = teacher.target(config.trains), model.target(config.trains)
-    levelled = tuple(name for name, task in model.tasks.items() if config.keep_level and task.has_level)
-    base = copy.deepcopy(teacher)  # M_s as it was: training moves the decoders, which the domains share
 
     def harder(batch: Batch) -> Lesson:
         """What the teacher says of the photos, and what the student sees of them."""
@@ -137,9 +135,6 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
         direct = teacher(batch.plain, "target")
         targets = consensus(teacher, lambda x: teacher.encode(x, "target"), batch.plain, votes, direct)
         weights = trust(teacher, direct, targets, config.trust)
-        if levelled:
-            level = base.decode(base.encode(batch.plain, "source"), levelled)
-            targets |= {name: model.tasks[name].match_level(targets[name], level[name]) for name in levelled}
         if config.recolour:
             source = dataclasses.replace(source, images=recolour(source.images, batch.images))
         hard = batch.images
@@ -156,9 +151,15 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     encoder = list(model.target("encoder").parameters())
     slow = [p for p in encoder if p.requires_grad]
     rates = (slow, config.encoder_rate)
-    after = teaching(average, student, parameters, config.teacher_decay, config.steps)
+    follow = teaching(average, student, parameters, config.teacher_decay, config.steps)
+
+    def after(step: int) -> None:
+        follow(step)
+        if levels and step + 1 == config.steps:
+            levels.restore(model)
+
     turn = Turn[Lesson](
-        "student", parameters, lambda lesson: losses(model, lesson, config, rehearsal), config.lr, slow=rates
+        "student", parameters, lambda lesson: losses(model, lesson, config, rehearsal, lines), config.lr, slow=rates
     )
     out = Stage("adapt", [turn], batches, config.steps, prepare=prepare, after=after, warm_up=WARM_UP)
     return dataclasses.replace(out, extra={"average": average}, shadows=(rehearsal,))
@@ -183,6 +184,7 @@ METHODS = (
         trains="all",
         share=1.0,
         source="images",
+        rehearses=True,
         plain=lambda options: True,
         votes=lambda options: options.looks,
         keeps_views=False,

@@ -23,7 +23,6 @@ from umadapt.methods.cross_task import (
     truth_of,
 )
 from umadapt.methods.method import NOTHING, Given, Method
-from umadapt.nets.ensemble import add_teacher_targets, distance, shares_of
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.tasks.base import excess
 from umadapt.training.shared_forward import Forward, Update, shared_updates, surrogate
@@ -43,8 +42,6 @@ def generator_losses(
         "ccr": config.ccr * content_loss(model, features["res5"], batch.contours),
     }
     watch = {"tuple_energy": energy.detach()}
-    if config.consensus:
-        terms["consensus"] = config.consensus * distance(model, predictions, batch.frozen.targets)
     if model.class_task in predictions:
         probabilities = predictions[model.class_task].softmax(1)
         watch["entropy"] = -global_batch.mean(
@@ -80,10 +77,10 @@ def critic_losses(
     return Loss(terms, {"real_energy": real.detach(), "fake_energy": fake.detach()})
 
 
-def reads(model: UMAdapt, graph: Sequence[str], config: Adapt) -> tuple[str, ...]:
+def reads(model: UMAdapt, graph: Sequence[str]) -> tuple[str, ...]:
     """The tasks whose predictions the energies of `graph` read, in the model's order; no other decoder runs."""
     needed = {name for task in graph for name in (task, *model.graph[task])}
-    return tuple(task for task in model.tasks if config.consensus or task in needed)
+    return tuple(task for task in model.tasks if task in needed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,19 +109,16 @@ def stage(
     """One Adam a task on what `--adapt` names; in `adv` also one a transfer net, on a copy of the stage-1 nets.
 
     Args:
-        batches: photos with contours; for the consensus also in their own colours; for `adv` source labels beside them
-            at the steps on which the transfer nets are updated.
-        given: the energy of real tuples of each task is the unit of `--margin`; votes are those of the consensus.
+        batches: photos with contours; for `adv` source labels beside them at the steps on which the transfer nets are
+            updated.
+        given: the energy of real tuples of each task is the unit of `--margin`.
     """
     parameters = model.adaptable(config.bn, config.trains)
-    votes = shares_of(None, model.tasks, config.witnesses) if given.votes is None else given.votes
     graph = [task for task in model.graph if config.method != "noadv-1" or task == model.class_task]
-    votes = {who: {t: s for t, s in of.items() if who != "transfer" or t in graph} for who, of in votes.items()}
     nets, extra = model.transfers, {}
     if config.method == "adv":
         nets = extra["critics"] = copy.deepcopy(model.transfers)  # eval mode, as whenever N serves as an energy
         nets.requires_grad_(True)
-    teacher = copy.deepcopy(model).requires_grad_(False).eval() if config.consensus else model
 
     def forward(batch: Batch, tasks: tuple[str, ...]) -> Forward:
         features = target_features(model, batch)
@@ -133,7 +127,7 @@ def stage(
     def adapt(step: Step, task: str) -> Loss:
         if task in step.updates:
             return surrogate(step.updates[task], parameters)
-        seen = forward(step.batch, reads(model, (task,), config))
+        seen = forward(step.batch, reads(model, (task,)))
         return generator_losses(model, step.batch, seen, task, config, nets)
 
     def judge(step: Step, task: str) -> Loss:
@@ -158,9 +152,8 @@ def stage(
         ]
 
     def frozen(batch: Batch) -> Batch:
-        """A frozen trunk's features serve all turns of the step, as do the teacher's targets."""
-        batch = add_trunk_features(model, batch)
-        return add_teacher_targets(teacher, batch, votes) if config.consensus else batch
+        """A frozen trunk's features serve all turns of the step."""
+        return add_trunk_features(model, batch)
 
     @torch.no_grad()
     def predict(batch: Batch) -> Maps:
@@ -174,7 +167,7 @@ def stage(
         loss = lambda seen, task: generator_losses(model, batch, seen, task, config, nets)  # noqa: E731
         with global_batch.shared(len(batch)), torch.enable_grad():
             features = target_features(model, batch)
-            return Step(batch, predict, shared_updates(model, features, reads(model, graph, config), graph, loss))
+            return Step(batch, predict, shared_updates(model, features, reads(model, graph), graph, loss))
 
     still = None if trains_trunk(model) else frozen
     return Stage("adapt", turns, batches, config.steps, prepare=prepare, frozen=still, extra=extra)
@@ -187,19 +180,15 @@ def refuse(options: Adapt, model: UMAdapt) -> str | None:
     return None
 
 
-def _consensus(options: Adapt) -> bool:
-    return options.consensus > 0
-
-
 METHODS = (
-    Method("noadv", stage, transfers=True, contours=True, plain=_consensus, refuse=refuse),
-    Method("noadv-1", stage, transfers=True, contours=True, plain=_consensus, refuse=refuse),
+    Method("noadv", stage, lr=1e-5, transfers=True, contours=True, refuse=refuse),
+    Method("noadv-1", stage, lr=1e-5, transfers=True, contours=True, refuse=refuse),
     Method(
         "adv",
         stage,
+        lr=1e-5,
         transfers=True,
         contours=True,
-        plain=_consensus,
         source="tuples",
         source_tasks=tuple_tasks,
         source_every=lambda options: options.critic_every,

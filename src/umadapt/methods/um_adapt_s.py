@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Callable
 
@@ -11,7 +10,6 @@ import torch
 from umadapt.config import Semi
 from umadapt.data.batch import Batch
 from umadapt.methods.cross_task import add_trunk_features, content_loss, distillation, encode, target_features
-from umadapt.nets.ensemble import Shares, add_teacher_targets, distance, shares_of
 from umadapt.nets.model import UMAdapt
 from umadapt.training.stage import Loss, Stage, Turn
 
@@ -22,19 +20,14 @@ def labelled_losses(model: UMAdapt, batch: Batch, task: str, alpha: float) -> Lo
 
 
 def unlabelled_losses(model: UMAdapt, batch: Batch, task: str, config: Semi) -> Loss:
-    """L_G + lambda L_CCR of Algorithm 2, lines 4 and 5, on a batch without labels; N stays as stage 1 left it.
-
-    OURS: plus the distance to the consensus, as in `adapt`: the energy would slide where a task has no labels.
-    """
+    """L_G + lambda L_CCR of Algorithm 2, lines 4 and 5, on a batch without labels; N stays as stage 1 left it."""
     features = target_features(model, batch)
-    predictions = model.decode(features, None if config.consensus else (task, *model.graph[task]))
+    predictions = model.decode(features, (task, *model.graph[task]))
     cross = model.transfer(task, encode(model, predictions, config.gradient_mask))
     terms = {
         "energy": config.energy_weight * model.tasks[task].energy(cross, predictions[task]),
         "ccr": config.ccr * content_loss(model, features["res5"], batch.contours),
     }
-    if config.consensus:
-        terms["consensus"] = config.consensus * distance(model, predictions, batch.frozen.targets)
     return Loss(terms)
 
 
@@ -49,7 +42,6 @@ def stage(
     config: Semi,
     labelled: Callable[[int], Batch],
     photos: Callable[[int], Batch],
-    shares: Shares | None = None,
 ) -> Stage[Batch]:
     """In each step a labelled batch, then one without labels; one Adam a task and kind of batch on the target's Res-5.
 
@@ -57,8 +49,7 @@ def stage(
 
     Args:
         labelled: target batches with truths of all tasks, missing everywhere where an image lacks one.
-        photos: target batches with contours, for the consensus also in their own colours.
-        shares: of the members of the consensus; default: as where they are not known.
+        photos: target batches with contours.
     """
     assert config.alpha is not None  # `umadapt.commands.semi` has put in that of the run
     alpha = config.alpha
@@ -75,14 +66,11 @@ def stage(
         return Turn(task, parameters, lambda b: unlabelled_losses(model, b, task, config), config.lr)
 
     turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
-    teacher = copy.deepcopy(model).requires_grad_(False).eval() if config.consensus else model
-    votes = shares_of(None, model.tasks, config.witnesses) if shares is None else shares
 
     @torch.no_grad()
     def frozen(batch: Batch) -> Batch:
-        """The trunk's features serve all turns of the step, as does RUN's consensus."""
-        batch = add_trunk_features(model, batch)
-        return add_teacher_targets(teacher, batch, votes) if config.consensus else batch
+        """The trunk's features serve all turns of the step."""
+        return add_trunk_features(model, batch)
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Batch:

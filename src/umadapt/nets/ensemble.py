@@ -11,7 +11,6 @@ depth), so the shares of larger copy and transfer nets are measured on labelled 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Collection, Mapping
 
@@ -125,24 +124,6 @@ def weigh(model: UMAdapt, batches: Callable[[int], Batch], count: int) -> Shares
     return shares
 
 
-def distance(model: UMAdapt, predictions: Maps, targets: Maps) -> Tensor:
-    """How far predictions are from what the teacher says: the mean over tasks of the logarithm of L_t's excess.
-
-    Logarithms, as in the joint form of the base model: a task does not count more for having larger numbers. The
-    excess of a cross-entropy is the Kullback-Leibler divergence; the rest of it does not depend on the prediction.
-    """
-    return torch.stack([x.clamp(min=LEAST).log() for x in excesses(model, predictions, targets).values()]).mean()
-
-
 def excesses(model: UMAdapt, predictions: Maps, targets: Maps) -> Maps:
     """L_t's excess of every task's prediction over what the teacher says."""
     return {name: excess(task, predictions[name], targets[name]) for name, task in model.tasks.items()}
-
-
-@torch.no_grad()
-def add_teacher_targets(teacher: UMAdapt, batch: Batch, shares: Shares) -> Batch:
-    """The batch with a model's consensus on its photos in their own colours; as it is where it has targets."""
-    if batch.frozen.targets:
-        return batch
-    targets = consensus(teacher, lambda x: teacher.encode(x, "target"), batch.plain, shares)
-    return dataclasses.replace(batch, frozen=dataclasses.replace(batch.frozen, targets=targets))

@@ -63,7 +63,7 @@ class Task(Map, Protocol):
     channels: int
     columns: tuple[Column, ...]
     error: str  # what `pixel_error` is, with its unit
-    has_level: bool  # whether `match_level` does anything
+    has_level: bool  # whether predictions have an overall size, as depth has, that adaptation keeps
     categorical: bool  # whether a prediction is the logits of `ModelSpec.classes`
     metric: bool  # whether it is in metres along the optical axis, which a protocol may align, clip and mask
 
@@ -134,11 +134,6 @@ class Task(Map, Protocol):
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         """What a prediction (B, C, h, w) of a picture s times as large says of the picture itself: there everything
         looks s times nearer to the same camera (`data.augment.nearer` is the way back). `s` may be (B, 1, 1, 1)."""
-        ...
-
-    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
-        """The prediction with the overall level of another of the same photos, where the task has one: depth as a
-        whole."""
         ...
 
     def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:

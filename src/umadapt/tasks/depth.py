@@ -120,11 +120,6 @@ class Depth(DepthMap):
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         return prediction * s
 
-    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
-        """With the geometric mean of the reference, over all photos of the batch."""
-        ratio = reference.clamp(min=NEAR).log().mean() - prediction.clamp(min=NEAR).log().mean()
-        return prediction * global_batch.mean(ratio).exp()
-
     def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return ((truth > 0) & (truth < prediction)).squeeze(1)
 

@@ -90,9 +90,6 @@ class Normals(NormalsMap):
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         return self.activate(torch.cat([prediction[:, :2], prediction[:, 2:] / s], dim=1))
 
-    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
-        return prediction
-
     def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return torch.ones_like(prediction[:, 0], dtype=torch.bool)
 

@@ -118,9 +118,6 @@ class Seg(SegMap):
     def shrink(self, prediction: Tensor, s: float | Tensor) -> Tensor:
         return prediction
 
-    def match_level(self, prediction: Tensor, reference: Tensor) -> Tensor:
-        return prediction
-
     def in_front(self, truth: Tensor, prediction: Tensor) -> Tensor:
         return torch.ones_like(prediction[:, 0], dtype=torch.bool)
 

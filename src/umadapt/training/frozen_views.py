@@ -17,13 +17,13 @@ from tqdm import tqdm
 
 from umadapt.data import json_schema
 from umadapt.data.atomic import alone, write_json
-from umadapt.data.batch import ABSENT, Batch, Frozen
+from umadapt.data.batch import ABSENT, Batch
 from umadapt.errors import UserError
 from umadapt.training.batches import Batches
 
 CHUNK = 4  # views that go through the networks at once
 FREE = 0.5  # share of the free disk space that may be taken
-CONTOUR, TRUNK, TARGETS = "contour", "trunk.", "taught."  # names of the files, the latter before a layer and a task
+CONTOUR, TRUNK = "contour", "trunk."  # names of the files, the latter before a layer
 COMPLETE = json_schema.record({"arrays": json_schema.items(json_schema.text())})  # of complete.json
 
 
@@ -36,7 +36,7 @@ class FrozenViews:
 
     Args:
         batches: the photos, and how many views of each there are.
-        frozen: a batch with pictures -> the same with what the networks make of it, `Batch.frozen`.
+        frozen: a batch with pictures -> the same with what the networks make of it, `Batch.trunk`.
         folder: where the arrays are; complete ones from an earlier call are taken as they are.
         shared: other runs keep views there, too. Each kind lies in a folder of its own, named by the photos and by what
             the networks make of the first views, and is computed once: another process waits for it.
@@ -156,14 +156,10 @@ class FrozenViews:
 def pack(batch: Batch) -> dict[str, Tensor]:
     """What is kept of a batch, by the name of its file: all that is read of it but ids and pictures."""
     contours = {CONTOUR: batch.contours} if len(batch.contours) else {}
-    trunk = {TRUNK + layer: x for layer, x in batch.frozen.trunk.items()}
-    return contours | trunk | {TARGETS + task: x for task, x in batch.frozen.targets.items()}
+    return contours | {TRUNK + layer: x for layer, x in batch.trunk.items()}
 
 
 def unpack(ids: list[str], kept: Mapping[str, Tensor]) -> Batch:
     """The batch of which this was kept."""
-
-    def under(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): x for name, x in kept.items() if name.startswith(prefix)}
-
-    return Batch(ids, contours=kept.get(CONTOUR, ABSENT), frozen=Frozen(under(TRUNK), under(TARGETS)))
+    trunk = {name.removeprefix(TRUNK): x for name, x in kept.items() if name.startswith(TRUNK)}
+    return Batch(ids, contours=kept.get(CONTOUR, ABSENT), trunk=trunk)

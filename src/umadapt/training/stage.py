@@ -94,7 +94,7 @@ class Stage(Generic[Seen]):
     batch: Callable[[int], Batch]  # step (from 0) -> batch on the CPU, a pure function
     steps: int
     prepare: Callable[[Batch], Seen] = as_it_is  # once a step, before the turns
-    frozen: Callable[[Batch], Batch] | None = None  # the part of it that fills in `Batch.frozen`: may be kept
+    frozen: Callable[[Batch], Batch] | None = None  # the part of it that fills in `Batch.trunk`: may be kept
     extra: dict[str, nn.Module] = field(default_factory=dict)  # modules beside the model that change too
     shadows: tuple[nn.Module, ...] = ()  # networks that it runs beside these, of their weights: nothing to store
     after: Callable[[int], None] = lambda step: None  # once a step (from 0), after the turns: moving averages
