@@ -25,6 +25,7 @@ ORDER = (  # of the package's first level: each imports from itself and from wha
     "serve",
     "commands",
     "cli",
+    "api",
     "__init__",
     "__main__",
 )
@@ -69,8 +70,8 @@ def test_networks_know_tensors_only() -> None:
 
 
 def test_a_method_is_one_file() -> None:
-    """Of another it takes nothing; what several share is said in three files of their own."""
-    shared = {"methods.cross_task", "methods.strong_views", "methods.method"}
+    """Of another it takes nothing; what several share is said in files of their own."""
+    shared = {f"methods.{name}" for name in ("cross_task", "strong_views", "method", "rehearsal", "depth_level")}
     for path in set((ROOT / "methods").glob("*.py")) - {ROOT / "methods" / "__init__.py"}:
         assert {name for name in imports(path) if name.startswith("methods.")} <= shared, path.name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from umadapt.config import Adapt
+from umadapt.data.atomic import write_json
 from umadapt.data.augment import Augment
 from umadapt.data.batch import Batch
 from umadapt.data.folder import Folder
@@ -84,6 +86,7 @@ def run(config: Adapt) -> int:
     chosen = run_folder.done("select")
     if (chosen if chooses(config) else run_folder.done("adapt")) and has_samples(config.out, "adapt", "before-after"):
         print(f"{config.out} is done")
+        tell(config, run_folder, len(photos.ids))
         return 0
     model.encoder.add_target(share=config.trains == "res5")
     model.freeze(model)
@@ -117,7 +120,22 @@ def run(config: Adapt) -> int:
     picture = save_before_after(base, model, run_folder, photos, photos.ids)
     print(f"{config.out}: adapted by {config.method} to {len(photos.ids)} photos of {', '.join(config.target)}")
     print(f"before and after: {picture}")
+    tell(config, run_folder, len(photos.ids))
     return 0
+
+
+def tell(config: Adapt, run: RunFolder, photos: int) -> None:
+    """Write --json: {"run", "base", "variant", "method", "target", "photos", "steps", "batch", "lr", "selected": step
+    of the checkpoint that was chosen, or null, "losses": of the last step that was logged}."""
+    if config.json is None or process_group.rank():
+        return
+    log = run.path / "metrics.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    last = json.loads(lines[-1]) if lines else {}
+    result = {"run": str(config.out), "base": str(config.run), "variant": run.record.variant, "method": config.method}
+    result |= {"target": list(config.target), "photos": photos, "steps": config.steps, "batch": config.batch}
+    result |= {"lr": config.lr, "selected": (run.record.selected or {}).get("step")}
+    write_json(config.json, result | {"losses": {k: x for k, x in last.items() if k not in ("stage", "step")}})
 
 
 def trained_norms(model: UMAdapt, config: Adapt) -> list[nn.Module]:

@@ -16,7 +16,7 @@ GROUPS: dict[type[Any], dict[str, str]] = {  # arguments -> title -> names; test
         "what": "run target out method",
         "data": "source mix kept_views",
         "method": "adapt rehearse statistics statistics_share looks keep_level energy_weight ccr consistency",
-        "schedule": "steps batch lr encoder_rate decay candidates save_every seed",
+        "schedule": "steps batch lr encoder_rate decay candidates save_every seed json",
         "hardware": "device precision compile micro_batch checkpoint_activations shared_views",
         "expert": "bn gradient_mask forward critic_every critic_lr energy margin real_tuples joint_weight joint_lr "
         "joint_steps gp fcf entropy_weight output_weight output_lr teacher_decay trust masked paste recolour "

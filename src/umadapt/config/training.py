@@ -8,7 +8,7 @@ from typing import Literal
 
 from tyro.conf import Positional, UseAppendAction
 
-from umadapt.config.options import ClassMap, Names, Size, Span
+from umadapt.config.options import ClassMap, JsonFile, Names, Size, Span
 
 NormalsKind = Literal["exact", "plane-fit"]
 
@@ -138,6 +138,7 @@ class Adapt:
     save_every: int = 200  # steps between checkpoints
     seed: int = 0  # of order and augmentation
     device: str = "auto"  # auto, cpu, cuda
+    json: JsonFile = None  # write what was done here too
 
     @property
     def trains(self) -> str:

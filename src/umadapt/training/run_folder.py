@@ -23,7 +23,7 @@ from umadapt.training.weights import refuse_diverged, weights
 
 PARTS = ("checkpoints", "evaluations", "samples")  # folders of a run with files that are written whole
 # Arguments that change neither the weights nor their meaning: a run may be continued with others.
-FREE = {"out", "device", "save_every", "stage", "checkpoint_activations", "compile"}
+FREE = {"out", "json", "device", "save_every", "stage", "checkpoint_activations", "compile"}
 # Arguments that are no more, and what all does now: a run that was begun so may be continued.
 GONE = {"pull": "loss", "energy_floor": 0.0, "route": "both", "sharpen": 0.0, "prior": 0.0, "teacher": "start"}
 GONE |= {"average": 0.0, "memory_budget": 0.0}
