@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import has_samples, save_before_after, save_samples
 from umadapt.training.sizes import check_batch
-from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, split_heldout
+from umadapt.training.sources import labelled_ids, labelled_source, labels_of, learnable_tuples, split_heldout
 from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
 from umadapt.training.weights import load_weights
@@ -64,6 +64,7 @@ def run(config: Adapt) -> int:
     detector = HedContours(device) if learned else None
     photos = join(config.target)
     source = open_source(config, before, model) if method.source or config.rehearse else None
+    labelled = open_labelled(config, before, model)
     variant = method.variant(config) if method.variant else method.name
     run_folder = RunFolder(
         RunRecord(
@@ -73,7 +74,8 @@ def run(config: Adapt) -> int:
             command=command_dict(dataclasses.replace(config, adapt=asked.adapt)),
             source=config.source or before.source,
             target=", ".join(config.target),
-            data={"target": digest(photos.known_as(photos.ids)), "base": before.data},
+            data={"target": digest(photos.known_as(photos.ids)), "base": before.data}
+            | {f"labelled-{i}": digest(folder.known_as(folder.ids)) for i, folder in enumerate(labelled)},
             palette=before.palette,
             backbone_weights=before.backbone_weights,
             transfer_report=before.transfer_report,
@@ -103,7 +105,7 @@ def run(config: Adapt) -> int:
             return None
         torch.manual_seed(config.seed)  # of the networks that some methods add
         target = open_target(model, config, photos, detector)
-        stage = make_stage(model, config, photos, target, source)
+        stage = make_stage(model, config, photos, target, source, labelled)
         if detector is not None:
             detector.prepare(target.seen(stage.steps))
         keep_views(stage, target, config, device)
@@ -156,6 +158,8 @@ def refuse(config: Adapt, before: RunRecord, model: UMAdapt) -> None:
         raise UserError(f"{config.run} {what}; give a run that `umadapt train` has finished")
     if config.rehearse and method.stage is None:
         raise UserError(f"--rehearse is of methods that take steps, and {config.method} takes none")
+    if config.labelled and not method.rehearses:
+        raise UserError(f"--labelled is of self-training, and {config.method} reads no labels of photos; see also semi")
     if not model.graph and method.transfers:
         raise UserError(f"{config.run} has no transfer nets to adapt with; use --method self-training")
     reason = method.refuse(config, model)
@@ -224,9 +228,21 @@ def whole(model: UMAdapt, config: Adapt, photos: Folder, most: int = 0) -> Itera
     return whole_images(photos, ids, model.spec.size, max(config.batch, 16), config.seed)
 
 
-def make_stage(model: UMAdapt, config: Adapt, photos: Folder, target: Union, folder: Folder | None) -> Stage[Any]:
-    """The method's stage with its data: `photos`, also as batches, `target`; `folder` is the labelled source, for a
-    method that reads it."""
+def make_stage(
+    model: UMAdapt,
+    config: Adapt,
+    photos: Folder,
+    target: Union,
+    folder: Folder | None,
+    labelled: Sequence[Folder] = (),
+) -> Stage[Any]:
+    """The method's stage with its data.
+
+    Args:
+        target: the photos as batches.
+        folder: the labelled source, for a method that reads it.
+        labelled: photos with labels, to learn from beside it.
+    """
     before, method = read_record(config.run), METHODS[config.method]
     assert method.stage is not None
     given = Given(real_energy(before), shares_of(before.witnesses, model.tasks, method.votes(config)))
@@ -240,35 +256,37 @@ def make_stage(model: UMAdapt, config: Adapt, photos: Folder, target: Union, fol
     if "tuples" in streams:
         given = given._replace(real=margins(model, streams["tuples"], config.margin))
     every = method.source_every(config)
+    known = Union([open_labels(model, config, one, 0.0, "photos") for one in labelled], "union", config.seed)
+    others = known if labelled else streams.get("rehearsal")
 
     def beside(step: int) -> Batch:
         out = target(step)
         if method.source and (step + 1) % every == 0:
             out = dataclasses.replace(out, source=streams[method.source](step // every))
-        return dataclasses.replace(out, labelled=streams["rehearsal"](step)) if "rehearsal" in streams else out
+        return dataclasses.replace(out, labelled=others(step)) if others else out
 
     stage = method.stage(model, config, beside, given)
     stage = rehearsing(stage, model, config) if "rehearsal" in streams else stage
-    return dataclasses.replace(stage, data=(*pictures(target), *streams.values()))
+    return dataclasses.replace(stage, data=(*pictures(target), *pictures(known), *streams.values()))
 
 
 def open_labels(model: UMAdapt, config: Adapt, folder: Folder, holdout: float, kind: str) -> Batches:
-    """Batches of the labelled source, but for what training held out.
+    """Batches of labelled images, but for the share that training held out.
 
     Args:
-        kind: "images" or "tuples" as `Method.source` says, or "rehearsal".
+        kind: of the source "images" or "tuples" as `Method.source` says, or "rehearsal"; or "photos".
     """
-    tasks = tuple(model.tasks) if kind == "rehearsal" else METHODS[config.method].source_tasks(model)
+    tasks = METHODS[config.method].source_tasks(model) if kind in ("images", "tuples") else tuple(model.tasks)
     ids, _ = split_heldout(labelled_ids(folder, model.tasks), holdout)
     return Batches(
         folder,
-        learnable_tuples(folder, ids, tasks),
+        ids if kind == "photos" else learnable_tuples(folder, ids, tasks),
         model.spec.size,
         model.grid(model.spec.size),
         tasks=tasks,
         focal=model.spec.focal,
         batch=config.batch,
-        seed=config.seed + (2 if kind == "rehearsal" else 1),
+        seed=config.seed + (1 if kind in ("images", "tuples") else 2),
         recipe=Augment(),
         images=kind != "tuples" or config.real_tuples == "pred",
         device=model.mean.device,
@@ -284,6 +302,24 @@ def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
     real = {task: figures["energy"] for task, figures in measured.items()}
     print("hinge margins: " + ", ".join(f"{task} {factor * energy:.3f}" for task, energy in real.items()))
     return real
+
+
+def open_labelled(config: Adapt, before: RunRecord, model: UMAdapt) -> list[Folder]:
+    """The labelled photos, their normals and classes as the run with the record `before` has learnt them.
+
+    Raises:
+        UserError: one has no labels, or other classes.
+    """
+    kind, out = before.command.get("normals", "exact"), []
+    for address in config.labelled:
+        folder = labelled_source(address, model.tasks, kind, before.class_map)
+        ids = labelled_ids(folder, model.tasks)
+        if not ids:
+            raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels_of(model.tasks)))}")
+        if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
+            raise UserError(f"{address} has other classes than the run was trained on")
+        out.append(folder)
+    return out
 
 
 def open_source(config: Adapt, before: RunRecord, model: UMAdapt) -> Folder:

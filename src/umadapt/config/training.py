@@ -91,6 +91,7 @@ class Adapt:
     mix: Literal["union", "alternate"] = "union"  # several folders: shuffled together, or a batch of each in turn
     method: MethodName = "self-training"  # self-training by a teacher; the paper's terms; or a peer
     source: str | None = None  # labelled data for self-training, adv, b-*, output-adv, --rehearse; default: that of RUN
+    labelled: UseAppendAction[tuple[str, ...]] = ()  # self-training: labelled photos, of which every step has some
     adapt: Literal["res5", "encoder", "all"] | None = None  # weights to train; default: res5, of self-training all
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float | None = None  # of the photos in them; default: .5, adabn and self-training: 1

@@ -6,14 +6,15 @@ Self-training always rehearses; any other method does with `--rehearse`, so that
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from umadapt.config import Adapt
 from umadapt.data.batch import Batch
 from umadapt.methods.depth_level import Line
+from umadapt.nets.encoder import Features
 from umadapt.nets.model import UMAdapt
 from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
@@ -30,12 +31,12 @@ class Rehearsed(NamedTuple):
 
 
 def rehearse(
-    model: UMAdapt, encoder: nn.Module, source: Batch, lines: Mapping[str, Line] = NONE
+    model: UMAdapt, encoder: Callable[[Tensor], Features], source: Batch, lines: Mapping[str, Line] = NONE
 ) -> dict[str, Rehearsed]:
     """Every task's loss on labelled images.
 
     Args:
-        encoder: the target's weights with the source's statistics, `Encoder.rehearsal`.
+        encoder: of normalised images; of the source's, the target's weights with its statistics, `Encoder.rehearsal`.
         lines: changes of the last layers of tasks, which are for photos alone.
     """
     features, out = encoder(model.normalise(source.images)), {}

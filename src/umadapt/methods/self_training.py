@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,8 @@ class Lesson(Prepared):
 
 
 def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module, lines: Mapping[str, Line]) -> Loss:
-    """Every task's loss on the source, and its distance to the teacher in units of the same distance there."""
+    """Every task's loss on the source, and its distance to the teacher in units of the same distance there; where there
+    are labelled photos, also the loss on these."""
     source = source_of(lesson.batch)
     with forgetting(model.target(config.trains).modules()):
         known = rehearse(model, rehearsal, source, lines)
@@ -63,6 +65,10 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module, 
         distance = global_batch.mean((weights[name] * task.energy_map(student[name], targets[name])).mean())
         known_here = unit > LEAST  # else no image has a label of this task, and there is no unit
         terms[f"{name}/taught"] = config.consistency * distance / unit * known_here
+    if lesson.batch.labelled is not None:
+        for name, one in rehearse(model, partial(model.encoder, domain="target"), lesson.batch.labelled).items():
+            watch[f"{name}/photos"] = one.loss
+            terms[f"{name}/labelled"] = one.loss.log()
     return Loss(terms, {name: value.detach() for name, value in watch.items()})
 
 
@@ -114,7 +120,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     """One AdamW on the student; after each step the teacher follows it, and after the last the model takes its place.
 
     Args:
-        batches: photos, also in their own colours; labelled source images beside them.
+        batches: photos, also in their own colours; labelled source images beside them, and labelled photos or none.
         given: votes are the shares of the teacher's looks beside the direct one; levels are measured on the photos.
     """
     votes = shares_of(None, model.tasks, config.looks) if given.votes is None else given.votes
@@ -122,7 +128,8 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     for norm in model.target(config.trains).modules():
         if isinstance(norm, BatchNorm):
             norm.momentum = MOMENTUM
-    levels = Levels(model, given.photos) if config.keep_level and given.photos else None
+    # where photos have labels, these say how far things are
+    levels = Levels(model, given.photos) if config.keep_level and given.photos and not config.labelled else None
     lines = levels.restore(model) if levels else {}
     teacher = copy.deepcopy(model)
     teacher.freeze(teacher)
@@ -176,10 +183,16 @@ def refuse(options: Adapt, model: UMAdapt) -> str | None:
     return None
 
 
+def variant(options: Adapt) -> str:
+    """With labelled photos it has a name of its own."""
+    return "self-training-labelled" if options.labelled else "self-training"
+
+
 METHODS = (
     Method(
         "self-training",
         stage,
+        variant=variant,
         lr=1e-4,
         trains="all",
         share=1.0,
