@@ -142,8 +142,8 @@ class Reproduce:
     mix: Literal["union", "alternate"] = "union"  # several targets: shuffled together, or a batch of each in turn
     depth_labels: int = 0  # UM-Adapt-S: use the depth of that many labelled photos; 0 = of all
     protocol: Literal["auto", ProtocolName] = "auto"  # of evaluate; auto = by the data
-    backbone: str | None = None  # any timm backbone; default: resnet10t for indoor-small, else resnet50
-    weights: str | None = None  # imagenet, none, or a .safetensors file; default: none for indoor-small, else imagenet
+    backbone: str | None = None  # any timm backbone; default: the suite's
+    weights: str | None = None  # imagenet, none, or a .safetensors file; default: imagenet, on rendered photos none
     size: Size | None = None  # network input in pixels, height x width; default: the suite's
     rungs: Names = ()  # run these alone, such as source-only,adabn,noadv; default: all
     jobs: int = 2  # commands side by side; the cores are shared out among them

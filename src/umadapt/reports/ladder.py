@@ -71,6 +71,7 @@ OWN = {  # what indoor-small renders where no data is given: folder, views (shor
     "eval": ("test", (100, 100), "--style photo --seed 3"),
     "oracle": ("photos-labelled", (320, 640), "--style photo --seed 4"),  # as many as the source: the domain is the gap
 }
+LIKE_WHAT_SHIPS = "--depth-loss log --normals plane-fit --rare 0.5 --zoom 0.8-1.4 --precision auto"
 VIEWS = "views"  # folder of a seed: what its runs share while the ladder is being made
 OWN_LOOK = "--size 96x128 --furniture none --spp 8"
 
@@ -118,20 +119,17 @@ def recipe(config: Reproduce) -> Recipe:
         train = f"--preset {config.suite} {net}{size}"
         fewer = " --transfer-steps 2000 --base-steps 4000 --contour-steps 500"
         return Recipe(train + fewer, "", "--steps 60") if short else Recipe(train, "", "")
-    own = config.source is None
+    few = "--transfer-steps 500 --base-steps 400 --contour-steps 60" if short else ""
+    semi = "--steps 60" if short else ""
+    if config.source is not None:  # recipes/indoor.sh at its first size
+        return Recipe(f"--preset small {LIKE_WHAT_SHIPS} {net}{size} {few}", "", semi)
+    # from random weights on its own rooms; one optimiser: one forward a step. With few steps a larger α harms
     net = ("" if config.backbone else "--backbone resnet10t ") + net + ("" if config.weights else " --weights none")
-    size = size or f" --size {'96x128' if own else '120x160'}"
-    # recipes/demo.py from random weights and on its own rooms, recipes/nyud.sh with ImageNet's and on a larger source
+    size = size or " --size 96x128"
     lr = "1e-3" if config.weights in (None, "none") else "5e-4"
-    # one optimiser: one forward a step. With few steps a larger α harms
-    steps = "--transfer-steps 1500 --base-steps 1000 --contour-steps 100 --batch 12"
-    if not own:
-        steps = "--transfer-steps 2000 --base-steps 2000 --contour-steps 200"
-    if short:
-        steps = "--transfer-steps 500 --base-steps 400 --contour-steps 60 --batch 12"
-    steps += " --optimiser joint --alpha 0.1"
-    train = f"{net}{size} --width 0.25 --transfer-width 0.25 {steps} --lr {lr}"
-    return Recipe(train, "", "--steps 60" if short else "")
+    few = f"{few or '--transfer-steps 1500 --base-steps 1000 --contour-steps 100'} --batch 12"
+    train = f"{net}{size} --width 0.25 --transfer-width 0.25 {few} --optimiser joint --alpha 0.1"
+    return Recipe(f"{train} --lr {lr}", "", semi)
 
 
 def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tuple[list[Rung], dict[str, str]]:
