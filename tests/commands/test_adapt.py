@@ -33,6 +33,18 @@ def root(toy_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_the_share_of_the_photos_statistics_counts_for_every_method(root: Path, tmp_path: Path) -> None:
+    """Also for those whose own share is all of them."""
+    kept = {}
+    for name, share in (("none", ["--statistics-share", "0"]), ("all", [])):
+        where = ["adapt", str(root / "base"), "--target", str(root / "photos"), "--out", str(tmp_path / name)]
+        assert main([*where, "--method", "adabn", *share]) == 0
+        kept[name] = safetensors.torch.load_file(tmp_path / name / "model.safetensors")
+    means = [name for name in kept["all"] if ".target." in name and name.endswith("running_mean")]
+    assert all(torch.equal(kept["none"][n], kept["none"][n.replace(".target.", ".source.")]) for n in means)
+    assert not any(torch.equal(kept["all"][n], kept["none"][n]) for n in means)
+
+
 def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path / "base", backbone="convnext_atto", done=("transfer", "base", "contour"))
     command = ["adapt", str(tmp_path / "base"), "--target", str(tmp_path), "--out", str(tmp_path / "out")]
