@@ -64,7 +64,7 @@ OTHERS = {
     "output adversary": "output-adv",
 }
 RATES = ("1e-6", "1e-5", "1e-4")
-ADAPT |= {f"{name}, {rate}": f"--method {method} {BOX} {rate}" for name, method in OTHERS.items() for rate in RATES}
+ADAPT |= {f"{name} at {rate}": f"--method {method} {BOX} {rate}" for name, method in OTHERS.items() for rate in RATES}
 FIGURES = (
     *(("depth", "rel"), ("depth", "log10"), ("depth", "rms"), ("normals", "mean")),
     *(("seg", "miou"), ("seg", "pacc")),

@@ -5,7 +5,7 @@ too); the student sees it in other colours, blurred, noisy, with patches hidden 
 labelled source images in every step, so that it cannot slide away with its teacher. By default all weights are
 trained. Each domain has its own BatchNorm statistics in the encoder: the source's are those of its training, the
 photos' those of whole photos as they are, which stand still (`--bn train`: each batch's own, which are remembered). The
-teacher is what is kept.
+teacher is what is kept, its depth at the source model's level and contrast (`depth_level`).
 """
 
 from __future__ import annotations
