@@ -1,6 +1,8 @@
 """Photos, ground truth where there is any, and what several runs make of them, as one small picture.
 
-python studies/contact_sheet.py OUT.jpg DATA[:SPLIT] COUNT RUN [RUN ...]
+python studies/contact_sheet.py OUT.jpg DATA[:SPLIT] COUNT [NAME=]RUN [[NAME=]RUN ...]
+
+Without a name a run is called by its variant. Normals of data that have none are made from depth.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 import umadapt
 from umadapt.data import viz
 from umadapt.data.files import write_image
+from umadapt.data.fitted import FittedNormals, fits_normals
 from umadapt.data.folder import Folder
 from umadapt.data.viz import thumbnail, thumbnail_photo
 from umadapt.training.load import read_record
@@ -23,7 +26,11 @@ WIDTH = 120  # of a tile, in pixels
 def main(out: str, address: str, count: int, runs: list[str]) -> None:
     """A row for each photo: the photo, then of each task the truth where there is any, and what each run says."""
     folder = Folder(address)
-    models = {read_record(Path(run)).variant: umadapt.load(run) for run in runs}
+    folder = FittedNormals(folder) if "normals" not in folder.tasks and fits_normals(folder) else folder
+    pairs = [run.rpartition("=")[::2] for run in runs]
+    models = {name or read_record(Path(run)).variant: umadapt.load(run) for name, run in pairs}
+    if len(models) < len(runs):
+        sys.exit(f"two runs have one name: {', '.join(models)}; give NAME=RUN")
     first = next(iter(models.values()))
     colours = viz.palette(len(first.classes))
     titles = ["photo"]

@@ -82,7 +82,7 @@ class Levels:
             if len(images):
                 features = model.encode(images.to(model.mean.device), domain)
                 for name, parts in found.items():
-                    parts.append(model.decoders[name](features)[..., ::SPARSE, ::SPARSE].float().flatten().cpu())
+                    parts.append(model.decoders[name](features)[..., ::SPARSE, ::SPARSE].double().flatten().cpu())
         model.train(mode)
         return {
             name: torch.cat([part for rank in process_group.gather(parts) for part in rank])
