@@ -193,7 +193,7 @@ METHODS = (
         "self-training",
         stage,
         variant=variant,
-        lr=1e-4,
+        lr=3e-4,
         trains="all",
         share=1.0,
         source="images",
