@@ -7,8 +7,9 @@ seen of each piece of furniture with sides of 24 pixels at least, found by casti
 `umadapt transfer detect` from every RUN and from the controls, with the image's own shorter side. The first number of
 --rooms are those of trainval, the second those of test; with 0 trainval is measured on itself.
 
-Cost with EfficientNet-Lite0: two CPU hours a row as it stands (35 minutes in docs/results.md), of which there is one for each RUN and each of --controls (random,
-imagenet), and a quarter of an hour of rendering. What was stopped goes on with the same command.
+Cost with EfficientNet-Lite0: two CPU hours a row as it stands, 35 minutes as docs/results.md has it; rows are the RUNs
+and --controls (random, imagenet). Before them a quarter of an hour of rendering. What was stopped goes on with the same
+command.
 """
 
 from __future__ import annotations
