@@ -296,3 +296,14 @@ def test_photos_keep_the_level_and_contrast_of_the_source_models_depth(model: UM
     assert seen_of(model, images, "target") != pytest.approx(wanted, abs=1e-4)
     stage.after(2)
     assert seen_of(model, images, "target") == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{"adapt": "encoder"}, {"labelled": ("photos",)}, {"keep_level": False}])
+def test_depth_is_not_put_back(model: UMAdapt, changes: dict[str, Any]) -> None:
+    """Where decoders stand still, photos have labels, or nobody wants it."""
+    model.encoder.add_target(share=False)
+    before = {name: x.clone() for name, x in model.decoders.state_dict().items()}
+    options: dict[str, Any] = {"method": "self-training", "adapt": "all"} | changes
+    config = Adapt(Path("r"), ("t",), Path("o"), **options)
+    self_training.stage(model, config, lambda k: random_batch(model), Given(photos=lambda: [torch.rand(2, 3, 64, 96)]))
+    assert all(torch.equal(x, before[name]) for name, x in model.decoders.state_dict().items())

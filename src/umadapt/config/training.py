@@ -129,7 +129,7 @@ class Adapt:
     teacher_decay: float = 0.99  # self-training, mean-teacher: share of the teacher that a step keeps
     looks: Names = ("mirror",)  # self-training: mirror, zoom, transfer; what else the teacher's maps are merged with
     trust: Literal["none", "spread", "transfer", "entropy"] = "none"  # self-training: weight of a pixel's target
-    keep_level: bool = True  # self-training: depth as a whole stays where the source model sees it
+    keep_level: bool = True  # self-training of all weights: depth as a whole stays where the source model sees it
     masked: float = 0.0  # self-training: share of patches that are hidden in half of the photos
     paste: float = 0.0  # self-training: share of photos into which objects of rendered views are pasted
     recolour: bool = False  # self-training: rendered views get the colours of photos

@@ -128,8 +128,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     for norm in model.target(config.trains).modules():
         if isinstance(norm, BatchNorm):
             norm.momentum = MOMENTUM
-    # where photos have labels, these say how far things are
-    levels = Levels(model, given.photos) if config.keep_level and given.photos and not config.labelled else None
+    levels = Levels(model, given.photos) if given.photos and keeps_level(config) else None
     lines = levels.restore(model) if levels else {}
     teacher = copy.deepcopy(model)
     teacher.freeze(teacher)
@@ -170,6 +169,12 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     )
     out = Stage("adapt", [turn], batches, config.steps, prepare=prepare, after=after, warm_up=WARM_UP)
     return dataclasses.replace(out, extra={"average": average}, shadows=(rehearsal,))
+
+
+def keeps_level(options: Adapt) -> bool:
+    """Whether depth is put back: not where labels of photos say how far things are, nor where decoders are not trained,
+    which the source model shares."""
+    return options.keep_level and options.trains == "all" and not options.labelled
 
 
 def refuse(options: Adapt, model: UMAdapt) -> str | None:
