@@ -40,6 +40,7 @@ ADAPT = {
     "source-only": "",
     "AdaBN": "--method adabn",
     "self-training": SELF,
+    "the source rehearsed alone": f"{SELF} --consistency 0",
     "rate 1e-4": f"{SELF} --lr 1e-4",
     "rate 1e-3": f"{SELF} --lr 1e-3",
     "depth's level and contrast as they come": f"{SELF} --no-keep-level",

@@ -38,7 +38,7 @@ from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import has_samples, save_before_after, save_samples
 from umadapt.training.sizes import check_batch
-from umadapt.training.sources import labelled_ids, labelled_source, labels_of, learnable_tuples, split_heldout
+from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, split_heldout, target_labels
 from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
 from umadapt.training.weights import load_weights
@@ -313,11 +313,7 @@ def open_labelled(config: Adapt, before: RunRecord, model: UMAdapt) -> list[Fold
     kind, out = before.command.get("normals", "exact"), []
     for address in config.labelled:
         folder = labelled_source(address, model.tasks, kind, before.class_map)
-        ids = labelled_ids(folder, model.tasks)
-        if not ids:
-            raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels_of(model.tasks)))}")
-        if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
-            raise UserError(f"{address} has other classes than the run was trained on")
+        target_labels(folder, address, model)
         out.append(folder)
     return out
 

@@ -26,7 +26,7 @@ from umadapt.training.mixture import Union
 from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import has_samples, save_samples
-from umadapt.training.sources import labelled_ids, labels_of
+from umadapt.training.sources import target_labels
 from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
 from umadapt.training.weights import load_weights
@@ -121,15 +121,7 @@ def open_labelled(config: Semi, model: UMAdapt, class_map: Names | None = None) 
         raise UserError(f"--labelled {twice} is given twice")
     if config.depth_labels:
         keep_few(folders, "depth", config.depth_labels, config.seed)
-    out = []
-    for address, folder in zip(config.labelled, folders, strict=True):
-        ids = labelled_ids(folder, model.tasks)
-        if not ids:
-            raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels_of(model.tasks)))}")
-        if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
-            raise UserError(f"{address} has other classes than the run was trained on")
-        out.append((folder, ids))
-    return out
+    return [(f, target_labels(f, address, model)) for address, f in zip(config.labelled, folders, strict=True)]
 
 
 def keep_few(folders: Sequence[Folder], task: str, count: int, seed: int) -> None:

@@ -36,6 +36,20 @@ def labelled_ids(folder: Folder, tasks: Iterable[str]) -> tuple[str, ...]:
     return tuple(i for i in folder.ids if folder.has("image", i) and any(folder.has(label, i) for label in labels))
 
 
+def target_labels(folder: Folder, address: str, model: UMAdapt) -> tuple[str, ...]:
+    """The photos of the target that have a label of the model's tasks.
+
+    Raises:
+        UserError: there is none, or the classes are others than the model's.
+    """
+    ids = labelled_ids(folder, model.tasks)
+    if not ids:
+        raise UserError(f"{address} has no photo with a label of {', '.join(sorted(labels_of(model.tasks)))}")
+    if "seg" in model.tasks and any(folder.has("seg", i) for i in ids) and folder.classes != model.spec.classes:
+        raise UserError(f"{address} has other classes than the run was trained on")
+    return ids
+
+
 def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(train, held out): the last `share` of the ids. Neighbours often show one room, so they stay together."""
     count = round(len(ids) * share)
