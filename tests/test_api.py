@@ -34,6 +34,7 @@ def test_adapt_is_the_command(world: Path, tmp_path: Path) -> None:
     done = json.loads((tmp_path / "done.json").read_text())
     assert (done["method"], done["photos"], done["steps"], done["selected"]) == ("self-training", 6, 2, None)
     assert "student/loss" in done["losses"]
+    assert done["seconds"] > 0
     words = ["adapt", str(world / "base"), "--target", str(world / "photos"), "--out", str(tmp_path / "cli")]
     assert main([*words, "--steps", "2", "--batch", "2"]) == 0
     ours, theirs = (read_weights(tmp_path / name) for name in ("api", "cli"))

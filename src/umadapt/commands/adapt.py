@@ -128,7 +128,7 @@ def run(config: Adapt) -> int:
 
 def tell(config: Adapt, run: RunFolder, photos: int) -> None:
     """Write --json: {"run", "base", "variant", "method", "target", "photos", "steps", "batch", "lr", "selected": step
-    of the checkpoint that was chosen, or null, "losses": of the last step that was logged}."""
+    of the checkpoint that was chosen, or null, "seconds" of steps, "losses": of the last step that was logged}."""
     if config.json is None or process_group.rank():
         return
     log = run.path / "metrics.jsonl"
@@ -137,6 +137,7 @@ def tell(config: Adapt, run: RunFolder, photos: int) -> None:
     result = {"run": str(config.out), "base": str(config.run), "variant": run.record.variant, "method": config.method}
     result |= {"target": list(config.target), "photos": photos, "steps": config.steps, "batch": config.batch}
     result |= {"lr": config.lr, "selected": (run.record.selected or {}).get("step")}
+    result["seconds"] = last.pop("seconds", None)
     write_json(config.json, result | {"losses": {k: x for k, x in last.items() if k not in ("stage", "step")}})
 
 
