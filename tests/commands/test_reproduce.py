@@ -107,7 +107,7 @@ def test_the_papers_sizes_and_the_demos() -> None:
     assert len(renders(few)) == 3  # no oracle, no labels for it
     step = next(s for s in ladder(own, OWN, RUNGS) if s.name == "seed-0/noadv")
     assert step.command == (
-        "umadapt adapt demo/seed-0/source-only --target o/photos --method noadv --steps 400 "
+        "umadapt adapt demo/seed-0/source-only --target o/photos --method noadv --steps 50 "
         "--shared-views demo/seed-0/views "
         "--out demo/seed-0/noadv --seed 0"
     )

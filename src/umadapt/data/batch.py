@@ -27,7 +27,7 @@ class Batch:
     # that they may be kept (`--kept-views`)
     trunk: dict[str, Tensor] = field(default_factory=dict)
     source: Batch | None = None  # labelled images of the source, where the method reads some
-    labelled: Batch | None = None  # others to learn from: of the target (`semi`), or of the source (`--rehearse`)
+    labelled: Batch | None = None  # others: of the target (`semi`, `--labelled`), or of the source (`--rehearse`)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -151,7 +151,7 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
 
     @torch.no_grad()
     def prepare(batch: Batch) -> Lesson:
-        with global_batch.shared(len(batch)):  # levels, means and draws are of the whole batch
+        with global_batch.shared(len(batch)):  # means and draws are of the whole batch
             return harder(batch)
 
     encoder = list(model.target("encoder").parameters())

@@ -151,9 +151,7 @@ def stage(
             if task in model.learnt_transfers
         ]
 
-    def frozen(batch: Batch) -> Batch:
-        """A frozen trunk's features serve all turns of the step."""
-        return add_trunk_features(model, batch)
+    frozen = partial(add_trunk_features, model)  # a frozen trunk's features serve all turns of the step
 
     @torch.no_grad()
     def predict(batch: Batch) -> Maps:

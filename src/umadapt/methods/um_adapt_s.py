@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-
-import torch
+from functools import partial
 
 from umadapt.config import Semi
 from umadapt.data.batch import Batch
@@ -67,14 +66,10 @@ def stage(
 
     turns = [learn(task) for task in model.tasks] + [agree(task) for task in model.graph]
 
-    @torch.no_grad()
-    def frozen(batch: Batch) -> Batch:
-        """The trunk's features serve all turns of the step."""
-        return add_trunk_features(model, batch)
+    frozen = partial(add_trunk_features, model)  # the trunk's features serve all turns of the step
 
-    @torch.no_grad()
     def prepare(batch: Batch) -> Batch:
-        return dataclasses.replace(frozen(batch), labelled=add_trunk_features(model, labelled_of(batch)))
+        return dataclasses.replace(frozen(batch), labelled=frozen(labelled_of(batch)))
 
     def both(step: int) -> Batch:
         return dataclasses.replace(photos(step), labelled=labelled(step))

@@ -41,7 +41,7 @@ def shares_of(measured: Shares | None, tasks: Collection[str], members: Collecti
     """
     for member in members:
         if member not in UNKNOWN:
-            raise UserError(f"--witnesses: no witness {member!r}; there are {', '.join(UNKNOWN)}")
+            raise UserError(f"no witness {member!r}; there are {', '.join(UNKNOWN)}")
     known = measured or {}
     return {member: known.get(member) or dict.fromkeys(tasks, UNKNOWN[member]) for member in members}
 

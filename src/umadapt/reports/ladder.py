@@ -44,9 +44,9 @@ _NAMED = (
         f"--method adv --energy literal --real-tuples pred {PRINTED}",
         (20, 50),
     ),
-    Rung("noadv-1", "UM-Adapt (noAdv)-1", "--method noadv-1"),
-    Rung("noadv", "UM-Adapt (noAdv)", "--method noadv"),
-    Rung("adv", "UM-Adapt (Adv)", "--method adv"),
+    Rung("noadv-1", "UM-Adapt (noAdv)-1", "--method noadv-1", (20, 50)),
+    Rung("noadv", "UM-Adapt (noAdv)", "--method noadv", (20, 50)),  # more steps drift
+    Rung("adv", "UM-Adapt (Adv)", "--method adv", (20, 50)),
     Rung("self-training", "self-training", "--method self-training"),
     Rung("semi", "UM-Adapt-S, transfer nets of stage 1"),
     Rung("oracle", "oracle: trained on target labels"),
