@@ -41,8 +41,10 @@ ADAPT = {
     "AdaBN": "--method adabn",
     "self-training": SELF,
     "the source rehearsed alone": f"{SELF} --consistency 0",
-    "rate 1e-4": f"{SELF} --lr 1e-4",
-    "rate 1e-3": f"{SELF} --lr 1e-3",
+    "rate 3e-4": f"{SELF} --lr 3e-4",
+    "rate 2e-3": f"{SELF} --lr 2e-3",
+    "encoder at a fifth of the rate": f"{SELF} --encoder-rate 0.2",
+    "features undisturbed": f"{SELF} --no-disturb",
     "depth's level and contrast as they come": f"{SELF} --no-keep-level",
     "no mirror in the teacher": f"{SELF} --looks ''",
     "a larger copy in the teacher too": f"{SELF} --looks mirror,zoom",
@@ -57,18 +59,20 @@ ADAPT = {
 }
 # the same box for all: all weights, statistics of the photos, the source rehearsed; three rates of each
 BOX = "--adapt all --rehearse --statistics-share 1 --lr"
+LOW, HIGH = ("1e-6", "1e-5", "1e-4"), ("1e-5", "1e-4", "3e-4", "1e-3")
 OTHERS = {
-    "UM-Adapt (noAdv)-1": "noadv-1",
-    "UM-Adapt (noAdv)": "noadv",
-    "UM-Adapt (Adv)": "adv",
-    "UM-Adapt-B (FCF)": "b-fcf",
-    "UM-Adapt-B (CCR)": "b-ccr",
-    "mean teacher": "mean-teacher",
-    "entropy minimisation": "minent",
-    "output adversary": "output-adv",
+    "UM-Adapt (noAdv)-1": ("noadv-1", LOW),
+    "UM-Adapt (noAdv)": ("noadv", LOW),
+    "UM-Adapt (Adv)": ("adv", LOW),
+    "UM-Adapt-B (FCF)": ("b-fcf", LOW),
+    "UM-Adapt-B (CCR)": ("b-ccr", LOW),
+    "mean teacher": ("mean-teacher", HIGH),
+    "entropy minimisation": ("minent", LOW),
+    "output adversary": ("output-adv", LOW),
 }
-RATES = ("1e-6", "1e-5", "1e-4")
-ADAPT |= {f"{name} at {rate}": f"--method {method} {BOX} {rate}" for name, method in OTHERS.items() for rate in RATES}
+ADAPT |= {
+    f"{name} at {rate}": f"--method {method} {BOX} {rate}" for name, (method, rates) in OTHERS.items() for rate in rates
+}
 FIGURES = (
     *(("depth", "rel"), ("depth", "log10"), ("depth", "rms"), ("normals", "mean")),
     *(("seg", "miou"), ("seg", "pacc")),

@@ -126,7 +126,7 @@ def test_own_photos_are_opened_with_and_without_an_oracle(tmp_path: Path, rungs:
 def test_real_photos_are_measured_as_such() -> None:
     config = Reproduce(suite="indoor-small", source="rooms", target=("nyud:target",), eval=("nyud:val-b",))
     rungs, left_out = chosen(config, labelled=False, oracle=False)
-    assert set(left_out) == {"prior", "semi", "oracle"}
+    assert set(left_out) == {"prior", "self-training-labelled", "semi", "oracle"}
     step = next(s for s in ladder(config, NYUD, rungs) if s.name == "seed-2/adv/evaluate")
     assert "--protocol nyud" in step.command
     assert "--normals-from-depth" in step.command

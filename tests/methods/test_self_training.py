@@ -147,6 +147,31 @@ def test_patches_are_hidden() -> None:
     assert torch.equal(hidden[~grey[:, None].expand_as(images)], images[~grey[:, None].expand_as(images)])
 
 
+def test_features_lack_channels_and_have_noise() -> None:
+    torch.manual_seed(0)
+    features = {"res3": 1 + torch.rand(64, 50, 6, 8), "res5": 10 + torch.rand(64, 30, 3, 4)}
+    found = strong_views.disturb(features)
+    for name, x in features.items():
+        scale = found[name].mean((2, 3)) / x.mean((2, 3))
+        missing = scale < 0.5
+        assert missing.float().mean() == pytest.approx(strong_views.DROPPED, abs=0.02), "channels of a photo, whole"
+        assert scale[~missing].mean() == pytest.approx(1 / (1 - strong_views.DROPPED), rel=0.01)
+        noise = found[name] - x / (1 - strong_views.DROPPED)
+        assert noise[~missing].std() == pytest.approx(strong_views.NOISE * float(x.std()), rel=0.05)
+
+
+def test_only_the_student_is_disturbed(model: UMAdapt) -> None:
+    found = {}
+    for disturb in (True, False):
+        stage = make(copy.deepcopy(model), disturb=disturb)
+        lesson = stage.prepare(stage.batch(0))
+        found[disturb] = (lesson.targets, stage.turns[0].loss(lesson))
+    for name in model.tasks:
+        assert torch.equal(found[True][0][name], found[False][0][name])
+        assert torch.equal(found[True][1].watch[f"{name}/source"], found[False][1].watch[f"{name}/source"])
+        assert not torch.equal(found[True][1].terms[f"{name}/taught"], found[False][1].terms[f"{name}/taught"])
+
+
 def test_weights_of_an_own_trunk_are_stored(model: UMAdapt) -> None:
     stage = make(model)
     run(model, stage, 1)

@@ -110,7 +110,7 @@ def write(
 ) -> str:
     """Write ladder.json, .md, .html and grid.png; returns the tables as plain text."""
     evaluations = collect(config, data, rungs, steps, runner)
-    counts = {"semi": labels_of(data.labelled, config.depth_labels)}
+    counts = {"semi": labels_of(data.labelled, config.depth_labels), "self-training-labelled": labels_of(data.labelled)}
     counts[PRIOR] = labels_of({exam.prior for exam in data.exams if exam.prior}, most=MOST)
     if data.oracle is not None:
         counts["oracle"] = labels_of((data.oracle,))

@@ -106,7 +106,7 @@ class Adapt:
     precision: Literal["fp32", "bf16", "auto"] = "fp32"  # of forward passes; auto = bf16 where the machine has it
     compile: bool = False  # torch.compile the networks; needs a C++ compiler (see docs/speed.md)
     lr: float = 0.0  # learning rate; 0 = the method's own
-    encoder_rate: float = 0.2  # self-training: learning rate of the encoder as a share of --lr
+    encoder_rate: float = 0.6  # self-training: learning rate of the encoder as a share of --lr
     decay: float = 0.5  # share of the steps, at the end, over which learning rates fall to zero
     energy_weight: float = 1.0  # weight of the cross-task energy
     ccr: float = 10.0  # lambda, weight of the contour loss
@@ -130,6 +130,7 @@ class Adapt:
     looks: Names = ("mirror",)  # self-training: mirror, zoom, transfer; what else the teacher's maps are merged with
     trust: Literal["none", "spread", "transfer", "entropy"] = "none"  # self-training: weight of a pixel's target
     keep_level: bool = True  # self-training of all weights: depth as a whole stays where the source model sees it
+    disturb: bool = True  # self-training: the student's features of photos lack channels and have noise
     masked: float = 0.0  # self-training: share of patches that are hidden in half of the photos
     paste: float = 0.0  # self-training: share of photos into which objects of rendered views are pasted
     recolour: bool = False  # self-training: rendered views get the colours of photos

@@ -20,12 +20,10 @@ from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk, trunk_of
 from umadapt.methods.method import NOTHING, Given, Method
+from umadapt.methods.strong_views import disturb
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.training.ema import teaching
 from umadapt.training.stage import Loss, Prepared, Stage, Turn
-
-DROPPED = 0.2  # share of the Res-4f channels that the student does not see
-NOISE = 0.1  # deviation of the noise on them, in units of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +36,10 @@ class Lesson(Prepared):
 def losses(model: UMAdapt, lesson: Lesson, config: Adapt) -> Loss:
     """Every task's loss against the teacher's maps.
 
-    OURS: depth and normals count everywhere alike, because neither has a confidence of its own.
+    OURS: depth and normals count everywhere alike, because neither has a confidence of its own. What disturbs the
+    student is done to features, because the frozen trunk is then run once for teacher and student.
     """
-    features = model.encoder.branches["target"]({k: disturb(x) for k, x in trunk_of(model, lesson.batch).items()})
+    features = model.encoder.branches["target"](disturb(trunk_of(model, lesson.batch)))
     student, targets = model.decode(features), lesson.targets
     terms = {}
     for name, task in model.tasks.items():
@@ -49,24 +48,6 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt) -> Loss:
         else:
             terms[name] = config.consistency * task.energy(student[name], targets[name])
     return Loss(terms)
-
-
-def disturb(features: Tensor) -> Tensor:
-    """Drop channels and add noise.
-
-    OURS: the disturbance is one of features (as in UniMatch, CVPR 2023), because the frozen trunk is then run once
-    for teacher and student, and pixels keep their places for every task.
-    """
-    rows = global_batch.rows(len(features))
-    kept = rows.draw(lambda count: F.dropout2d(features.new_ones(count, features.shape[1], 1, 1), DROPPED))
-    channels_last = features.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if channels_last else torch.contiguous_format  # numbers are drawn in memory's order
-
-    def normal(count: int) -> Tensor:
-        shape = (count, *features.shape[1:])
-        return torch.randn_like(torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=layout))
-
-    return features * kept + NOISE * global_batch.std(features) * rows.draw(normal)
 
 
 def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Tensor:

@@ -1,11 +1,12 @@
 """Self-training, not in the paper: a teacher says what photos show, and a student learns it from harder views of them.
 
 The teacher, a moving average of the student, sees the photo and its mirror image as they are (`--looks`: a larger copy
-too); the student sees it in other colours, blurred, noisy, with patches hidden and objects pasted in, and rehearses
-labelled source images in every step, so that it cannot slide away with its teacher. By default all weights are
-trained. Each domain has its own BatchNorm statistics in the encoder: the source's are those of its training, the
-photos' those of whole photos as they are, which stand still (`--bn train`: each batch's own, which are remembered). The
-teacher is what is kept, its depth at the source model's level and contrast (`depth_level`).
+too); the student sees it in other colours, blurred, noisy, through features of which some are missing (`--disturb`),
+with patches hidden and objects pasted in, and rehearses labelled source images in every step, so that it cannot slide
+away with its teacher. By default all weights are trained. Each domain has its own BatchNorm statistics in the encoder:
+the source's are those of its training, the photos' those of whole photos as they are, which stand still (`--bn train`:
+each batch's own, which are remembered). The teacher is what is kept, its depth at the source model's level and contrast
+(`depth_level`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from umadapt.methods.cross_task import truth_of
 from umadapt.methods.depth_level import Levels, Line
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.methods.rehearsal import LEAST, rehearse
-from umadapt.methods.strong_views import hide, paste, recolour
+from umadapt.methods.strong_views import disturb, hide, paste, recolour
 from umadapt.nets.activation_checkpointing import BatchNorm
 from umadapt.nets.ensemble import consensus, shares_of
 from umadapt.nets.model import Maps, UMAdapt
@@ -54,7 +55,9 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module, 
     source = source_of(lesson.batch)
     with forgetting(model.target(config.trains).modules()):
         known = rehearse(model, rehearsal, source, lines)
-    student, targets, weights = model(lesson.hard, "target"), lesson.targets, lesson.weights
+    trunk = model.trunk(lesson.hard, "target")
+    features = model.encoder.branches["target"](disturb(trunk) if config.disturb else trunk)
+    student, targets, weights = model.decode(features), lesson.targets, lesson.weights
     terms, watch = {}, {}
     for name, task in model.tasks.items():
         watch[f"{name}/source"] = known[name].loss
@@ -198,7 +201,7 @@ METHODS = (
         "self-training",
         stage,
         variant=variant,
-        lr=3e-4,
+        lr=1e-3,
         trains="all",
         share=1.0,
         source="images",

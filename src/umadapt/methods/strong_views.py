@@ -1,5 +1,5 @@
-"""Harder views of photos for a student, of tensors: patches hidden, objects of rendered views pasted in; and rendered
-views in the photos' colours."""
+"""Harder views of photos for a student, of tensors: patches hidden, objects of rendered views pasted in, channels of
+features missing; and rendered views in the photos' colours."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from umadapt.distributed import global_batch
+from umadapt.nets.encoder import Features
 from umadapt.nets.model import Maps
 from umadapt.tasks import Task
 
 PATCH = 32  # side in pixels of what is hidden
 GREY = 0.5  # what stands in its place
+DROPPED = 0.2  # share of a photo's channels that are missing
+NOISE = 0.1  # deviation of the noise on the others, in units of their own
 
 
 def hide(images: Tensor, share: float) -> Tensor:
@@ -29,6 +32,27 @@ def hide(images: Tensor, share: float) -> Tensor:
     hidden &= rows.draw(lambda count: torch.rand(count, 1, 1, 1)) < 0.5
     mask = F.interpolate(hidden.to(images), scale_factor=PATCH, mode="nearest")[..., :h, :w]
     return images.lerp(images.new_full((), GREY), mask)
+
+
+def disturb(features: Features) -> Features:
+    """Features of which a share of the channels of each photo is missing, and the others have noise.
+
+    After UniMatch (Yang et al., CVPR 2023). OURS: the features are the trunk's, of every stride that decoders read, so
+    that all tasks see one disturbance, and pixels keep their places.
+    """
+    return {name: _disturb(x) for name, x in features.items()}
+
+
+def _disturb(x: Tensor) -> Tensor:
+    rows = global_batch.rows(len(x))
+    kept = rows.draw(lambda count: F.dropout2d(x.new_ones(count, x.shape[1], 1, 1), DROPPED))
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format  # numbers are drawn in memory's order
+
+    def normal(count: int) -> Tensor:
+        return torch.randn_like(torch.empty(count, *x.shape[1:], dtype=x.dtype, device=x.device, memory_format=layout))
+
+    return x * kept + NOISE * global_batch.std(x) * rows.draw(normal)
 
 
 def paste(

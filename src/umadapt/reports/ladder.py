@@ -25,6 +25,8 @@ class Rung:
 
 # Algorithm 2 without what keeps it from drifting: a few gentle steps from M_s as it is
 PRINTED = "--statistics source --forward fresh --decay 0 --kept-views 0"
+# what self-training has by itself, so that peers are compared on equal terms; rates chosen on photos (docs/results.md)
+BOX = "--adapt all --rehearse --statistics-share 1"
 PRIOR = "prior"  # a row without a run: `evaluate --prior`, the same for all seeds
 _NAMED = (
     Rung(PRIOR, "image-free prior of target labels"),
@@ -32,9 +34,9 @@ _NAMED = (
     Rung("no-distil", "source only, no distillation (α = 0)"),
     Rung("adabn-res5", "AdaBN, Res-5", "--method adabn --statistics res5", (0, 0)),
     Rung("adabn", "AdaBN, whole encoder", "--method adabn", (0, 0)),
-    Rung("minent", "entropy minimisation", "--method minent"),
-    Rung("output-adv", "output adversary", "--method output-adv"),
-    Rung("mean-teacher", "mean teacher", "--method mean-teacher"),
+    Rung("minent", "entropy minimisation", f"--method minent {BOX} --lr 1e-6"),
+    Rung("output-adv", "output adversary", f"--method output-adv {BOX} --lr 1e-5"),
+    Rung("mean-teacher", "mean teacher", f"--method mean-teacher {BOX} --lr 3e-4"),
     Rung("b-fcf", "UM-Adapt-B (FCF)", "--method b-fcf", (20, 40)),
     Rung("b-ccr", "UM-Adapt-B (CCR)", "--method b-ccr", (20, 40)),
     Rung("noadv-printed", "UM-Adapt (noAdv), as printed", f"--method noadv {PRINTED}", (20, 50)),
@@ -48,6 +50,7 @@ _NAMED = (
     Rung("noadv", "UM-Adapt (noAdv)", "--method noadv", (20, 50)),  # more steps drift
     Rung("adv", "UM-Adapt (Adv)", "--method adv", (20, 50)),
     Rung("self-training", "self-training", "--method self-training"),
+    Rung("self-training-labelled", "self-training, with labelled photos", "--method self-training"),
     Rung("semi", "UM-Adapt-S, transfer nets of stage 1"),
     Rung("oracle", "oracle: trained on target labels"),
 )
@@ -56,13 +59,13 @@ RUNGS = (*_NAMED, *(Rung(name, name, f"--method {name}") for name in METHODS if 
 TRANSFER = "transfer"  # a rung of other tables: `umadapt.reports.transfer_table`
 NEEDED = {"semi": ("adv",), TRANSFER: ("source-only",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
 FIRST = ("source-only", "no-distil", "oracle", "adv", "semi")  # long or in a chain: side by side all end together
-LABELLED = (PRIOR, "semi", "oracle")  # rungs that read labels of the target
+LABELLED = (PRIOR, "self-training-labelled", "semi", "oracle")  # rungs that read labels of the target
 
 
 def reads_source(rung: Rung) -> bool:
-    """Whether a rung that `adapt` makes reads the labelled source, by the record of its method."""
+    """Whether a rung that `adapt` makes reads the labelled source: it is rehearsed, or the method says so."""
     words = shlex.split(rung.adapt)
-    return bool(METHODS[words[words.index("--method") + 1]].source)
+    return "--rehearse" in words or bool(METHODS[words[words.index("--method") + 1]].source)
 
 
 OWN = {  # what indoor-small renders where no data is given: folder, views (short, full), the rest; as recipes/demo.py
@@ -148,7 +151,7 @@ def chosen(config: Reproduce, labelled: bool = True, oracle: bool = True) -> tup
         if lacking:
             raise UserError(f"--rungs: {name} goes on from {lacking[0]}; give --rungs {lacking[0]},{name}")
     left_out = {name: "not among --rungs" for name in names if name not in wanted}
-    for name, there in ((PRIOR, labelled), ("semi", labelled), ("oracle", oracle)):
+    for name, there in ((name, oracle if name == "oracle" else labelled) for name in LABELLED):
         if not there and name not in left_out:
             several = name == "oracle" and len(config.labelled) > 1
             why = "it trains on one folder; give one" if several else "the photos have no labels; give"
@@ -182,6 +185,7 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
     targets = [word for address in data.target for word in ("--target", address)]
     if len(data.target) > 1:
         targets += ["--mix", config.mix]
+    labelled = [word for address in data.labelled for word in ("--labelled", address)]
     steps: list[Step] = []
     for seed in range(config.seeds):
         folder = config.out / f"seed-{seed}"
@@ -199,11 +203,11 @@ def ladder(config: Reproduce, data: Data, rungs: Sequence[Rung]) -> list[Step]:
                 own = f"{rung.adapt} --steps {count}" if count else rung.adapt
                 words = ["adapt", base, *targets, *shlex.split(f"{own} {made.adapt}")]
                 words += ["--source", data.source] if reads_source(rung) else []
+                words += labelled if rung.name in LABELLED else []
                 words += views if count and "--kept-views 0" not in rung.adapt else []
             elif rung.name == "semi":
                 words = ["semi", str(folder / "adv"), *targets]
-                words += [word for address in data.labelled for word in ("--labelled", address)]
-                words += shlex.split(made.semi)
+                words += [*labelled, *shlex.split(made.semi)]
                 words += ["--depth-labels", str(config.depth_labels)] if config.depth_labels else []
                 words += views
             else:
