@@ -6,7 +6,8 @@
 `train` changes the recipe of the models that ship (recipes/indoor.sh) at 120x160 for --steps steps of 12; `adapt` the
 self-training of BASE, for --steps steps of 8, with the paper's terms and the peers beside it; {seed} in BASE is the
 seed, so that each has a base of its own. OUT gets a run a line and seed, and table.md, written anew after each. Run
-again, it goes on where it stopped; with another --eval it measures the same runs on that. Cost: .4 CPU seconds a step of `train`, one of `adapt` at 120x160.
+again, it goes on where it stopped; with another --eval it measures the same runs on that. Cost: .4 CPU seconds a step
+of `train`, one of `adapt` at 120x160.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def umadapt(words: list[str], log: Path) -> None:
 def measure(given: argparse.Namespace, name: str, options: list[str], seed: int) -> dict:
     """Train or adapt one line, and evaluate it."""
     run = given.out / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
-    result, log = run.with_name(f"{run.name}-{given.eval.rpartition(':')[2]}.json"), run.with_suffix(".log")
+    result, log = run.with_name(f"{run.name}-{Path(given.eval).name.replace(':', '-')}.json"), run.with_suffix(".log")
     base = (given.run or "").format(seed=seed)
     if not result.exists():
         where = ["--out", str(run), "--seed", str(seed)]
