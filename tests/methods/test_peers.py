@@ -11,6 +11,7 @@ import torch
 from methods.test_stages import changed, configure, snapshot
 from toys import random_batch
 from umadapt.methods import adaptsegnet, mean_teacher, minent
+from umadapt.methods.pseudo_labels import pseudo_label_map
 from umadapt.nets.model import UMAdapt
 from umadapt.training.stage import Stage
 from umadapt.training.trainer import take
@@ -90,6 +91,5 @@ def test_pseudo_labels_count_by_confidence() -> None:
     student = torch.zeros(1, 4, 1, 2)
     teacher = torch.zeros(1, 4, 1, 2)
     teacher[0, 2, 0, 0] = 50.0  # certain; the other pixel is a uniform guess
-    loss = mean_teacher.pseudo_label_loss(student, teacher, confidence=0.5)
-    assert loss.item() == pytest.approx(math.log(4) / 2)
-    assert mean_teacher.pseudo_label_loss(student, torch.zeros_like(teacher), confidence=0.5).item() == 0
+    found = pseudo_label_map(student, teacher, confidence=0.5)
+    assert found.flatten().tolist() == pytest.approx([math.log(4), 0])

@@ -26,7 +26,8 @@ from umadapt.training.weights import load_weights, weights
 
 def make(model: UMAdapt, **changes: Any) -> Stage:
     model.encoder.add_target(share=False)
-    options: dict[str, Any] = {"steps": 3, "lr": 1e-2, "method": "self-training", "adapt": "all"} | changes
+    own = {"steps": 3, "lr": 1e-2, "method": "self-training", "adapt": "all", "confidence": 0.0}  # a toy is never sure
+    options: dict[str, Any] = own | changes
     config = Adapt(run=Path("r"), target=("t",), out=Path("o"), **options)
     return self_training.stage(
         model, config, lambda k: dataclasses.replace(random_batch(model, 4, k), source=random_batch(model, 4, 50 + k))

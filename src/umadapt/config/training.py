@@ -134,7 +134,7 @@ class Adapt:
     masked: float = 0.0  # self-training: share of patches that are hidden in half of the photos
     paste: float = 0.0  # self-training: share of photos into which objects of rendered views are pasted
     recolour: bool = False  # self-training: rendered views get the colours of photos
-    confidence: float = 0.5  # mean-teacher: seg pixels count by how far the teacher's probability is above this
+    confidence: float = 0.5  # self-training, mean-teacher: classes count by how far their probability is above this
     candidates: int = 0  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
     clip: float = 10.0  # largest gradient norm of a turn
     save_every: int = 200  # steps between checkpoints

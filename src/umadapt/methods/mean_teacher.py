@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from umadapt.config import Adapt
 from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import add_trunk_features, target_features, trains_trunk, trunk_of
 from umadapt.methods.method import NOTHING, Given, Method
+from umadapt.methods.pseudo_labels import pseudo_label_map
 from umadapt.methods.strong_views import disturb
 from umadapt.nets.model import Maps, UMAdapt
 from umadapt.training.ema import teaching
@@ -44,21 +44,11 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt) -> Loss:
     terms = {}
     for name, task in model.tasks.items():
         if task.categorical:
-            terms[name] = config.consistency * pseudo_label_loss(student[name], targets[name], config.confidence)
+            distance = pseudo_label_map(student[name], targets[name], config.confidence)
+            terms[name] = config.consistency * global_batch.mean(distance.mean())
         else:
             terms[name] = config.consistency * task.energy(student[name], targets[name])
     return Loss(terms)
-
-
-def pseudo_label_loss(student: Tensor, teacher: Tensor, confidence: float) -> Tensor:
-    """Cross-entropy with the teacher's classes, weighted by how far its probability lies above `confidence`.
-
-    OURS: a soft weight, so that the loss is smooth in the teacher; where it is never confident the loss is 0.
-    """
-    probability, label = teacher.softmax(1).max(1)  # (B, h, w)
-    weight = ((probability - confidence) / (1 - confidence)).clamp(min=0)
-    values = F.cross_entropy(student, label, reduction="none")
-    return global_batch.mean((weight * values).mean())
 
 
 def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage[Lesson]:

@@ -27,6 +27,7 @@ from umadapt.distributed import global_batch
 from umadapt.methods.cross_task import truth_of
 from umadapt.methods.depth_level import Levels, Line
 from umadapt.methods.method import NOTHING, Given, Method
+from umadapt.methods.pseudo_labels import pseudo_label_map
 from umadapt.methods.rehearsal import LEAST, rehearse
 from umadapt.methods.strong_views import disturb, hide, paste, recolour
 from umadapt.nets.activation_checkpointing import BatchNorm
@@ -65,7 +66,11 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module, 
         with torch.no_grad():
             sure, there = task.as_prediction(known[name].truth)
             unit = masked_mean(task.energy_map(known[name].prediction, sure), there).clamp(min=LEAST)
-        distance = global_batch.mean((weights[name] * task.energy_map(student[name], targets[name])).mean())
+        if task.categorical:
+            far = pseudo_label_map(student[name], targets[name], config.confidence)
+        else:
+            far = task.energy_map(student[name], targets[name])
+        distance = global_batch.mean((weights[name] * far).mean())
         known_here = unit > LEAST  # else no image has a label of this task, and there is no unit
         terms[f"{name}/taught"] = config.consistency * distance / unit * known_here
     if lesson.batch.labelled is not None:
