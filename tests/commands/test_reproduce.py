@@ -87,7 +87,15 @@ def test_every_command_parses(short: bool, given: dict) -> None:
     assert known["seed-0/source-only"].alpha == (0.1 if config.suite == "indoor-small" else 10)
     assert known["seed-0/adabn-res5"].statistics == "res5"
     assert known["seed-0/oracle"].source == "o/photos-labelled"
-    assert known["seed-0/semi"].labelled == ("o/photos:labelled",)
+    readers = ("semi", "self-training-labelled")
+    assert {name: known[f"seed-0/{name}"].labelled for name in readers} == dict.fromkeys(
+        readers, ("o/photos:labelled",)
+    )
+    assert known["seed-0/self-training"].labelled == ()
+    for peer in ("minent", "output-adv", "mean-teacher"):  # what self-training does by itself
+        found = known[f"seed-0/{peer}"]
+        assert (found.adapt, found.rehearse, found.statistics_share) == ("all", True, 1)
+        assert found.source == known["seed-0/self-training"].source
 
 
 def test_the_papers_sizes_and_the_demos() -> None:
