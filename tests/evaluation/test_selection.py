@@ -56,7 +56,7 @@ def test_candidates_are_spread_from_start_to_end() -> None:
     ("options", "rate"),
     [
         ("noadv", 1e-5),
-        ("self-training", 3e-4),
+        ("self-training", 1e-3),
         ("mean-teacher", 1e-5),
         ("noadv --lr 0.5", 0.5),
     ],
