@@ -41,6 +41,7 @@ ADAPT = {
     "source-only": "",
     "AdaBN": "--method adabn",
     "self-training": SELF,
+    "sure classes": f"{SELF} --sure",
     "the source rehearsed alone": f"{SELF} --consistency 0",
     "rate 3e-4": f"{SELF} --lr 3e-4",
     "rate 2e-3": f"{SELF} --lr 2e-3",

@@ -26,8 +26,7 @@ from umadapt.training.weights import load_weights, weights
 
 def make(model: UMAdapt, **changes: Any) -> Stage:
     model.encoder.add_target(share=False)
-    own = {"steps": 3, "lr": 1e-2, "method": "self-training", "adapt": "all", "confidence": 0.0}  # a toy is never sure
-    options: dict[str, Any] = own | changes
+    options: dict[str, Any] = {"steps": 3, "lr": 1e-2, "method": "self-training", "adapt": "all"} | changes
     config = Adapt(run=Path("r"), target=("t",), out=Path("o"), **options)
     return self_training.stage(
         model, config, lambda k: dataclasses.replace(random_batch(model, 4, k), source=random_batch(model, 4, 50 + k))
@@ -171,6 +170,16 @@ def test_only_the_student_is_disturbed(model: UMAdapt) -> None:
         assert torch.equal(found[True][0][name], found[False][0][name])
         assert torch.equal(found[True][1].watch[f"{name}/source"], found[False][1].watch[f"{name}/source"])
         assert not torch.equal(found[True][1].terms[f"{name}/taught"], found[False][1].terms[f"{name}/taught"])
+
+
+def test_classes_are_learnt_where_the_teacher_is_sure(model: UMAdapt) -> None:
+    taught = {}
+    for confidence in (0.0, 0.999):
+        stage = make(copy.deepcopy(model), sure=True, confidence=confidence)
+        taught[confidence] = stage.turns[0].loss(stage.prepare(stage.batch(0))).terms
+    assert taught[0.0]["seg/taught"] > 0
+    assert taught[0.999]["seg/taught"] == 0, "a toy is never as sure as that"
+    assert taught[0.999]["depth/taught"] > 0
 
 
 def test_weights_of_an_own_trunk_are_stored(model: UMAdapt) -> None:

@@ -130,11 +130,12 @@ class Adapt:
     looks: Names = ("mirror",)  # self-training: mirror, zoom, transfer; what else the teacher's maps are merged with
     trust: Literal["none", "spread", "transfer", "entropy"] = "none"  # self-training: weight of a pixel's target
     keep_level: bool = True  # self-training of all weights: depth as a whole stays where the source model sees it
+    sure: bool = False  # self-training: classes that the teacher is sure of are learnt, in place of its probabilities
     disturb: bool = True  # self-training: the student's features of photos lack channels and have noise
     masked: float = 0.0  # self-training: share of patches that are hidden in half of the photos
     paste: float = 0.0  # self-training: share of photos into which objects of rendered views are pasted
     recolour: bool = False  # self-training: rendered views get the colours of photos
-    confidence: float = 0.5  # self-training, mean-teacher: classes count by how far their probability is above this
+    confidence: float = 0.5  # --sure, mean-teacher: classes count by how far their probability is above this
     candidates: int = 0  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
     clip: float = 10.0  # largest gradient norm of a turn
     save_every: int = 200  # steps between checkpoints

@@ -3,10 +3,10 @@
 The teacher, a moving average of the student, sees the photo and its mirror image as they are (`--looks`: a larger copy
 too); the student sees it in other colours, blurred, noisy, through features of which some are missing (`--disturb`),
 with patches hidden and objects pasted in, and rehearses labelled source images in every step, so that it cannot slide
-away with its teacher. Of classes it learns those that the teacher is sure of. By default all weights are trained. Each
-domain has its own BatchNorm statistics in the encoder: the source's are those of its training, the photos' those of
-whole photos as they are, which stand still (`--bn train`: each batch's own, which are remembered). The teacher is what
-is kept, its depth at the source model's level and contrast (`depth_level`).
+away with its teacher. Of classes it learns the teacher's probabilities (`--sure`: the classes that it is sure of). By
+default all weights are trained. Each domain has its own BatchNorm statistics in the encoder: the source's are those of
+its training, the photos' those of whole photos as they are, which stand still (`--bn train`: each batch's own, which
+are remembered). The teacher is what is kept, its depth at the source model's level and contrast (`depth_level`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module, 
         with torch.no_grad():
             sure, there = task.as_prediction(known[name].truth)
             unit = masked_mean(task.energy_map(known[name].prediction, sure), there).clamp(min=LEAST)
-        if task.categorical:
+        if task.categorical and config.sure:
             far = pseudo_label_map(student[name], targets[name], config.confidence)
         else:
             far = task.energy_map(student[name], targets[name])
