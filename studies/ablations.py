@@ -59,7 +59,7 @@ ADAPT = {
     "trust: transfer nets, the paper's energy": f"{SELF} --trust transfer",
     "encoder alone": f"{SELF} --adapt encoder",
 }
-# the same box for all: all weights, statistics of the photos, the source rehearsed; three rates of each
+# the same box for all: all weights, statistics of the photos, the source rehearsed; a few rates of each
 BOX = "--adapt all --rehearse --statistics-share 1 --lr"
 LOW, HIGH = ("1e-6", "1e-5", "1e-4"), ("1e-5", "1e-4", "3e-4", "1e-3")
 OTHERS = {
