@@ -1,13 +1,14 @@
 """What a choice of the recipe is worth: the same small training with one thing changed at a time, measured on photos.
 
     python studies/ablations.py train OUT --source ROOMS --eval nyudv2:val-a [--seeds 0,1,2] [--only NAME,NAME]
-    python studies/ablations.py adapt OUT --run BASE --target nyudv2:target --eval nyudv2:val-a
+    python studies/ablations.py adapt OUT --run BASE --target nyudv2:target --eval nyudv2:val-a [--oracle RUN]
 
 `train` changes the recipe of the models that ship (recipes/indoor.sh) at 120x160 for --steps steps of 12; `adapt` the
 self-training of BASE, for --steps steps of 8, with the paper's terms and the peers beside it; {seed} in BASE is the
-seed, so that each has a base of its own. OUT gets a run a line and seed, and table.md, written anew after each. Run
-again, it goes on where it stopped; with another --eval it measures the same runs on that. Cost: .4 CPU seconds a step
-of `train`, one of `adapt` at 120x160.
+seed, so that each has a base of its own. Beside an oracle, RUN of `train` on the photos' labels, the table tells how
+far towards it each line gets from source-only, figure by figure. OUT gets a run a line and seed, and table.md, written
+anew after each. Run again, it goes on where it stopped; with another --eval it measures the same runs on that. Cost: .4
+CPU seconds a step of `train`, one of `adapt` at 120x160.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ TRAIN = {  # line -> arguments; of an option that is given twice the later holds
     "decoders without skips (fcrn, a quarter as wide)": f"{FULL} --decoder fcrn --width 0.25",
 }
 SELF = "--method self-training"
+SOURCE, ORACLE = "source-only", "oracle"
 ADAPT = {
-    "source-only": "",
+    SOURCE: "",
     "AdaBN": "--method adabn",
     "self-training": SELF,
     "sure classes": f"{SELF} --sure",
@@ -89,10 +91,10 @@ def umadapt(words: list[str], log: Path) -> None:
 
 
 def measure(given: argparse.Namespace, name: str, options: list[str], seed: int) -> dict:
-    """Train or adapt one line, and evaluate it."""
+    """Train or adapt one line, and evaluate it; of a line without options a run that is there."""
     run = given.out / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
     result, log = run.with_name(f"{run.name}-{Path(given.eval).name.replace(':', '-')}.json"), run.with_suffix(".log")
-    base = (given.run or "").format(seed=seed)
+    base = str((given.oracle if name == ORACLE else given.run) or "").format(seed=seed)
     if not result.exists():
         where = ["--out", str(run), "--seed", str(seed)]
         if given.kind == "train":
@@ -109,15 +111,26 @@ def measure(given: argparse.Namespace, name: str, options: list[str], seed: int)
 
 def table(results: dict[str, list[dict]]) -> str:
     """Markdown: the mean over seeds of each line, with the spread where there are several."""
-    lines = ["| | " + " | ".join(f"{task} {key}" for task, key in FIGURES) + " |", "|---" * (len(FIGURES) + 1) + "|"]
-    for name, found in results.items():
-        cells = []
-        for task, key in FIGURES:
-            values, digits = [result[task][key] for result in found], 1 if task == "normals" else 3
+    ends = all(results.get(name) for name in (SOURCE, ORACLE))
+    heads = ["", *(f"{task} {key}" for task, key in FIGURES), *(["of the way to the oracle"] if ends else [])]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    means = {name: [statistics.mean(values) for values in figures(found)] for name, found in results.items() if found}
+    for name, mean in means.items():
+        cells = [name]
+        for (task, _), middle, values in zip(FIGURES, mean, figures(results[name]), strict=True):
+            digits = 1 if task == "normals" else 3
             spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.mean(values):.{digits}f}{spread}")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+            cells.append(f"{middle:.{digits}f}{spread}")
+        if ends:
+            ways = zip(means[SOURCE], mean, means[ORACLE], strict=True)
+            cells.append(", ".join(f"{100 * (x - start) / (end - start):.0f}" for start, x, end in ways) + " %")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def figures(found: list[dict]) -> list[list[float]]:
+    """Of each figure the values of the seeds."""
+    return [[result[task][key] for result in found] for task, key in FIGURES]
 
 
 def main() -> None:
@@ -128,6 +141,7 @@ def main() -> None:
     parser.add_argument("--source", help="train: rendered rooms")
     parser.add_argument("--run", help="adapt: run of train")
     parser.add_argument("--target", help="adapt: photos")
+    parser.add_argument("--oracle", help="adapt: run of train on their labels")
     parser.add_argument("--eval", required=True, help="labelled photos")
     parser.add_argument("--steps", type=int, help="default: 2500 of train, 200 of adapt")
     parser.add_argument("--transfer", type=int, default=1, help="train: steps of the transfer nets")
@@ -140,6 +154,7 @@ def main() -> None:
     lines = {"train": TRAIN, "adapt": ADAPT}[given.kind]
     wanted = [name for name in given.only.split(",") if name]
     chosen = {n: o for n, o in lines.items() if not wanted or n.startswith(tuple(wanted))}
+    chosen |= {ORACLE: ""} if given.oracle else {}
     given.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     results: dict[str, list[dict]] = {}
