@@ -55,6 +55,7 @@ ADAPT = {
     "the same, and pseudo labels times 3": f"{SELF} --looks mirror,zoom --consistency 3",
     "patches hidden, .5": f"{SELF} --masked 0.5",
     "objects pasted by depth, .5": f"{SELF} --paste 0.5",
+    "hidden and pasted": f"{SELF} --masked 0.5 --paste 0.5",
     "rooms in the photos' colours": f"{SELF} --recolour",
     "trust: spread of the looks": f"{SELF} --trust spread",
     "trust: entropy of the classes": f"{SELF} --trust entropy",
