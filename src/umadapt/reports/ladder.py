@@ -50,6 +50,12 @@ _NAMED = (
     Rung("noadv", "UM-Adapt (noAdv)", "--method noadv", (20, 50)),  # more steps drift
     Rung("adv", "UM-Adapt (Adv)", "--method adv", (20, 50)),
     Rung("self-training", "self-training", "--method self-training"),
+    Rung(
+        "self-training-long",
+        "self-training, three times the steps, harder views",
+        "--method self-training --masked 0.5 --paste 0.5",
+        (180, 1200),
+    ),
     Rung("self-training-labelled", "self-training, with labelled photos", "--method self-training"),
     Rung("semi", "UM-Adapt-S, transfer nets of stage 1"),
     Rung("oracle", "oracle: trained on target labels"),
