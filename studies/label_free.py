@@ -6,7 +6,7 @@ FOLDERs are outputs of `studies/ablations.py adapt`, of runs that were adapted f
 Spearman's rank correlation over all runs between an error and each figure on photos without labels; 1 = ranks as the
 error does. Figures: distance to what BASE makes of a photo and two looks at it; spread, the distance to a run's own
 mirror image; entropy of the classes; BASE's transfer nets' energy; and the selector's score (`umadapt score`). Cost:
-.1 CPU seconds a run and photo at 120x160.
+.2 CPU seconds a run and photo at 120x160.
 """
 
 from __future__ import annotations
@@ -34,10 +34,14 @@ ERRORS = {"depth rel": ("depth", "rel", 1), "depth rms": ("depth", "rms", 1), "n
 ERRORS |= {"1 - mIoU": ("seg", "miou", -1), "1 - pixel acc.": ("seg", "pacc", -1)}
 
 
-def found_runs(folders: list[Path], data: str) -> dict[Path, dict[str, Any]]:
-    """Run -> its errors."""
-    end = f"-{Path(data).name.replace(':', '-')}.json"
-    results = {p.with_name(p.name.removesuffix(end)): p for folder in folders for p in sorted(folder.glob(f"*{end}"))}
+def found_runs(folders: list[Path], data: str, seed: int) -> dict[Path, dict[str, Any]]:
+    """Run -> its errors; those of the seed, because others have another base."""
+    end = f"-{seed}-{Path(data).name.replace(':', '-')}.json"
+    results = {
+        p.with_name(f"{p.name.removesuffix(end)}-{seed}"): p
+        for folder in folders
+        for p in sorted(folder.glob(f"*{end}"))
+    }
     return {run: json.loads(result.read_text()) for run, result in results.items() if run.is_dir()}
 
 
@@ -81,9 +85,10 @@ def main() -> None:
     parser.add_argument("--photos", required=True)
     parser.add_argument("--eval", required=True, help="the labelled photos that errors were measured on")
     parser.add_argument("--count", type=int, default=60, help="photos, spread evenly over all")
+    parser.add_argument("--seed", type=int, default=0, help="that of BASE")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    errors, photos = found_runs(given.folders, given.eval), Folder(given.photos)
+    errors, photos = found_runs(given.folders, given.eval, given.seed), Folder(given.photos)
     base = load_model(given.base, "cpu")[0].eval()
     runs = {run: load_model(run, "cpu")[0].eval() for run in errors}
     rows = measure(base, runs, photos, photos.ids[:: -(-len(photos.ids) // given.count)])

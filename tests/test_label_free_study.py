@@ -22,12 +22,14 @@ def test_figures_are_those_of_score_and_errors_are_ranked_by_them(
     make_run(tmp_path / "base")
     photos, runs, expected = Folder(toy_world), tmp_path / "runs", {}
     for k in range(4):
-        model = make_run(runs / f"run-{k}", "noadv", moved=k)
-        expected[str(runs / f"run-{k}")] = score(model, "target", photos)
-        error = badness(expected[str(runs / f"run-{k}")])  # as if the selector were always right
+        model = make_run(runs / f"run{k}-0", "noadv", moved=k)
+        expected[str(runs / f"run{k}-0")] = score(model, "target", photos)
+        error = badness(expected[str(runs / f"run{k}-0")])  # as if the selector were always right
         errors = {"depth": {"rel": error, "rms": 2 * error}, "normals": {"mean": 90 - error}}
-        write_json(runs / f"run-{k}-val.json", errors | {"seg": {"miou": 0.5 - error / 9, "pacc": error}})
-    write_json(runs / "gone-val.json", {})  # of a run that is not there
+        write_json(runs / f"run{k}-0-val.json", errors | {"seg": {"miou": 0.5 - error / 9, "pacc": error}})
+    write_json(runs / "gone-0-val.json", {})  # of a run that is not there
+    make_run(runs / "run-1", "noadv", weights=1)  # of another base
+    write_json(runs / "run-1-val.json", {})
     words = [tmp_path / "base", runs, "--photos", toy_world, "--eval", "val", "--json", tmp_path / "x.json"]
     monkeypatch.setattr(sys, "argv", ["label_free", *map(str, words)])
     label_free.main()
