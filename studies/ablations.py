@@ -153,6 +153,8 @@ def main() -> None:
     given.steps = given.steps or {"train": 2500, "adapt": 200}[given.kind]
     if (given.kind == "train" and not given.source) or (given.kind == "adapt" and not (given.run and given.target)):
         parser.error("train needs --source, adapt --run and --target")
+    if given.oracle and given.kind == "train":
+        parser.error("--oracle is of adapt")
     lines = {"train": TRAIN, "adapt": ADAPT}[given.kind]
     wanted = [name for name in given.only.split(",") if name]
     chosen = {n: o for n, o in lines.items() if not wanted or n.startswith(tuple(wanted))}
