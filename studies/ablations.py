@@ -125,7 +125,7 @@ def table(results: dict[str, list[dict]]) -> str:
             cells.append(f"{middle:.{digits}f}{spread}")
         if ends:
             ways = zip(means[SOURCE], mean, means[ORACLE], strict=True)
-            cells.append(", ".join(f"{100 * (x - start) / (end - start):.0f}" for start, x, end in ways) + " %")
+            cells.append(", ".join(f"{round(100 * (x - start) / (end - start))}" for start, x, end in ways) + " %")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -18,6 +18,7 @@ def test_shares_of_the_way_to_the_oracle_are_of_means_over_seeds() -> None:
     head, _, source, ours, oracle = table(results).splitlines()
     assert head.endswith("| of the way to the oracle |")
     assert source.startswith(f"| {SOURCE} | 0.290 ± 0.014 |")
+    assert source.endswith("| 0, 0, 0, 0, 0, 0 % |")  # no minus
     assert ours.endswith("| 50, 50, 50, 50, 50, 50 % |")
     assert oracle.startswith(f"| {ORACLE} | 0.190 | 0.090 |")
     assert oracle.endswith("| 100, 100, 100, 100, 100, 100 % |")
