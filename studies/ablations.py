@@ -56,10 +56,6 @@ ADAPT = {
     "patches hidden, .5": f"{SELF} --masked 0.5",
     "objects pasted by depth, .5": f"{SELF} --paste 0.5",
     "hidden and pasted": f"{SELF} --masked 0.5 --paste 0.5",
-    "rooms in the photos' colours": f"{SELF} --recolour",
-    "trust: spread of the looks": f"{SELF} --trust spread",
-    "trust: entropy of the classes": f"{SELF} --trust entropy",
-    "trust: transfer nets, the paper's energy": f"{SELF} --trust transfer",
     "encoder alone": f"{SELF} --adapt encoder",
 }
 # the same box for all: all weights, statistics of the photos, the source rehearsed; a few rates of each

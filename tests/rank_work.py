@@ -76,7 +76,7 @@ METHODS = {
     "adv": "--critic-every 1 --margin 3 --micro-batch 2",
     "b-ccr": "--joint-steps 1",
     "mean-teacher": "--bn train --rehearse",
-    "self-training": "--masked 0.5 --paste 0.5 --looks mirror,zoom --trust spread",
+    "self-training": "--masked 0.5 --paste 0.5 --looks mirror,zoom",
 }
 
 

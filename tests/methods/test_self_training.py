@@ -240,42 +240,6 @@ def test_a_batch_without_a_label_teaches_nothing_of_that_task(model: UMAdapt) ->
     assert 0 < float(terms["seg/taught"]) < 100
 
 
-def test_rendered_views_get_the_moments_of_photos() -> None:
-    torch.manual_seed(0)
-    views, photos = 0.2 * torch.rand(2, 3, 32, 32) + 0.1, 0.3 * torch.rand(2, 3, 32, 32) + 0.4
-    found = strong_views.recolour(views, photos)
-    torch.testing.assert_close(found.mean((2, 3)), photos.mean((2, 3)), atol=1e-4, rtol=0)
-    torch.testing.assert_close(found.std((2, 3)), photos.std((2, 3)), atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("how", ["spread", "transfer"])
-def test_a_target_counts_less_where_predictions_of_it_differ(model: UMAdapt, how: str) -> None:
-    torch.manual_seed(0)
-    model.encoder.add_target()
-    with torch.no_grad():
-        direct = model.eval()(torch.rand(2, 3, 64, 96), "target")
-    targets = {name: x.clone() for name, x in direct.items()}
-    targets["depth"][..., :5] *= 3
-    targets["seg"][:, 0, :, :5] += 4
-    weights = self_training.trust(model, direct, targets, how)
-    assert all(((x > 0) & (x <= 1)).all() for x in weights.values())
-    if how == "spread":
-        for name in ("depth", "seg"):
-            assert weights[name][..., :5].max() < weights[name][..., 5:].min() == pytest.approx(1, abs=1e-4)
-    assert torch.equal(weights["normals"], torch.ones_like(weights["normals"])), "looks agree; no net reads them out"
-    assert all((x == 1).all() for x in self_training.trust(model, direct, targets, "none").values())
-
-
-def test_where_the_classes_are_in_doubt_every_target_counts_less(model: UMAdapt) -> None:
-    torch.manual_seed(0)
-    with torch.no_grad():
-        targets = model.eval()(torch.rand(2, 3, 64, 96))
-    targets["seg"] = torch.zeros_like(targets["seg"])
-    targets["seg"][:, 0, :, 5:] = 9
-    for weight in self_training.trust(model, targets, targets, "entropy").values():
-        assert weight[..., :5].max() < 0.3 < 0.9 < weight[..., 5:].min()
-
-
 def test_truth_as_a_prediction_has_next_to_no_loss(model: UMAdapt) -> None:
     batch = random_batch(model)
     for name, task in model.tasks.items():
@@ -292,7 +256,7 @@ def test_truth_as_a_prediction_has_next_to_no_loss(model: UMAdapt) -> None:
 
 def test_all_options_together_are_one_sound_step(model: UMAdapt) -> None:
     looks = ("mirror", "zoom", "transfer")
-    stage = make(model, looks=looks, trust="transfer", masked=0.5, paste=0.9, recolour=True)
+    stage = make(model, looks=looks, masked=0.5, paste=0.9)
     run(model, stage, 2)
     assert all(torch.isfinite(p).all() for p in model.parameters())
 

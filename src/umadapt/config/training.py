@@ -128,13 +128,11 @@ class Adapt:
     consistency: float = 1.0  # self-training, mean-teacher: weight of the pseudo labels
     teacher_decay: float = 0.99  # self-training, mean-teacher: share of the teacher that a step keeps
     looks: Names = ("mirror",)  # self-training: mirror, zoom, transfer; what else the teacher's maps are merged with
-    trust: Literal["none", "spread", "transfer", "entropy"] = "none"  # self-training: weight of a pixel's target
     keep_level: bool = True  # self-training of all weights: depth as a whole stays where the source model sees it
     sure: bool = False  # self-training: classes that the teacher is sure of are learnt, in place of its probabilities
     disturb: bool = True  # self-training: the student's features of photos lack channels and have noise
     masked: float = 0.0  # self-training: share of patches hidden in half of the photos; .5 helps from 600 steps on
     paste: float = 0.0  # self-training: share of photos that get objects of rendered views; .5 helps as --masked does
-    recolour: bool = False  # self-training: rendered views get the colours of photos
     confidence: float = 0.5  # --sure, mean-teacher: classes count by how far their probability is above this
     candidates: int = 0  # checkpoints, and the start, among which the label-free selector chooses; 0 = keep the last
     clip: float = 10.0  # largest gradient norm of a turn

@@ -29,11 +29,11 @@ from umadapt.methods.depth_level import Levels, Line
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.methods.pseudo_labels import pseudo_label_map
 from umadapt.methods.rehearsal import LEAST, rehearse
-from umadapt.methods.strong_views import disturb, hide, paste, recolour
+from umadapt.methods.strong_views import disturb, hide, paste
 from umadapt.nets.activation_checkpointing import BatchNorm
 from umadapt.nets.ensemble import consensus, shares_of
 from umadapt.nets.model import Maps, UMAdapt
-from umadapt.tasks.base import excess_map, masked_mean
+from umadapt.tasks.base import masked_mean
 from umadapt.training.ema import teaching
 from umadapt.training.stage import Loss, Prepared, Stage, Turn
 
@@ -100,30 +100,6 @@ def forgetting(modules: Iterable[nn.Module]) -> Iterator[None]:
             norm.momentum = momentum
 
 
-def trust(model: UMAdapt, direct: Maps, targets: Maps, how: str) -> Maps:
-    """The weight of every task's target at each pixel, (B, h, w) in (0, 1]: m / (m + d) where d is the doubt there,
-    and m its mean over the photos.
-
-    Args:
-        direct: what the teacher says of the photos themselves.
-        targets: what its looks agree on.
-        how: what doubts are: "spread", the distance of these two; "transfer", of the second and what the transfer nets
-            make of the other tasks, the paper's energy; "entropy", of the classes, for every task; "none".
-    """
-    others = {"spread": direct, "transfer": model.cross(targets) if how == "transfer" else {}}.get(how, {})
-    doubts: Maps = {name: excess_map(model.tasks[name], other, targets[name]) for name, other in others.items()}
-    if how == "entropy" and model.class_task:
-        entropy: Tensor = torch.special.entr(targets[model.class_task].softmax(1)).sum(1)
-        doubts = dict.fromkeys(model.tasks, entropy)
-    weights = {}
-    for name in model.tasks:
-        weights[name] = torch.ones_like(targets[name][:, 0])
-        if name in doubts:
-            mean = global_batch.mean(doubts[name].mean()).clamp(min=LEAST)
-            weights[name] = mean / (mean + doubts[name].clamp(min=0))
-    return weights
-
-
 def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given: Given = NOTHING) -> Stage[Lesson]:
     """One AdamW on the student; after each step the teacher follows it, and after the last the model takes its place.
 
@@ -143,24 +119,17 @@ def stage(model: UMAdapt, config: Adapt, batches: Callable[[int], Batch], given:
     rehearsal = model.encoder.rehearsal()
     average, student = teacher.target(config.trains), model.target(config.trains)
 
-    def harder(batch: Batch) -> Lesson:
-        """What the teacher says of the photos, and what the student sees of them."""
-        source = source_of(batch)
-        direct = teacher(batch.plain, "target")
-        targets = consensus(teacher, lambda x: teacher.encode(x, "target"), batch.plain, votes, direct)
-        weights = trust(teacher, direct, targets, config.trust)
-        if config.recolour:
-            source = dataclasses.replace(source, images=recolour(source.images, batch.images))
-        hard = batch.images
-        if config.paste:
-            truths = truth_of(model, source)
-            hard, targets, weights = paste(hard, targets, weights, source.images, truths, model.tasks, config.paste)
-        return Lesson(dataclasses.replace(batch, source=source), hide(hard, config.masked), targets, weights)
-
     @torch.no_grad()
     def prepare(batch: Batch) -> Lesson:
-        with global_batch.shared(len(batch)):  # means and draws are of the whole batch
-            return harder(batch)
+        """What the teacher says of the photos, and what the student sees of them."""
+        with global_batch.shared(len(batch)):  # draws are of the whole batch
+            hard, source = batch.images, source_of(batch)
+            targets = consensus(teacher, lambda x: teacher.encode(x, "target"), batch.plain, votes)
+            weights: Maps = {name: torch.ones_like(target[:, 0]) for name, target in targets.items()}
+            if config.paste:
+                truths = truth_of(model, source)
+                hard, targets, weights = paste(hard, targets, weights, source.images, truths, model.tasks, config.paste)
+            return Lesson(batch, hide(hard, config.masked), targets, weights)
 
     encoder = list(model.target("encoder").parameters())
     slow = [p for p in encoder if p.requires_grad]
@@ -187,10 +156,8 @@ def keeps_level(options: Adapt) -> bool:
 
 def refuse(options: Adapt, model: UMAdapt) -> str | None:
     """Why the options ask for what the run has not."""
-    if "transfer" in (options.trust, *options.looks) and not model.graph:
-        return "the run has no transfer nets; leave transfer out of --looks and --trust"
-    if options.trust == "entropy" and model.class_task is None:
-        return "--trust entropy is that of classes, and the run does not predict seg"
+    if "transfer" in options.looks and not model.graph:
+        return "the run has no transfer nets; leave transfer out of --looks"
     if options.paste and model.class_task is None:
         return "--paste takes objects by their class, and the run does not predict seg"
     return None

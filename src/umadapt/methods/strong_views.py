@@ -1,5 +1,5 @@
 """Harder views of photos for a student, of tensors: patches hidden, objects of rendered views pasted in, channels of
-features missing; and rendered views in the photos' colours."""
+features missing."""
 
 from __future__ import annotations
 
@@ -93,16 +93,3 @@ def paste(
         counted[name] = there.to(weights[name]).where(mask, weights[name])
     soft = F.interpolate(mask.unsqueeze(1).to(images), images.shape[-2:], mode="bilinear", align_corners=False)
     return images.lerp(others, soft), mixed, counted
-
-
-def recolour(images: Tensor, photos: Tensor) -> Tensor:
-    """Images (B, 3, H, W) with each channel's mean and deviation those of a photo of the same place in its batch.
-
-    After Reinhard et al., "Color transfer between images" (2001). OURS: in RGB, where the casts of cameras are.
-    """
-
-    def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-        return x.mean((2, 3), keepdim=True), x.std((2, 3), keepdim=True).clamp(min=1e-3)
-
-    (mean, std), (wanted, spread) = moments(images), moments(photos)
-    return ((images - mean) * (spread / std) + wanted).clamp(0, 1)
