@@ -161,6 +161,28 @@ def test_self_training_learns_from_labelled_photos(
     assert json.loads((tmp_path / "self-training" / "config.json").read_text())["variant"] == "self-training-labelled"
 
 
+def test_self_training_learns_from_a_share_of_the_labelled_photos(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The labels of the others may be broken: nobody reads them."""
+    shutil.copytree(four / "base", tmp_path / "base")
+    shutil.copytree(four / "photos", tmp_path / "photos")
+    labelled, half = ["--labelled", str(tmp_path / "photos")], ["--labelled-share", "0.5"]
+    first, broken, _, last = sorted((tmp_path / "photos" / "depth").iterdir())
+    for path in (broken, last):
+        path.write_bytes(b"no picture")
+    command = adapt_four(tmp_path, "self-training")
+    assert main([*command, *half]) == 2
+    assert "give them by --labelled" in capsys.readouterr().err
+    assert main([*command, *labelled, "--labelled-share", "0"]) == 2
+    assert "--labelled-share 0 is no share" in capsys.readouterr().err
+    assert main([*command, *labelled, *half]) == 0
+    first.write_bytes(b"no picture")
+    command[command.index("--out") + 1] += "-again"
+    assert main([*command, *labelled, *half]) == 2
+    assert str(first) in capsys.readouterr().err
+
+
 def test_what_takes_no_steps_cannot_rehearse(four: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = adapt_four(four, "adabn")
     command[command.index("--out") + 1] += "-rehearsing"

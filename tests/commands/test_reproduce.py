@@ -87,11 +87,12 @@ def test_every_command_parses(short: bool, given: dict) -> None:
     assert known["seed-0/source-only"].alpha == (0.1 if config.suite == "indoor-small" else 10)
     assert known["seed-0/adabn-res5"].statistics == "res5"
     assert known["seed-0/oracle"].source == "o/photos-labelled"
-    readers = ("semi", "self-training-labelled")
+    readers = ("semi", "self-training-tenth", "self-training-labelled")
     assert {name: known[f"seed-0/{name}"].labelled for name in readers} == dict.fromkeys(
         readers, ("o/photos:labelled",)
     )
     assert known["seed-0/self-training"].labelled == ()
+    assert known["seed-0/self-training-tenth"].labelled_share == 0.1
     for peer in ("minent", "output-adv", "mean-teacher"):  # what self-training does by itself
         found = known[f"seed-0/{peer}"]
         assert (found.adapt, found.rehearse, found.statistics_share) == ("all", True, 1)
@@ -134,7 +135,7 @@ def test_own_photos_are_opened_with_and_without_an_oracle(tmp_path: Path, rungs:
 def test_real_photos_are_measured_as_such() -> None:
     config = Reproduce(suite="indoor-small", source="rooms", target=("nyud:target",), eval=("nyud:val-b",))
     rungs, left_out = chosen(config, labelled=False, oracle=False)
-    assert set(left_out) == {"prior", "self-training-labelled", "semi", "oracle"}
+    assert set(left_out) == {"prior", "self-training-tenth", "self-training-labelled", "semi", "oracle"}
     step = next(s for s in ladder(config, NYUD, rungs) if s.name == "seed-2/adv/evaluate")
     assert "--protocol nyud" in step.command
     assert "--normals-from-depth" in step.command

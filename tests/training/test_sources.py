@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from toys import write_toy_world
 from umadapt.cli import main
@@ -17,7 +20,7 @@ from umadapt.errors import UserError
 from umadapt.training.batches import Batches
 from umadapt.training.load import load_model, read_record
 from umadapt.training.mixture import Union
-from umadapt.training.sources import labelled_ids, learnable_tuples, split_heldout, whole_tuples
+from umadapt.training.sources import evenly, labelled_ids, learnable_tuples, split_heldout, whole_tuples
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
@@ -32,6 +35,18 @@ def world(tmp_path: Path) -> Path:
         for id in ("008", "009"):
             (tmp_path / "world" / task / f"{id}.png").unlink()
     return tmp_path / "world"
+
+
+@given(st.integers(1, 700), st.floats(0.001, 1))
+def test_a_share_is_evenly_spaced(count: int, share: float) -> None:
+    ids = tuple(map(str, range(count)))
+    few = [int(id) for id in evenly(ids, share)]
+    assert len(few) == max(1, round(share * count))
+    assert evenly((), share) == ()
+    gaps = {b - a for a, b in pairwise([*few, count])}
+    assert few[0] == 0
+    assert min(gaps) >= 1
+    assert max(gaps) - min(gaps) <= 1
 
 
 def test_ids(world: Path) -> None:

@@ -38,7 +38,14 @@ from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import has_samples, save_before_after, save_samples
 from umadapt.training.sizes import check_batch
-from umadapt.training.sources import labelled_ids, labelled_source, learnable_tuples, split_heldout, target_labels
+from umadapt.training.sources import (
+    evenly,
+    labelled_ids,
+    labelled_source,
+    learnable_tuples,
+    split_heldout,
+    target_labels,
+)
 from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
 from umadapt.training.weights import load_weights
@@ -161,6 +168,10 @@ def refuse(config: Adapt, before: RunRecord, model: UMAdapt) -> None:
         raise UserError(f"--rehearse is of methods that take steps, and {config.method} takes none")
     if config.labelled and not method.rehearses:
         raise UserError(f"--labelled is of self-training, and {config.method} reads no labels of photos; see also semi")
+    if not 0 < config.labelled_share <= 1:
+        raise UserError(f"--labelled-share {config.labelled_share:g} is no share; give one above 0 and at most 1")
+    if config.labelled_share < 1 and not config.labelled:
+        raise UserError("--labelled-share is of labelled photos; give them by --labelled DATA")
     if not model.graph and method.transfers:
         raise UserError(f"{config.run} has no transfer nets to adapt with; use --method self-training")
     reason = method.refuse(config, model)
@@ -306,7 +317,8 @@ def margins(model: UMAdapt, source: Batches, factor: float) -> dict[str, float]:
 
 
 def open_labelled(config: Adapt, before: RunRecord, model: UMAdapt) -> list[Folder]:
-    """The labelled photos, their normals and classes as the run with the record `before` has learnt them.
+    """The labelled photos, `config.labelled_share` of them, their normals and classes as the run with the record
+    `before` has learnt them.
 
     Raises:
         UserError: one has no labels, or other classes.
@@ -314,7 +326,7 @@ def open_labelled(config: Adapt, before: RunRecord, model: UMAdapt) -> list[Fold
     kind, out = before.command.get("normals", "exact"), []
     for address in config.labelled:
         folder = labelled_source(address, model.tasks, kind, before.class_map)
-        target_labels(folder, address, model)
+        folder.ids = evenly(target_labels(folder, address, model), config.labelled_share)
         out.append(folder)
     return out
 

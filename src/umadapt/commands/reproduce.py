@@ -33,12 +33,13 @@ from umadapt.evaluation.protocols import PROTOCOLS
 from umadapt.reports import ladder_tables as layout
 from umadapt.reports import paper, transfer_table
 from umadapt.reports.figures import png
-from umadapt.reports.ladder import PRIOR, VIEWS, Data, Exam, Rung, chosen, evaluation_name, ladder, recipe, renders
+from umadapt.reports.ladder import FEW, PRIOR, VIEWS, Data, Exam, Rung, chosen, evaluation_name, ladder, recipe, renders
 from umadapt.reports.ladder_data import open_data, refuse_missing
 from umadapt.reports.picture_grid import grid
 from umadapt.reports.scheduler import Runner, Step
 from umadapt.tasks import TASKS
 from umadapt.training.provenance import git_commit, versions
+from umadapt.training.sources import evenly, labelled_ids
 
 SHOWN = ("source-only", "adv", "semi")  # columns of Figure 4
 
@@ -111,6 +112,7 @@ def write(
     """Write ladder.json, .md, .html and grid.png; returns the tables as plain text."""
     evaluations = collect(config, data, rungs, steps, runner)
     counts = {"semi": labels_of(data.labelled, config.depth_labels), "self-training-labelled": labels_of(data.labelled)}
+    counts["self-training-tenth"] = labels_of(data.labelled, share=FEW)
     counts[PRIOR] = labels_of({exam.prior for exam in data.exams if exam.prior}, most=MOST)
     if data.oracle is not None:
         counts["oracle"] = labels_of((data.oracle,))
@@ -197,11 +199,11 @@ def measured(exam: Exam) -> str:
     return f"{len(folder.ids)} photos of {exam.address}; {'; '.join(told)}."
 
 
-def labels_of(addresses: Iterable[str], depth_labels: int = 0, most: int = 0) -> str:
-    """How many labels a rung saw, at most `most` of a task (0 = all): one number, or one for each task where they
-    differ."""
-    folders = [Folder(address) for address in addresses]
-    counts = {task: sum(f.has(task, id) for f in folders for id in f.ids) for task in TASKS}
+def labels_of(addresses: Iterable[str], depth_labels: int = 0, most: int = 0, share: float = 1.0) -> str:
+    """How many labels a rung saw, of a share of the labelled photos at most `most` of a task (0 = all): one number, or
+    one for each task where they differ."""
+    photos = [(f, id) for f in map(Folder, addresses) for id in evenly(labelled_ids(f, TASKS), share)]
+    counts = {task: sum(folder.has(task, id) for folder, id in photos) for task in TASKS}
     counts = {task: min(n, most or n) for task, n in counts.items() if n}
     if depth_labels and "depth" in counts:
         counts["depth"] = min(depth_labels, counts["depth"])

@@ -14,7 +14,7 @@ from umadapt.config.training import Adapt
 GROUPS: dict[type[Any], dict[str, str]] = {  # arguments -> title -> names; tests/config/test_grouped.py misses none
     Adapt: {
         "what": "run target out method",
-        "data": "source labelled mix kept_views",
+        "data": "source labelled labelled_share mix kept_views",
         "method": "adapt rehearse statistics statistics_share looks keep_level energy_weight ccr consistency",
         "schedule": "steps batch lr encoder_rate decay candidates save_every seed json",
         "hardware": "device precision compile micro_batch checkpoint_activations shared_views",

@@ -92,6 +92,7 @@ class Adapt:
     method: MethodName = "self-training"  # self-training by a teacher; the paper's terms; or a peer
     source: str | None = None  # labelled data for self-training, adv, b-*, output-adv, --rehearse; default: that of RUN
     labelled: UseAppendAction[tuple[str, ...]] = ()  # self-training: labelled photos, of which every step has some
+    labelled_share: float = 1.0  # of those of each folder only this share, evenly spaced: what would a tenth do?
     adapt: Literal["res5", "encoder", "all"] | None = None  # weights to train; default: res5, of self-training all
     statistics: Literal["source", "res5", "encoder"] = "encoder"  # BatchNorm statistics taken from the photos first
     statistics_share: float | None = None  # of the photos in them; default: .5, adabn and self-training: 1

@@ -27,6 +27,7 @@ class Rung:
 PRINTED = "--statistics source --forward fresh --decay 0 --kept-views 0"
 # what self-training has by itself, so that peers are compared on equal terms; rates chosen on photos (docs/results.md)
 BOX = "--adapt all --rehearse --statistics-share 1"
+FEW = 0.1  # share of the labelled photos that one rung learns from
 PRIOR = "prior"  # a row without a run: `evaluate --prior`, the same for all seeds
 _NAMED = (
     Rung(PRIOR, "image-free prior of target labels"),
@@ -35,7 +36,7 @@ _NAMED = (
     Rung("adabn-res5", "AdaBN, Res-5", "--method adabn --statistics res5", (0, 0)),
     Rung("adabn", "AdaBN, whole encoder", "--method adabn", (0, 0)),
     Rung("minent", "entropy minimisation", f"--method minent {BOX} --lr 1e-6"),
-    Rung("output-adv", "output adversary", f"--method output-adv {BOX} --lr 1e-5"),
+    Rung("output-adv", "output adversary", f"--method output-adv {BOX} --lr 1e-6"),
     Rung("mean-teacher", "mean teacher", f"--method mean-teacher {BOX} --lr 3e-4"),
     Rung("b-fcf", "UM-Adapt-B (FCF)", "--method b-fcf", (20, 40)),
     Rung("b-ccr", "UM-Adapt-B (CCR)", "--method b-ccr", (20, 40)),
@@ -56,7 +57,12 @@ _NAMED = (
         "--method self-training --masked 0.5 --paste 0.5",
         (180, 1200),
     ),
-    Rung("self-training-labelled", "self-training, with labelled photos", "--method self-training"),
+    Rung(
+        "self-training-tenth",
+        "self-training, with a tenth of the labels",
+        f"--method self-training --labelled-share {FEW}",
+    ),
+    Rung("self-training-labelled", "self-training, with all labels", "--method self-training"),
     Rung("semi", "UM-Adapt-S, transfer nets of stage 1"),
     Rung("oracle", "oracle: trained on target labels"),
 )
@@ -65,7 +71,8 @@ RUNGS = (*_NAMED, *(Rung(name, name, f"--method {name}") for name in METHODS if 
 TRANSFER = "transfer"  # a rung of other tables: `umadapt.reports.transfer_table`
 NEEDED = {"semi": ("adv",), TRANSFER: ("source-only",), **{rung.name: ("source-only",) for rung in RUNGS if rung.adapt}}
 FIRST = ("source-only", "no-distil", "oracle", "adv", "semi")  # long or in a chain: side by side all end together
-LABELLED = (PRIOR, "self-training-labelled", "semi", "oracle")  # rungs that read labels of the target
+# rungs that read labels of the target
+LABELLED = (PRIOR, "self-training-tenth", "self-training-labelled", "semi", "oracle")
 
 
 def reads_source(rung: Rung) -> bool:

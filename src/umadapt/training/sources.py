@@ -50,6 +50,12 @@ def target_labels(folder: Folder, address: str, model: UMAdapt) -> tuple[str, ..
     return ids
 
 
+def evenly(ids: Sequence[str], share: float) -> tuple[str, ...]:
+    """A share of the ids, evenly spaced, the first of them always; nothing of nothing."""
+    count = min(len(ids), max(1, round(share * len(ids))))
+    return tuple(ids[i * len(ids) // count] for i in range(count))
+
+
 def split_heldout(ids: Sequence[str], share: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(train, held out): the last `share` of the ids. Neighbours often show one room, so they stay together."""
     count = round(len(ids) * share)
