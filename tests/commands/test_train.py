@@ -125,6 +125,22 @@ def test_a_run_starts_from_another_at_a_larger_size(trained: Path, toy_world: Pa
     assert new["backbone_weights"]["trained_on_in"] == str(trained)
 
 
+def test_a_run_starts_from_another_with_another_graph(
+    trained: Path, toy_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nets of edges that both have are taken, others begin anew, and not without training."""
+    still = [*TINY, *"--base-steps 0 --contour-steps 0".split(), "--init", str(trained)]
+    edges = ["--transfer", "seg<-depth,normals", "--transfer", "depth<-normals"]
+    assert train(toy_world, tmp_path / "out", *still, *edges, "--transfer-steps", "0") == 2
+    assert "has no transfer net depth<-normals" in capsys.readouterr().err
+    assert train(toy_world, tmp_path / "out", *still, *edges, "--transfer-steps", "1", "--lr", "1e-9") == 0
+    before, after = (safetensors.torch.load_file(run / "model.safetensors") for run in (trained, tmp_path / "out"))
+    counted = ("running_mean", "running_var", "num_batches_tracked")  # the one step moves these of the nets
+    others = {name for name in before if not name.startswith("transfers.depth.") and not name.endswith(counted)}
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in others)
+    assert any("transfers.depth." in name for name in after)
+
+
 def test_a_start_that_does_not_fit_is_refused(
     trained: Path, toy_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,14 +44,14 @@ from umadapt.training.sources import (
 )
 from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
-from umadapt.training.weights import load_weights
+from umadapt.training.weights import load_weights, own_tensors
 from umadapt.training.whole_sets import canonical_focal, class_frequencies
 
 STAGES = ("transfer", "base", "contour")
 REPORTED = 64  # real tuples that each transfer net is measured on
 SAME = (  # of the networks, where one starts from the other's weights
     *("backbone", "backbone_kwargs", "mean", "std", "decoder", "width", "transfer_width"),
-    *("tasks", "graph", "geometry", "classes", "depth_scale_m", "depth_head"),
+    *("tasks", "classes", "depth_scale_m", "depth_head"),
 )
 WEIGHED = 64  # images that the witnesses of the consensus are weighed on
 PAPER_GRAPH = {"seg": ("depth", "normals"), "depth": ("seg",)}  # Section 4.1
@@ -83,7 +83,7 @@ def run(config: Train) -> int:
             with process_group.first():  # a download is found in the cache by the others
                 weights.fill(model.encoder)
         else:
-            load_weights(model, read_weights(config.init))
+            begin_from(config.init, model, config)
     run_folder = RunFolder(
         RunRecord(
             variant="source-only",
@@ -143,6 +143,26 @@ def spec_from(run: Path, spec: ModelSpec) -> ModelSpec:
         raise UserError(f"--init {run} has another network: {shown}\ngive the options that it was trained with")
     focal = None if theirs.focal is None else theirs.focal * max(spec.size) / max(theirs.size)
     return dataclasses.replace(spec, focal=focal)
+
+
+def begin_from(run: Path, model: UMAdapt, config: Train) -> None:
+    """Fill a model with the weights of another run. Transfer nets of edges that the run has not begin anew.
+
+    Raises:
+        UserError: there are such nets, and no step would train them.
+    """
+    stored, tensors = read_record(run).model, read_weights(run)
+    theirs = {task: inputs for task, inputs in stored.graph.items() if task not in stored.geometry}
+    new = [task for task in model.learnt_transfers if theirs.get(task) != model.graph[task]]
+    if new and not config.transfer_steps:
+        edges = ", ".join(f"{task}<-{','.join(model.graph[task])}" for task in new)
+        raise UserError(
+            f"--init {run} has no transfer net {edges}; give --transfer-steps, which trains it, or another --transfer"
+        )
+    nets, kept = "transfers.", tuple(f"transfers.{task}." for task in model.learnt_transfers if task not in new)
+    taken = {name: x for name, x in tensors.items() if not name.startswith(nets) or name.startswith(kept)}
+    own = {name: x for name, x in own_tensors(model).items() if name.startswith(nets)}
+    load_weights(model, own | taken)
 
 
 def origin_of(run: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Train:
     backbone: str = "resnet50"  # any timm backbone with stride-16 and stride-32 features
     weights: str = "imagenet"  # imagenet (downloaded), none (random), or a .safetensors file
     size: Size = (228, 304)  # network input in pixels, height x width
-    init: Path | None = None  # a run of the same network, perhaps of another --size, whose weights to start from
+    init: Path | None = None  # a run of the same network, whose weights to start from; --size and --transfer may differ
     decoder: Literal["fcrn", "skip"] = "fcrn"  # the paper's; or one that joins features of strides 4 to 32
     width: float = 1.0  # width factor of the decoders; 1 = the paper's, or skip's own
     dropout: float = 0.0  # share of the features before a decoder's last convolution; FCRN has 0.5
