@@ -150,14 +150,14 @@ def test_self_training_learns_from_labelled_photos(
     """Also where they lack labels of some tasks; other methods refuse them."""
     shutil.copytree(four / "base", tmp_path / "base")
     shutil.copytree(four / "photos", tmp_path / "photos")
-    shutil.rmtree(tmp_path / "photos" / "normals")
+    shutil.rmtree(tmp_path / "photos" / "depth")
     labelled = ["--labelled", str(tmp_path / "photos")]
     assert main([*adapt_four(tmp_path, "noadv"), *labelled]) == 2
     assert "--labelled is of self-training" in capsys.readouterr().err
     assert main([*adapt_four(tmp_path, "self-training"), *labelled]) == 0
     log = [json.loads(line) for line in (tmp_path / "self-training" / "metrics.jsonl").read_text().splitlines()]
-    assert log[-1]["student/depth/photos"] > 1e-3
-    assert log[-1]["student/normals/photos"] == pytest.approx(1e-6), "there is no label, and no gradient"
+    assert log[-1]["student/normals/photos"] > 1e-3
+    assert log[-1]["student/depth/photos"] == pytest.approx(1e-6), "there is no label, and no gradient"
     assert json.loads((tmp_path / "self-training" / "config.json").read_text())["variant"] == "self-training-labelled"
 
 

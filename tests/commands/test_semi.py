@@ -46,8 +46,8 @@ def semi(adapted: Path, out: Path, *more: str) -> int:
     return main(["semi", str(adapted / "adapted"), *common, *more])
 
 
-def errors(run: Path, data: Path, out: Path) -> dict:
-    assert main(["evaluate", str(run), "--data", str(data), "--json", str(out)]) == 0
+def errors(run: Path, data: Path, out: Path, *more: str) -> dict:
+    assert main(["evaluate", str(run), "--data", str(data), "--json", str(out), *more]) == 0
     return json.loads(out.read_text())
 
 
@@ -58,6 +58,9 @@ def test_depth_from_one_folder_and_classes_from_another(adapted: Path, tmp_path:
         data = tmp_path / task
         write_toy_world(data, 14, seed=seed)
         keep_only(data, task)
+        meta = json.loads((data / "dataset.json").read_text())
+        del meta["camera"]  # else normals would be learnt too, from depth
+        (data / "dataset.json").write_text(json.dumps(meta))
         names = [f"{i:03d}" for i in range(14)]
         (data / "splits").mkdir()
         (data / "splits" / "train.txt").write_text("\n".join(names[:10]))
@@ -72,6 +75,19 @@ def test_depth_from_one_folder_and_classes_from_another(adapted: Path, tmp_path:
     log = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     learned = {key.split("/")[0] for line in log for key in line if key.startswith("labelled-")}
     assert learned == {"labelled-depth", "labelled-seg"}, "normals have no label and take no step"
+
+
+def test_normals_are_learnt_from_depth(adapted: Path, tmp_path: Path) -> None:
+    """Where the labelled photos have none of their own."""
+    write_toy_world(tmp_path / "data", 10, seed=10)
+    keep_only(tmp_path / "data", "depth")
+    assert semi(adapted, tmp_path / "run", "--labelled", f"{tmp_path}/data", "--steps", "30", "--lr", "3e-3") == 0
+    whole = tmp_path / "whole"
+    write_toy_world(whole, 4, seed=11)
+    runs, more = (adapted / "adapted", tmp_path / "run"), "--normals-from-depth"
+    before, after = (errors(run, whole, tmp_path / "e.json", more) for run in runs)
+    for task, figure in (("depth", "rel"), ("normals", "mean")):
+        assert after[task][figure] < before[task][figure]
 
 
 def test_res5_alone_is_trained_and_a_resumed_run_ends_the_same(adapted: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,14 +14,21 @@ from hypothesis import given
 from toys import write_toy_world
 from umadapt.cli import main
 from umadapt.commands.adapt import make_stage, open_source
-from umadapt.config import Adapt, MethodName
+from umadapt.config import Adapt, MethodName, NormalsKind
 from umadapt.data.fitted import FittedNormals
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.training.batches import Batches
 from umadapt.training.load import load_model, read_record
 from umadapt.training.mixture import Union
-from umadapt.training.sources import evenly, labelled_ids, learnable_tuples, split_heldout, whole_tuples
+from umadapt.training.sources import (
+    evenly,
+    labelled_ids,
+    labelled_photos,
+    learnable_tuples,
+    split_heldout,
+    whole_tuples,
+)
 
 SMALL = "--backbone test_resnet --weights none --size 64x96 --width 0.03 --transfer-width 0.03 --batch 4".split()
 STEPS = "--transfer-steps 2 --base-steps 2 --contour-steps 2".split()
@@ -47,6 +55,29 @@ def test_a_share_is_evenly_spaced(count: int, share: float) -> None:
     assert few[0] == 0
     assert min(gaps) >= 1
     assert max(gaps) - min(gaps) <= 1
+
+
+def test_normals_of_labelled_photos(tmp_path: Path) -> None:
+    """Their own where such were learnt and they have some; else planes through depth, where that can be."""
+    root = tmp_path / "world"
+    write_toy_world(root, 2, seed=0)
+    tasks = ("depth", "normals", "seg")
+
+    def fitted(tasks: tuple[str, ...] = tasks, normals: NormalsKind = "exact") -> bool:
+        return isinstance(labelled_photos(Folder(root), tasks, normals), FittedNormals)
+
+    assert not fitted()
+    assert fitted(normals="plane-fit")
+    assert not fitted(("depth", "seg"), "plane-fit")
+    shutil.rmtree(root / "normals")
+    assert fitted()
+    assert labelled_photos(Folder(root), tasks).tasks == tasks
+    meta = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps({k: v for k, v in meta.items() if not k.startswith("camera")}))
+    assert not fitted()
+    (root / "dataset.json").write_text(json.dumps(meta))
+    shutil.rmtree(root / "depth")
+    assert not fitted(normals="plane-fit"), "classes alone are labels too"
 
 
 def test_ids(world: Path) -> None:

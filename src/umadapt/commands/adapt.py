@@ -41,6 +41,7 @@ from umadapt.training.sizes import check_batch
 from umadapt.training.sources import (
     evenly,
     labelled_ids,
+    labelled_photos,
     labelled_source,
     learnable_tuples,
     split_heldout,
@@ -325,7 +326,9 @@ def open_labelled(config: Adapt, before: RunRecord, model: UMAdapt) -> list[Fold
     """
     kind, out = before.command.get("normals", "exact"), []
     for address in config.labelled:
-        folder = labelled_source(address, model.tasks, kind, before.class_map)
+        folder = Folder(address)
+        folder.merge_classes(before.class_map or {})
+        folder = labelled_photos(folder, model.tasks, kind)
         folder.ids = evenly(target_labels(folder, address, model), config.labelled_share)
         out.append(folder)
     return out

@@ -26,7 +26,7 @@ from umadapt.training.mixture import Union
 from umadapt.training.run_folder import RunFolder, digest
 from umadapt.training.run_record import RunRecord, command_dict
 from umadapt.training.sample_sheet import has_samples, save_samples
-from umadapt.training.sources import target_labels
+from umadapt.training.sources import labelled_photos, target_labels
 from umadapt.training.stage import Stage
 from umadapt.training.stages import run_stages
 from umadapt.training.weights import load_weights
@@ -107,13 +107,13 @@ def run(config: Semi) -> int:
 
 
 def open_labelled(config: Semi, model: UMAdapt, class_map: Names | None = None) -> list[tuple[Folder, tuple[str, ...]]]:
-    """The labelled folders, each with the ids that have a label of the model's tasks.
+    """The labelled folders, each with the ids that have a label of the model's tasks; see `labelled_photos`.
 
     Raises:
         UserError: a folder has none, its classes are others than the model's, or --depth-labels asks for too many.
     """
     folders = [Folder(address) for address in config.labelled]
-    for folder in folders if class_map else ():
+    for folder in folders:
         folder.merge_classes(class_map or {})
     given = [(folder.root.resolve(), folder.split) for folder in folders]
     if len(set(given)) < len(given):
@@ -121,6 +121,7 @@ def open_labelled(config: Semi, model: UMAdapt, class_map: Names | None = None) 
         raise UserError(f"--labelled {twice} is given twice")
     if config.depth_labels:
         keep_few(folders, "depth", config.depth_labels, config.seed)
+    folders = [labelled_photos(folder, model.tasks) for folder in folders]
     return [(f, target_labels(f, address, model)) for address, f in zip(config.labelled, folders, strict=True)]
 
 

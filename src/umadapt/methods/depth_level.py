@@ -1,7 +1,7 @@
 """Depth keeps the level and the contrast that the source model sees on the photos.
 
-OURS. Statistics of photos move depth as a whole, on NYUDv2 to .93 of what the source model says, and that is nearer the
-truth than they are; and a student that learns what several looks agree on, from harder views, sees less difference between near and
+OURS. Statistics of photos move depth as a whole, on NYUDv2 to .93 of what the source model says, and farther from the
+truth; and a student that learns what several looks agree on, from harder views, sees less difference between near and
 far (docs/results.md). Mean and deviation of the logarithm of all depths of all photos are put back by the last layer,
 before self-training and after it; images of the source, which keep their own statistics, are rehearsed without that.
 """

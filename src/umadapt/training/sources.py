@@ -1,4 +1,4 @@
-"""What is learnt from a labelled source: of which images, and which normals."""
+"""What is learnt from a labelled source and from labelled photos: of which images, and which normals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from umadapt.config import NormalsKind
 from umadapt.data.class_map import Names
-from umadapt.data.fitted import FittedNormals
+from umadapt.data.fitted import FittedNormals, fits_normals
 from umadapt.data.folder import Folder
 from umadapt.errors import UserError
 from umadapt.nets.model import UMAdapt
@@ -23,6 +23,14 @@ def labelled_source(address: str, tasks: Iterable[str], normals: NormalsKind, cl
     if class_map:
         folder.merge_classes(class_map)
     return FittedNormals(folder) if normals == "plane-fit" and FittedNormals.made in labels_of(tasks) else folder
+
+
+def labelled_photos(folder: Folder, tasks: Iterable[str], normals: NormalsKind = "exact") -> Folder:
+    """Photos with labels of some tasks. Normals are of planes fitted to depth, if such were learnt from the source
+    or the photos have none; without depth or camera nothing is fitted."""
+    fit = FittedNormals.made in labels_of(tasks) and fits_normals(folder)
+    own = FittedNormals.made in folder.tasks and normals == "exact"
+    return FittedNormals(folder) if fit and not own else folder
 
 
 def labels_of(tasks: Iterable[str]) -> tuple[str, ...]:
