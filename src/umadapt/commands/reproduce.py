@@ -41,7 +41,7 @@ from umadapt.tasks import TASKS
 from umadapt.training.provenance import git_commit, versions
 from umadapt.training.sources import evenly, labelled_ids
 
-SHOWN = ("source-only", "adv", "semi")  # columns of Figure 4
+SHOWN = ("source-only", "adv", "self-training", "semi", "oracle")  # columns: those of Figure 4, and two more
 
 
 def run(config: Reproduce) -> int:
