@@ -224,7 +224,7 @@ def open_target(model: UMAdapt, config: Adapt, photos: Folder, detector: Detecto
             seed=config.seed + 2 * i,
             recipe=recipe,
             views=config.kept_views if method.keeps_views else 0,
-            contours=method.contours or config.pull_ccr > 0,
+            contours=method.contours,
             detector=detector,
             device=model.mean.device,
             rank=process_group.rank(),

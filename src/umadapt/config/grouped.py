@@ -19,7 +19,7 @@ GROUPS: dict[type[Any], dict[str, str]] = {  # arguments -> title -> names; test
         "schedule": "steps batch lr encoder_rate decay candidates save_every seed json",
         "hardware": "device precision compile micro_batch checkpoint_activations shared_views",
         "expert": "bn gradient_mask forward critic_every critic_lr energy margin real_tuples joint_weight joint_lr "
-        "joint_steps gp fcf entropy_weight output_weight output_lr teacher_decay pull pull_ccr masked paste disturb "
+        "joint_steps gp fcf entropy_weight output_weight output_lr teacher_decay masked paste disturb "
         "sure confidence clip",
     }
 }

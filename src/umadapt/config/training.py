@@ -126,8 +126,6 @@ class Adapt:
     entropy_weight: float = 1.0  # minent: weight of the entropy of seg
     output_weight: float = 1.0  # output-adv: weight of the critics of the outputs
     output_lr: float = 1e-4  # output-adv: learning rate of the critics
-    pull: float = 0.0  # self-training: weight of the paper's energy, in units of the error on the source
-    pull_ccr: float = 0.0  # self-training: weight of the contour loss
     consistency: float = 1.0  # self-training, mean-teacher: weight of the pseudo labels
     teacher_decay: float = 0.99  # self-training, mean-teacher: share of the teacher that a step keeps
     looks: Names = ("mirror",)  # self-training: mirror, zoom, transfer; what else the teacher's maps are merged with

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from umadapt.config import Adapt
 from umadapt.data.batch import Batch
 from umadapt.distributed import global_batch
-from umadapt.methods.cross_task import content_loss, encode, truth_of
+from umadapt.methods.cross_task import truth_of
 from umadapt.methods.depth_level import Levels, Line
 from umadapt.methods.method import NOTHING, Given, Method
 from umadapt.methods.pseudo_labels import pseudo_label_map
@@ -73,11 +73,6 @@ def losses(model: UMAdapt, lesson: Lesson, config: Adapt, rehearsal: nn.Module, 
         distance = global_batch.mean((weights[name] * far).mean())
         known_here = unit > LEAST  # else no image has a label of this task, and there is no unit
         terms[f"{name}/taught"] = config.consistency * distance / unit * known_here
-        if config.pull and name in model.graph:
-            cross = model.transfer(name, encode(model, student, config.gradient_mask))
-            terms[f"{name}/energy"] = config.pull * task.energy(cross, student[name]) / unit * known_here
-    if config.pull_ccr:
-        terms["ccr"] = config.pull_ccr * content_loss(model, features["res5"], lesson.batch.contours)
     if lesson.batch.labelled is not None:
         for name, one in rehearse(model, partial(model.encoder, domain="target"), lesson.batch.labelled).items():
             watch[f"{name}/photos"] = one.loss
